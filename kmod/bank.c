@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Bank: finding it in the device tree, and taking and giving its pages.
+ */
+#include <linux/device.h>
+#include <linux/ktime.h>
+#include <linux/mm.h>
+#include <linux/of.h>
+#include <linux/of_reserved_mem.h>
+#include <linux/pfn.h>
+
+#include "bank.h"
+#include "compat.h"
+
+static LIST_HEAD(banks);
+static DEFINE_MUTEX(banks_lock);
+
+/* Length of a DMA segment is an unsigned int: see cm_dmabuf_map(). */
+#define BANK_MAX_BYTES	SZ_2G
+
+static int check_reservation(struct device *dev, struct device_node *np,
+			     struct reserved_mem *rmem)
+{
+	if (of_property_read_bool(np, "no-map"))
+		return dev_err_probe(dev, -EINVAL,
+			"bank %pOFn is no-map: it has no struct pages, so it can neither be mapped page by page nor verified; remove no-map from the bank\n",
+			np);
+	if (of_property_read_bool(np, "linux,cma-default"))
+		return dev_err_probe(dev, -EINVAL,
+			"bank %pOFn is linux,cma-default: the kernel allocates from it behind the back of this module; give the context a bank of its own\n",
+			np);
+	if (rmem->size > BANK_MAX_BYTES)
+		return dev_err_probe(dev, -EINVAL,
+			"bank %pOFn has %pa bytes: at most 2 GiB are supported\n",
+			np, &rmem->size);
+	if (!PAGE_ALIGNED(rmem->base) || !PAGE_ALIGNED(rmem->size))
+		return dev_err_probe(dev, -EINVAL,
+			"bank %pOFn: base %pa and size %pa must be multiples of %lu\n",
+			np, &rmem->base, &rmem->size, PAGE_SIZE);
+	if (!pfn_valid(PHYS_PFN(rmem->base)) ||
+	    !pfn_valid(PHYS_PFN(rmem->base + rmem->size - 1)))
+		return dev_err_probe(dev, -EINVAL,
+			"bank %pOFn at %pa is not memory of this board\n",
+			np, &rmem->base);
+	return 0;
+}
+
+/*
+ * The kernel turns a reusable pool into movable memory only when it is aligned
+ * to whole pageblocks, and leaves it reserved otherwise.
+ */
+static int check_reusable(struct device *dev, struct device_node *np,
+			  const struct cm_bank *bank)
+{
+	if (!bank->reusable || !PageReserved(pfn_to_page(bank->start)))
+		return 0;
+	return dev_err_probe(dev, -EINVAL,
+		"bank %pOFn is reusable, but the kernel did not make it movable memory: base and size must be multiples of %lu bytes, compatible must be \"shared-dma-pool\"\n",
+		np, PAGE_SIZE << pageblock_order);
+}
+
+static int add_bank(struct device *dev, struct cm_bank *bank)
+{
+	struct cm_bank *other;
+	int ret = 0;
+
+	mutex_lock(&banks_lock);
+	list_for_each_entry(other, &banks, node)
+		if (bank->start < other->start + other->count &&
+		    other->start < bank->start + bank->count)
+			ret = -EBUSY;
+	if (!ret)
+		list_add(&bank->node, &banks);
+	mutex_unlock(&banks_lock);
+
+	if (ret)
+		return dev_err_probe(dev, ret,
+			"bank %s already belongs to another context\n",
+			bank->name);
+	return 0;
+}
+
+/**
+ * cm_bank_claim() - find a device's bank and take possession of it
+ * @bank: filled in
+ * @dev:  a device with a memory-region property, which must outlive the bank
+ *
+ * Return: 0 or an error, whose reason is in the kernel log: EINVAL for a bank
+ * that cannot be used, EBUSY for one in use.
+ */
+int cm_bank_claim(struct cm_bank *bank, struct device *dev)
+{
+	struct device_node *np;
+	struct reserved_mem *rmem;
+	int ret;
+
+	np = of_parse_phandle(dev->of_node, "memory-region", 0);
+	if (!np)
+		return dev_err_probe(dev, -EINVAL,
+			"memory-region is missing or points nowhere\n");
+
+	rmem = of_reserved_mem_lookup(np);
+	if (!rmem) {
+		ret = dev_err_probe(dev, -EINVAL,
+			"bank %pOFn was not reserved at boot: see \"Reserved memory\" in the kernel log; an overlay must be applied by the boot loader\n",
+			np);
+		goto put_node;
+	}
+	ret = check_reservation(dev, np, rmem);
+	if (ret)
+		goto put_node;
+
+	bank->name = rmem->name;
+	bank->start = PHYS_PFN(rmem->base);
+	bank->count = PHYS_PFN(rmem->size);
+	bank->reusable = of_property_read_bool(np, "reusable");
+	mutex_init(&bank->migrating);
+	init_waitqueue_head(&bank->migrated);
+
+	ret = check_reusable(dev, np, bank);
+	if (!ret)
+		ret = add_bank(dev, bank);
+put_node:
+	of_node_put(np);
+	return ret;
+}
+
+/**
+ * cm_bank_release() - let others claim a bank
+ * @bank: a claimed bank, none of whose pages are taken
+ */
+void cm_bank_release(struct cm_bank *bank)
+{
+	mutex_lock(&banks_lock);
+	list_del(&bank->node);
+	mutex_unlock(&banks_lock);
+}
+
+/**
+ * cm_bank_lock() - become the one who may take pages
+ * @bank:     the bank
+ * @deadline: ktime_get_ns() at which to give up
+ *
+ * Return: 0, ETIMEDOUT, or EINTR when a fatal signal is pending.
+ */
+int cm_bank_lock(struct cm_bank *bank, u64 deadline)
+{
+	u64 now = ktime_get_ns();
+	long ret;
+
+	if (mutex_trylock(&bank->migrating))
+		return 0;
+	if (now >= deadline)
+		return -ETIMEDOUT;
+	ret = wait_event_killable_timeout(bank->migrated,
+					  mutex_trylock(&bank->migrating),
+					  nsecs_to_jiffies(deadline - now) + 1);
+	if (ret < 0)
+		return -EINTR;
+	return ret ? 0 : -ETIMEDOUT;
+}
+
+/**
+ * cm_bank_unlock() - let the next one take pages
+ * @bank: a bank locked by cm_bank_lock()
+ */
+void cm_bank_unlock(struct cm_bank *bank)
+{
+	mutex_unlock(&bank->migrating);
+	wake_up(&bank->migrated);
+}
+
+/**
+ * cm_bank_take() - make the system leave pages of a reusable bank
+ * @bank:  the bank, locked by cm_bank_lock()
+ * @start: first page frame number
+ * @count: number of page frames
+ *
+ * Sleeps while pages are migrated. On success each page has one reference,
+ * the caller's.
+ *
+ * Return: 0, EBUSY when a page would not leave, ENOMEM when the system had
+ * nowhere to move one to, EINTR when a fatal signal is pending.
+ */
+int cm_bank_take(struct cm_bank *bank, unsigned long start, unsigned long count)
+{
+	lockdep_assert_held(&bank->migrating);
+	return cm_take_pages(start, count);
+}
+
+/**
+ * cm_bank_give() - give pages back to the system
+ * @bank:  the bank they were taken from by cm_bank_take()
+ * @start: first page frame number
+ * @count: number of page frames, none of which has a reference of others
+ */
+void cm_bank_give(struct cm_bank *bank, unsigned long start, unsigned long count)
+{
+	free_contig_range(start, count);
+}

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Character device: from an ioctl to the call that serves it.
+ */
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/module.h>
+#include <linux/nospec.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
+
+#include "attest.h"
+#include "chardev.h"
+#include "dmabuf.h"
+#include "pattern.h"
+#include "pin.h"
+
+/**
+ * struct cm_file - one open of a node
+ * @ctx:  the context, with a reference
+ * @pins: pins taken through it
+ */
+struct cm_file {
+	struct cm_context *ctx;
+	struct cm_pins pins;
+};
+
+/**
+ * struct cm_call - an ioctl being served
+ * @file:   through which
+ * @arg:    the structure, of the kernel's size
+ * @fd:     descriptor reserved for @dmabuf, or -1
+ * @dmabuf: to be installed once the caller has been told its number
+ */
+struct cm_call {
+	struct cm_file *file;
+	void *arg;
+	int fd;
+	struct dma_buf *dmabuf;
+};
+
+static int call_query(struct cm_call *call)
+{
+	cm_context_query(call->file->ctx, call->arg);
+	return 0;
+}
+
+static int call_stats(struct cm_call *call)
+{
+	struct cm_context *ctx = call->file->ctx;
+
+	mutex_lock(&ctx->lock);
+	memcpy(call->arg, &ctx->stats, sizeof(ctx->stats));
+	mutex_unlock(&ctx->lock);
+	return 0;
+}
+
+static int call_alloc(struct cm_call *call)
+{
+	struct cm_alloc *req = call->arg;
+	struct cm_chunk *chunk;
+
+	if (req->flags || req->fd || req->id || req->free ||
+	    req->largest_hole || req->retries || req->reason)
+		return -EINVAL;
+
+	req->fd = -1;
+	call->fd = get_unused_fd_flags(O_CLOEXEC);
+	if (call->fd < 0)
+		return call->fd;
+	chunk = cm_chunk_alloc(call->file->ctx, req);
+	if (IS_ERR(chunk))
+		return PTR_ERR(chunk);
+	call->dmabuf = cm_dmabuf_export(chunk);
+	if (IS_ERR(call->dmabuf)) {
+		int ret = PTR_ERR(call->dmabuf);
+
+		call->dmabuf = NULL;
+		cm_chunk_abandon(chunk);
+		req->reason = CM_REASON_NO_MEMORY;
+		return ret;
+	}
+	req->fd = call->fd;
+	return 0;
+}
+
+static int call_free(struct cm_call *call)
+{
+	struct cm_free *req = call->arg;
+	struct dma_buf *dmabuf;
+	int ret;
+
+	if (req->flags)
+		return -EINVAL;
+	dmabuf = cm_dmabuf_get(call->file->ctx, req->fd);
+	if (IS_ERR(dmabuf))
+		return PTR_ERR(dmabuf);
+	ret = cm_chunk_free(dmabuf->priv, dmabuf);
+	dma_buf_put(dmabuf);
+	return ret;
+}
+
+static int call_pin(struct cm_call *call)
+{
+	struct cm_pin *req = call->arg;
+
+	if (req->flags || req->address || req->size)
+		return -EINVAL;
+	return cm_pin_take(&call->file->pins, call->file->ctx, req);
+}
+
+static int call_unpin(struct cm_call *call)
+{
+	struct cm_unpin *req = call->arg;
+
+	if (req->flags)
+		return -EINVAL;
+	return cm_pin_give(&call->file->pins, call->file->ctx, req);
+}
+
+static int call_info(struct cm_call *call)
+{
+	struct cm_info *req = call->arg;
+	struct dma_buf *dmabuf;
+	int ret;
+
+	if (req->flags ||
+	    memchr_inv(&req->id, 0, sizeof(*req) - offsetof(struct cm_info, id)))
+		return -EINVAL;
+	dmabuf = cm_dmabuf_get(call->file->ctx, req->fd);
+	if (IS_ERR(dmabuf))
+		return PTR_ERR(dmabuf);
+
+	ret = cm_chunk_info(dmabuf->priv, req);
+	spin_lock(&dmabuf->name_lock);
+	if (dmabuf->name)
+		strscpy(req->name, dmabuf->name, sizeof(req->name));
+	spin_unlock(&dmabuf->name_lock);
+	dma_buf_put(dmabuf);
+	return ret;
+}
+
+static int call_attest(struct cm_call *call)
+{
+	struct cm_attest *req = call->arg;
+
+	if (req->flags ||
+	    memchr_inv(&req->run_count, 0,
+		       sizeof(*req) - offsetof(struct cm_attest, run_count)))
+		return -EINVAL;
+	return cm_attest(req);
+}
+
+static int call_pattern(struct cm_call *call)
+{
+	struct cm_pattern *req = call->arg;
+
+	if (req->matched || req->size || req->expected || req->actual)
+		return -EINVAL;
+	return cm_pattern(req);
+}
+
+/**
+ * struct cm_ioctl - how a call is served
+ * @cmd:             its number, with today's size
+ * @first_size:      size of the structure in the first version of the ABI
+ * @reports_failure: the structure says why it failed, so copy it back then
+ * @serve:           serves it
+ */
+struct cm_ioctl {
+	unsigned int cmd;
+	size_t first_size;
+	bool reports_failure;
+	int (*serve)(struct cm_call *call);
+};
+
+#define CM_IOCTL(name, type, ...)					\
+	[_IOC_NR(CM_IOC_##name)] = { CM_IOC_##name, sizeof(struct type),\
+				     __VA_ARGS__ }
+
+static const struct cm_ioctl cm_ioctls[] = {
+	CM_IOCTL(QUERY, cm_query, false, call_query),
+	CM_IOCTL(ALLOC, cm_alloc, true, call_alloc),
+	CM_IOCTL(FREE, cm_free, false, call_free),
+	CM_IOCTL(PIN, cm_pin, false, call_pin),
+	CM_IOCTL(UNPIN, cm_unpin, false, call_unpin),
+	CM_IOCTL(INFO, cm_info, false, call_info),
+	CM_IOCTL(ATTEST, cm_attest, false, call_attest),
+	CM_IOCTL(PATTERN, cm_pattern, false, call_pattern),
+	CM_IOCTL(STATS, cm_stats, false, call_stats),
+};
+
+static const struct cm_ioctl *find_ioctl(unsigned int cmd)
+{
+	unsigned int nr = _IOC_NR(cmd);
+	const struct cm_ioctl *ioctl;
+
+	if (_IOC_TYPE(cmd) != CM_IOC_MAGIC || nr >= ARRAY_SIZE(cm_ioctls))
+		return NULL;
+	ioctl = &cm_ioctls[array_index_nospec(nr, ARRAY_SIZE(cm_ioctls))];
+	return _IOC_DIR(cmd) == _IOC_DIR(ioctl->cmd) ? ioctl : NULL;
+}
+
+static int copy_in(const struct cm_ioctl *ioctl, void *arg,
+		   const void __user *uarg, size_t usize)
+{
+	if (usize < ioctl->first_size)
+		return -EINVAL;
+	if (!(_IOC_DIR(ioctl->cmd) & _IOC_WRITE))
+		return 0;
+	return copy_struct_from_user(arg, _IOC_SIZE(ioctl->cmd), uarg, usize);
+}
+
+static int copy_out(const struct cm_ioctl *ioctl, const void *arg,
+		    void __user *uarg, size_t usize)
+{
+	size_t ksize = _IOC_SIZE(ioctl->cmd);
+
+	if (!(_IOC_DIR(ioctl->cmd) & _IOC_READ))
+		return 0;
+	if (copy_to_user(uarg, arg, min(ksize, usize)))
+		return -EFAULT;
+	if (usize > ksize && clear_user(uarg + ksize, usize - ksize))
+		return -EFAULT;
+	return 0;
+}
+
+/* Last, because an installed descriptor cannot be taken back. */
+static void finish(struct cm_call *call, int ret)
+{
+	if (call->dmabuf && !ret) {
+		fd_install(call->fd, call->dmabuf->file);
+		return;
+	}
+	if (call->dmabuf)
+		dma_buf_put(call->dmabuf);
+	if (call->fd >= 0)
+		put_unused_fd(call->fd);
+}
+
+static long cm_chardev_ioctl(struct file *file, unsigned int cmd,
+			     unsigned long param)
+{
+	const struct cm_ioctl *ioctl = find_ioctl(cmd);
+	void __user *uarg = (void __user *)param;
+	struct cm_call call = { .file = file->private_data, .fd = -1 };
+	int ret, copied = 0;
+
+	if (!ioctl)
+		return -ENOTTY;
+	call.arg = kzalloc(_IOC_SIZE(ioctl->cmd), GFP_KERNEL);
+	if (!call.arg)
+		return -ENOMEM;
+
+	ret = copy_in(ioctl, call.arg, uarg, _IOC_SIZE(cmd));
+	if (!ret) {
+		ret = ioctl->serve(&call);
+		if (!ret || ioctl->reports_failure)
+			copied = copy_out(ioctl, call.arg, uarg, _IOC_SIZE(cmd));
+		ret = ret ?: copied;
+		finish(&call, ret);
+	}
+	kfree(call.arg);
+	return ret;
+}
+
+static int cm_chardev_open(struct inode *inode, struct file *file)
+{
+	struct cm_context *ctx = container_of(inode->i_cdev, struct cm_context,
+					      cdev);
+	struct cm_file *cf = kzalloc(sizeof(*cf), GFP_KERNEL);
+
+	if (!cf)
+		return -ENOMEM;
+	cm_pins_init(&cf->pins);
+	get_device(&ctx->dev);
+	cf->ctx = ctx;
+	file->private_data = cf;
+	return stream_open(inode, file);
+}
+
+static int cm_chardev_release(struct inode *inode, struct file *file)
+{
+	struct cm_file *cf = file->private_data;
+
+	cm_pins_drop(&cf->pins);
+	put_device(&cf->ctx->dev);
+	kfree(cf);
+	return 0;
+}
+
+const struct file_operations cm_chardev_fops = {
+	.owner = THIS_MODULE,
+	.open = cm_chardev_open,
+	.release = cm_chardev_release,
+	.unlocked_ioctl = cm_chardev_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+};

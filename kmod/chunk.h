@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Chunk: one physically contiguous allocation.
+ */
+#ifndef CM_CHUNK_H
+#define CM_CHUNK_H
+
+#include <linux/kref.h>
+#include <linux/rwsem.h>
+#include <linux/sched.h>
+#include <linux/uidgid.h>
+
+#include "context.h"
+
+struct dma_buf;
+
+/**
+ * struct cm_chunk - a chunk
+ * @ref:     one for the dma-buf, one for the memory
+ * @ctx:     its context; holds a reference on the context's device
+ * @extent:  its page frames; linked as long as the memory is taken
+ * @drain:   in &cm_context.drains once freed while in use by somebody
+ * @id:      number for humans and programs, never used twice
+ * @align:   bytes
+ * @uid:     user that asked for it
+ * @pid:     process that asked for it, in the initial pid namespace
+ * @comm:    name of that process
+ * @dma:     address as seen by &cm_context.dma_dev
+ * @lock:    protects everything below; taken for reading to use the memory
+ *           and for writing to change whether and how it may be used
+ * @freed:   CM_IOC_FREE was called: descriptors and mappings are stale
+ * @pins:    pins held by open files
+ * @imports: drivers that are attached
+ * @maps:    DMA and kernel mappings that drivers hold
+ * @vaddr:   the kernel mapping for drivers, if any
+ * @vmaps:   users of @vaddr
+ * @attachments: list of &struct cm_attachment
+ */
+struct cm_chunk {
+	struct kref ref;
+	struct cm_context *ctx;
+	struct cm_extent extent;
+	struct list_head drain;
+	u64 id;
+	u64 align;
+	kuid_t uid;
+	pid_t pid;
+	char comm[TASK_COMM_LEN];
+	dma_addr_t dma;
+
+	struct rw_semaphore lock;
+	bool freed;
+	u32 pins;
+	u32 imports;
+	u32 maps;
+	void *vaddr;
+	u32 vmaps;
+	struct list_head attachments;
+};
+
+static inline size_t cm_chunk_size(const struct cm_chunk *chunk)
+{
+	return chunk->extent.count << PAGE_SHIFT;
+}
+
+static inline struct page *cm_chunk_page(const struct cm_chunk *chunk)
+{
+	return pfn_to_page(chunk->extent.start);
+}
+
+struct cm_chunk *cm_chunk_alloc(struct cm_context *ctx, struct cm_alloc *req);
+int cm_chunk_free(struct cm_chunk *chunk, struct dma_buf *dmabuf);
+void cm_chunk_abandon(struct cm_chunk *chunk);
+int cm_chunk_info(struct cm_chunk *chunk, struct cm_info *info);
+
+void cm_chunk_hold(struct cm_chunk *chunk, u32 *count);
+void cm_chunk_unhold(struct cm_chunk *chunk, u32 *count);
+
+void cm_chunk_drain(struct work_struct *work);
+
+#endif /* CM_CHUNK_H */

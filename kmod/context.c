@@ -1,0 +1,364 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Context: from the device tree to a node under /dev/cm.
+ */
+#include <linux/ctype.h>
+#include <linux/dma-mapping.h>
+#include <linux/fs.h>
+#include <linux/idr.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/of.h>
+#include <linux/platform_device.h>
+#include <linux/slab.h>
+
+#include "chardev.h"
+#include "chunk.h"
+#include "context.h"
+
+#define MAX_CONTEXTS	64
+/* Pages in flight are busy for a moment; whoever stays longer is stuck. */
+#define PRIVATE_TRIES	5
+
+static dev_t cm_devt;
+static DEFINE_IDA(minors);
+static LIST_HEAD(contexts);
+static DEFINE_MUTEX(contexts_lock);
+
+static char *cm_devnode(const struct device *dev, umode_t *mode)
+{
+	return kasprintf(GFP_KERNEL, "cm/%s", dev_name(dev));
+}
+
+static struct class cm_class = {
+	.name = "cm",
+	.devnode = cm_devnode,
+};
+
+/**
+ * cm_context_query() - describe a context
+ * @ctx:   the context
+ * @query: filled in
+ */
+void cm_context_query(struct cm_context *ctx, struct cm_query *query)
+{
+	mutex_lock(&ctx->lock);
+	query->size = (u64)ctx->map.count << PAGE_SHIFT;
+	query->free = (u64)(ctx->map.count - ctx->map.used) << PAGE_SHIFT;
+	query->largest_hole =
+		(u64)cm_placement_largest_hole(&ctx->map) << PAGE_SHIFT;
+	query->pinned = (u64)ctx->pinned << PAGE_SHIFT;
+	query->draining = (u64)ctx->draining << PAGE_SHIFT;
+	query->chunks = ctx->chunks;
+	mutex_unlock(&ctx->lock);
+
+	query->min_alignment = (u64)ctx->min_align << PAGE_SHIFT;
+	query->page_size = PAGE_SIZE;
+	query->flags = ctx->private ? CM_CONTEXT_PRIVATE : 0;
+	strscpy(query->name, dev_name(&ctx->dev), sizeof(query->name));
+	strscpy(query->version, CM_MODULE_VERSION, sizeof(query->version));
+}
+
+/**
+ * cm_context_holding() - find the context whose bank holds a range
+ * @start: first byte
+ * @end:   one past the last byte
+ * @name:  CM_NAME_LEN bytes, set to the context's name when there is one
+ *
+ * Return: whether there is one.
+ */
+bool cm_context_holding(phys_addr_t start, phys_addr_t end, char *name)
+{
+	struct cm_context *ctx;
+	bool found = false;
+
+	mutex_lock(&contexts_lock);
+	list_for_each_entry(ctx, &contexts, node) {
+		if (start < PFN_PHYS(ctx->bank.start) ||
+		    end > PFN_PHYS(ctx->bank.start + ctx->bank.count))
+			continue;
+		strscpy(name, dev_name(&ctx->dev), CM_NAME_LEN);
+		found = true;
+		break;
+	}
+	mutex_unlock(&contexts_lock);
+	return found;
+}
+
+static int check_name(struct device *dev, const char *name)
+{
+	size_t i, length = strlen(name);
+
+	for (i = 0; i < length; i++)
+		if (!islower(name[i]) && !isdigit(name[i]) &&
+		    name[i] != '-' && name[i] != '_')
+			break;
+	if (!length || i < length || length >= CM_NAME_LEN ||
+	    !strcmp(name, "control"))
+		return dev_err_probe(dev, -EINVAL,
+			"label \"%s\": must be 1 to %d of a-z, 0-9, - and _, and not \"control\"\n",
+			name, CM_NAME_LEN - 1);
+	return 0;
+}
+
+static int read_name(struct device *dev, struct cm_context *ctx)
+{
+	char name[CM_NAME_LEN + 1];
+	const char *label;
+	int ret;
+
+	if (of_property_read_string(dev->of_node, "label", &label)) {
+		snprintf(name, sizeof(name), "%pOFn", dev->of_node);
+		label = name;
+	}
+	ret = check_name(dev, label);
+	return ret ?: dev_set_name(&ctx->dev, "%s", label);
+}
+
+static int read_min_alignment(struct device *dev, struct cm_context *ctx)
+{
+	u32 bytes = PAGE_SIZE;
+
+	of_property_read_u32(dev->of_node, "cm,min-alignment", &bytes);
+	if (bytes < PAGE_SIZE || !is_power_of_2(bytes))
+		return dev_err_probe(dev, -EINVAL,
+			"cm,min-alignment is %u: must be a power of two of at least %lu\n",
+			bytes, PAGE_SIZE);
+	ctx->min_align = bytes >> PAGE_SHIFT;
+	return 0;
+}
+
+static int take_private(struct device *dev, struct cm_context *ctx)
+{
+	struct cm_bank *bank = &ctx->bank;
+	int ret, tries = PRIVATE_TRIES;
+
+	if (!bank->reusable)
+		return 0;
+	mutex_lock(&bank->migrating);
+	do {
+		ret = cm_bank_take(bank, bank->start, bank->count);
+	} while (ret == -EBUSY && --tries);
+	cm_bank_unlock(bank);
+	if (ret)
+		return dev_err_probe(dev, ret,
+			"bank %s: its pages are in use and would not leave; load the module earlier\n",
+			bank->name);
+	return 0;
+}
+
+static void give_private(struct cm_context *ctx)
+{
+	if (ctx->private && ctx->bank.reusable)
+		cm_bank_give(&ctx->bank, ctx->bank.start, ctx->bank.count);
+}
+
+static int claim_memory(struct device *dev, struct cm_context *ctx)
+{
+	int ret;
+
+	ret = cm_bank_claim(&ctx->bank, dev);
+	if (ret)
+		return ret;
+	ctx->private = of_property_read_bool(dev->of_node, "cm,private");
+	if (ctx->private)
+		ret = take_private(dev, ctx);
+	else if (!ctx->bank.reusable)
+		ret = dev_err_probe(dev, -EINVAL,
+			"bank %s is not reusable: its memory is gone from the system anyway; add cm,private to the context, or reusable to the bank\n",
+			ctx->bank.name);
+	if (ret)
+		cm_bank_release(&ctx->bank);
+	else
+		cm_placement_init(&ctx->map, ctx->bank.start, ctx->bank.count);
+	return ret;
+}
+
+static void release_memory(struct cm_context *ctx)
+{
+	give_private(ctx);
+	cm_bank_release(&ctx->bank);
+}
+
+/* The context's own device, so that CPU access can be synced for it. */
+static int prepare_dma(struct device *dev)
+{
+	dma_set_max_seg_size(dev, UINT_MAX);
+	return dma_set_mask_and_coherent(dev, DMA_BIT_MASK(64));
+}
+
+static bool name_taken(const char *name)
+{
+	struct cm_context *other;
+
+	lockdep_assert_held(&contexts_lock);
+	list_for_each_entry(other, &contexts, node)
+		if (!strcmp(dev_name(&other->dev), name))
+			return true;
+	return false;
+}
+
+static int add_node(struct device *dev, struct cm_context *ctx)
+{
+	const char *name = dev_name(&ctx->dev);
+	int ret;
+
+	cdev_init(&ctx->cdev, &cm_chardev_fops);
+	ctx->cdev.owner = THIS_MODULE;
+
+	mutex_lock(&contexts_lock);
+	if (name_taken(name))
+		ret = dev_err_probe(dev, -EEXIST,
+				    "another context is called \"%s\"\n", name);
+	else
+		ret = cdev_device_add(&ctx->cdev, &ctx->dev);
+	if (!ret)
+		list_add_tail(&ctx->node, &contexts);
+	mutex_unlock(&contexts_lock);
+	return ret;
+}
+
+static void remove_node(struct cm_context *ctx)
+{
+	mutex_lock(&contexts_lock);
+	list_del(&ctx->node);
+	mutex_unlock(&contexts_lock);
+	cdev_device_del(&ctx->cdev, &ctx->dev);
+}
+
+static void free_context(struct device *dev)
+{
+	struct cm_context *ctx = container_of(dev, struct cm_context, dev);
+
+	ida_free(&minors, MINOR(dev->devt));
+	kfree(ctx);
+}
+
+static struct cm_context *new_context(struct device *dev)
+{
+	struct cm_context *ctx;
+	int minor;
+
+	ctx = kzalloc(sizeof(*ctx), GFP_KERNEL);
+	if (!ctx)
+		return NULL;
+	minor = ida_alloc_max(&minors, MAX_CONTEXTS - 1, GFP_KERNEL);
+	if (minor < 0) {
+		kfree(ctx);
+		return NULL;
+	}
+	device_initialize(&ctx->dev);
+	ctx->dev.class = &cm_class;
+	ctx->dev.parent = dev;
+	ctx->dev.release = free_context;
+	ctx->dev.devt = MKDEV(MAJOR(cm_devt), minor);
+	ctx->dma_dev = dev;
+	mutex_init(&ctx->lock);
+	INIT_LIST_HEAD(&ctx->drains);
+	INIT_DELAYED_WORK(&ctx->drain_work, cm_chunk_drain);
+	return ctx;
+}
+
+static int cm_context_probe(struct platform_device *pdev)
+{
+	struct device *dev = &pdev->dev;
+	struct cm_context *ctx;
+	int ret;
+
+	ctx = new_context(dev);
+	if (!ctx)
+		return -ENOMEM;
+	ret = read_name(dev, ctx);
+	if (!ret)
+		ret = read_min_alignment(dev, ctx);
+	if (!ret)
+		ret = prepare_dma(dev);
+	if (!ret)
+		ret = claim_memory(dev, ctx);
+	if (ret)
+		goto put;
+	ret = add_node(dev, ctx);
+	if (ret)
+		goto release;
+
+	platform_set_drvdata(pdev, ctx);
+	dev_info(dev, "%s context \"%s\": %lu KiB in bank %s\n",
+		 ctx->private ? "private" : "shared", dev_name(&ctx->dev),
+		 ctx->bank.count << (PAGE_SHIFT - 10), ctx->bank.name);
+	return 0;
+
+release:
+	release_memory(ctx);
+put:
+	put_device(&ctx->dev);
+	return ret;
+}
+
+/*
+ * Runs only while the module is unloaded: chunks, drains and open nodes hold
+ * the module, and the driver cannot be unbound by hand.
+ */
+static void cm_context_remove(struct platform_device *pdev)
+{
+	struct cm_context *ctx = platform_get_drvdata(pdev);
+
+	remove_node(ctx);
+	cancel_delayed_work_sync(&ctx->drain_work);
+	release_memory(ctx);
+	put_device(&ctx->dev);
+}
+
+static const struct of_device_id cm_context_of_match[] = {
+	{ .compatible = "cm-agent,context" },
+	{ }
+};
+MODULE_DEVICE_TABLE(of, cm_context_of_match);
+
+static struct platform_driver cm_context_driver = {
+	.probe = cm_context_probe,
+	.remove = cm_context_remove,
+	.driver = {
+		.name = "cm-context",
+		.of_match_table = cm_context_of_match,
+		.suppress_bind_attrs = true,
+	},
+};
+
+/**
+ * cm_context_init() - register the class, and a context for each node of the
+ *                     device tree
+ *
+ * Return: 0 or an error.
+ */
+int cm_context_init(void)
+{
+	int ret;
+
+	ret = alloc_chrdev_region(&cm_devt, 0, MAX_CONTEXTS, "cm");
+	if (ret)
+		return ret;
+	ret = class_register(&cm_class);
+	if (ret)
+		goto unregister_region;
+	ret = platform_driver_register(&cm_context_driver);
+	if (ret)
+		goto unregister_class;
+	return 0;
+
+unregister_class:
+	class_unregister(&cm_class);
+unregister_region:
+	unregister_chrdev_region(cm_devt, MAX_CONTEXTS);
+	return ret;
+}
+
+/**
+ * cm_context_exit() - undo cm_context_init()
+ */
+void cm_context_exit(void)
+{
+	platform_driver_unregister(&cm_context_driver);
+	class_unregister(&cm_class);
+	unregister_chrdev_region(cm_devt, MAX_CONTEXTS);
+	ida_destroy(&minors);
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Context: a named pool over one bank, with its own node /dev/cm/<name>.
+ */
+#ifndef CM_CONTEXT_H
+#define CM_CONTEXT_H
+
+#include <linux/cdev.h>
+#include <linux/device.h>
+#include <linux/mutex.h>
+#include <linux/workqueue.h>
+
+#include <uapi/linux/cm.h>
+
+#include "bank.h"
+#include "placement.h"
+#include "stats.h"
+
+#define CM_MODULE_VERSION	"0.1.0"
+
+/**
+ * struct cm_context - a context
+ * @dev:         the class device; its reference count is the context's
+ * @cdev:        the node
+ * @node:        in the list of all contexts
+ * @bank:        where its memory lies
+ * @dma_dev:     the device that CPU access is synced for when nothing imports
+ * @min_align:   page frames, a power of two
+ * @private:     the whole bank was taken at creation
+ * @lock:        protects everything below; held briefly, never while pages
+ *               migrate, are zeroed, or while user memory is touched
+ * @map:         which pages are taken
+ * @chunks:      number of chunks whose descriptors are alive
+ * @pinned:      page frames of chunks that must not move
+ * @draining:    page frames of chunks on @drains
+ * @drains:      freed chunks that somebody still holds pages of
+ * @drain_work:  looks after @drains
+ * @stats:       counters
+ *
+ * Lock order: mmap_lock or dma_resv lock, &cm_chunk.lock, @lock.
+ * &cm_bank.migrating comes before @lock and is not held together with a chunk's.
+ */
+struct cm_context {
+	struct device dev;
+	struct cdev cdev;
+	struct list_head node;
+	struct cm_bank bank;
+	struct device *dma_dev;
+	unsigned long min_align;
+	bool private;
+
+	struct mutex lock;
+	struct cm_placement map;
+	unsigned long chunks;
+	unsigned long pinned;
+	unsigned long draining;
+	struct list_head drains;
+	struct delayed_work drain_work;
+	struct cm_stats stats;
+};
+
+int cm_context_init(void);
+void cm_context_exit(void);
+
+void cm_context_query(struct cm_context *ctx, struct cm_query *query);
+bool cm_context_holding(phys_addr_t start, phys_addr_t end, char *name);
+
+#endif /* CM_CONTEXT_H */

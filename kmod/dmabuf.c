@@ -1,0 +1,407 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * dma-buf: attaching, mapping, CPU access and user mappings of a chunk.
+ *
+ * A user mapping is backed by struct pages, so that pagemap, O_DIRECT and
+ * ptrace work; mappings by page frame number read back as absent there.
+ */
+#include <linux/dma-direct.h>
+#include <linux/dma-mapping.h>
+#include <linux/highmem.h>
+#include <linux/iommu.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/pagemap.h>
+#include <linux/scatterlist.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+#include "dmabuf.h"
+
+/**
+ * struct cm_attachment - a driver that imports a chunk
+ * @node:      in &cm_chunk.attachments
+ * @dev:       the driver's device
+ * @table:     the chunk, as one entry
+ * @mapped:    @table is mapped for @dev
+ * @direction: in which direction it is mapped
+ */
+struct cm_attachment {
+	struct list_head node;
+	struct device *dev;
+	struct sg_table table;
+	bool mapped;
+	enum dma_data_direction direction;
+};
+
+static int cm_dmabuf_attach(struct dma_buf *dmabuf,
+			    struct dma_buf_attachment *attach)
+{
+	struct cm_chunk *chunk = dmabuf->priv;
+	struct cm_attachment *att;
+	int ret;
+
+	att = kzalloc(sizeof(*att), GFP_KERNEL);
+	if (!att)
+		return -ENOMEM;
+	ret = sg_alloc_table(&att->table, 1, GFP_KERNEL);
+	if (ret)
+		goto free_attachment;
+	sg_set_page(att->table.sgl, cm_chunk_page(chunk), cm_chunk_size(chunk),
+		    0);
+	att->dev = attach->dev;
+
+	down_write(&chunk->lock);
+	if (chunk->freed) {
+		ret = -ESTALE;
+	} else {
+		list_add(&att->node, &chunk->attachments);
+		chunk->imports++;
+		attach->priv = att;
+	}
+	up_write(&chunk->lock);
+	if (!ret)
+		return 0;
+
+	sg_free_table(&att->table);
+free_attachment:
+	kfree(att);
+	return ret;
+}
+
+static void cm_dmabuf_detach(struct dma_buf *dmabuf,
+			     struct dma_buf_attachment *attach)
+{
+	struct cm_chunk *chunk = dmabuf->priv;
+	struct cm_attachment *att = attach->priv;
+
+	down_write(&chunk->lock);
+	list_del(&att->node);
+	chunk->imports--;
+	up_write(&chunk->lock);
+	sg_free_table(&att->table);
+	kfree(att);
+}
+
+/*
+ * A device that cannot reach the chunk gets a bounce buffer from the DMA API,
+ * which nobody would ever copy from or to. Better to refuse.
+ */
+static bool is_bounced(const struct cm_chunk *chunk,
+		       const struct cm_attachment *att)
+{
+	phys_addr_t phys = page_to_phys(cm_chunk_page(chunk));
+
+	return !device_iommu_mapped(att->dev) &&
+	       sg_dma_address(att->table.sgl) != phys_to_dma(att->dev, phys);
+}
+
+static int map_attachment(struct cm_chunk *chunk, struct cm_attachment *att,
+			  enum dma_data_direction direction)
+{
+	int ret;
+
+	/*
+	 * Synced explicitly: the chunk is mapped for more than one device, and
+	 * the DMA API takes overlapping mappings only without an implied sync.
+	 */
+	ret = dma_map_sgtable(att->dev, &att->table, direction,
+			      DMA_ATTR_SKIP_CPU_SYNC);
+	if (ret)
+		return ret;
+	if (is_bounced(chunk, att)) {
+		dev_warn_ratelimited(att->dev,
+			"chunk %llu at %pap is out of reach (DMA mask %#llx): import refused\n",
+			chunk->id, &(phys_addr_t){ page_to_phys(cm_chunk_page(chunk)) },
+			dma_get_mask(att->dev));
+		dma_unmap_sgtable(att->dev, &att->table, direction,
+				  DMA_ATTR_SKIP_CPU_SYNC);
+		return -EIO;
+	}
+	dma_sync_sgtable_for_device(att->dev, &att->table, direction);
+	return 0;
+}
+
+static struct sg_table *cm_dmabuf_map(struct dma_buf_attachment *attach,
+				      enum dma_data_direction direction)
+{
+	struct cm_chunk *chunk = attach->dmabuf->priv;
+	struct cm_attachment *att = attach->priv;
+	int ret;
+
+	down_write(&chunk->lock);
+	ret = map_attachment(chunk, att, direction);
+	if (!ret) {
+		att->mapped = true;
+		att->direction = direction;
+		cm_chunk_hold(chunk, &chunk->maps);
+	}
+	up_write(&chunk->lock);
+	return ret ? ERR_PTR(ret) : &att->table;
+}
+
+static void cm_dmabuf_unmap(struct dma_buf_attachment *attach,
+			    struct sg_table *table,
+			    enum dma_data_direction direction)
+{
+	struct cm_chunk *chunk = attach->dmabuf->priv;
+	struct cm_attachment *att = attach->priv;
+
+	down_write(&chunk->lock);
+	dma_sync_sgtable_for_cpu(att->dev, table, direction);
+	dma_unmap_sgtable(att->dev, table, direction, DMA_ATTR_SKIP_CPU_SYNC);
+	att->mapped = false;
+	cm_chunk_unhold(chunk, &chunk->maps);
+	up_write(&chunk->lock);
+}
+
+/*
+ * Importers are synced, and always the module's own device: a processor that
+ * was told the physical address imports nothing, yet must see what the CPU
+ * wrote.
+ */
+static int cm_dmabuf_begin_cpu_access(struct dma_buf *dmabuf,
+				      enum dma_data_direction direction)
+{
+	struct cm_chunk *chunk = dmabuf->priv;
+	struct cm_attachment *att;
+	int ret = 0;
+
+	down_read(&chunk->lock);
+	if (chunk->freed) {
+		ret = -ESTALE;
+		goto unlock;
+	}
+	list_for_each_entry(att, &chunk->attachments, node)
+		if (att->mapped)
+			dma_sync_sgtable_for_cpu(att->dev, &att->table,
+						 att->direction);
+	dma_sync_single_for_cpu(chunk->ctx->dma_dev, chunk->dma,
+				cm_chunk_size(chunk), direction);
+	if (chunk->vmaps)
+		invalidate_kernel_vmap_range(chunk->vaddr, cm_chunk_size(chunk));
+unlock:
+	up_read(&chunk->lock);
+	return ret;
+}
+
+static int cm_dmabuf_end_cpu_access(struct dma_buf *dmabuf,
+				    enum dma_data_direction direction)
+{
+	struct cm_chunk *chunk = dmabuf->priv;
+	struct cm_attachment *att;
+	int ret = 0;
+
+	down_read(&chunk->lock);
+	if (chunk->freed) {
+		ret = -ESTALE;
+		goto unlock;
+	}
+	if (chunk->vmaps)
+		flush_kernel_vmap_range(chunk->vaddr, cm_chunk_size(chunk));
+	list_for_each_entry(att, &chunk->attachments, node)
+		if (att->mapped)
+			dma_sync_sgtable_for_device(att->dev, &att->table,
+						    att->direction);
+	dma_sync_single_for_device(chunk->ctx->dma_dev, chunk->dma,
+				   cm_chunk_size(chunk), direction);
+unlock:
+	up_read(&chunk->lock);
+	return ret;
+}
+
+/*
+ * Map pages from @address to the end of the mapping, or to the first one that
+ * is there already. Many at a time, because a fault per page is what makes
+ * large buffers slow.
+ */
+static int populate(struct vm_area_struct *vma, struct cm_chunk *chunk,
+		    unsigned long address)
+{
+	struct page *pages[32];
+	int ret = 0;
+
+	while (!ret && address < vma->vm_end) {
+		unsigned long index = linear_page_index(vma, address);
+		unsigned long batch = min((vma->vm_end - address) >> PAGE_SHIFT,
+					  (unsigned long)ARRAY_SIZE(pages));
+		unsigned long left = batch, i;
+
+		for (i = 0; i < batch; i++)
+			pages[i] = nth_page(cm_chunk_page(chunk), index + i);
+		ret = vm_insert_pages(vma, address, pages, &left);
+		address += batch << PAGE_SHIFT;
+	}
+	return ret;
+}
+
+/*
+ * The lock is held until the pages are in the page table, so that
+ * cm_chunk_free() either finds them there or is seen here.
+ */
+static vm_fault_t cm_dmabuf_fault(struct vm_fault *vmf)
+{
+	struct vm_area_struct *vma = vmf->vma;
+	struct cm_chunk *chunk = vma->vm_private_data;
+	int ret;
+
+	down_read(&chunk->lock);
+	if (chunk->freed || vmf->pgoff >= chunk->extent.count) {
+		up_read(&chunk->lock);
+		return VM_FAULT_SIGBUS;
+	}
+	ret = populate(vma, chunk, vma->vm_start);
+	if (ret == -EBUSY)
+		ret = populate(vma, chunk, vmf->address & PAGE_MASK);
+	up_read(&chunk->lock);
+
+	if (ret && ret != -EBUSY)
+		return vmf_error(ret);
+	return VM_FAULT_NOPAGE;
+}
+
+static const struct vm_operations_struct cm_dmabuf_vm_ops = {
+	.fault = cm_dmabuf_fault,
+};
+
+static int cm_dmabuf_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
+{
+	struct cm_chunk *chunk = dmabuf->priv;
+	bool freed;
+
+	/* A private mapping would show the writer a copy and nobody else. */
+	if (!(vma->vm_flags & VM_SHARED))
+		return -EINVAL;
+
+	down_read(&chunk->lock);
+	freed = chunk->freed;
+	up_read(&chunk->lock);
+	if (freed)
+		return -ESTALE;
+
+	/* Growing by mremap() would reach past the chunk (CVE-2024-46852). */
+	vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP | VM_MIXEDMAP);
+	vma->vm_ops = &cm_dmabuf_vm_ops;
+	vma->vm_private_data = chunk;
+	return 0;
+}
+
+static void *map_kernel(struct cm_chunk *chunk)
+{
+	unsigned long count = chunk->extent.count;
+	struct page **pages;
+	unsigned long i;
+	void *vaddr;
+
+	if (!PageHighMem(nth_page(cm_chunk_page(chunk), count - 1)))
+		return page_address(cm_chunk_page(chunk));
+
+	pages = kvmalloc_array(count, sizeof(*pages), GFP_KERNEL);
+	if (!pages)
+		return NULL;
+	for (i = 0; i < count; i++)
+		pages[i] = nth_page(cm_chunk_page(chunk), i);
+	vaddr = vmap(pages, count, VM_MAP, PAGE_KERNEL);
+	kvfree(pages);
+	return vaddr;
+}
+
+static int cm_dmabuf_vmap(struct dma_buf *dmabuf, struct iosys_map *map)
+{
+	struct cm_chunk *chunk = dmabuf->priv;
+	int ret = 0;
+
+	down_write(&chunk->lock);
+	if (chunk->freed) {
+		ret = -ESTALE;
+		goto unlock;
+	}
+	if (!chunk->vmaps)
+		chunk->vaddr = map_kernel(chunk);
+	if (!chunk->vaddr) {
+		ret = -ENOMEM;
+		goto unlock;
+	}
+	chunk->vmaps++;
+	cm_chunk_hold(chunk, &chunk->maps);
+	iosys_map_set_vaddr(map, chunk->vaddr);
+unlock:
+	up_write(&chunk->lock);
+	return ret;
+}
+
+static void cm_dmabuf_vunmap(struct dma_buf *dmabuf, struct iosys_map *map)
+{
+	struct cm_chunk *chunk = dmabuf->priv;
+
+	down_write(&chunk->lock);
+	cm_chunk_unhold(chunk, &chunk->maps);
+	if (!--chunk->vmaps) {
+		if (is_vmalloc_addr(chunk->vaddr))
+			vunmap(chunk->vaddr);
+		chunk->vaddr = NULL;
+	}
+	up_write(&chunk->lock);
+}
+
+static void cm_dmabuf_release(struct dma_buf *dmabuf)
+{
+	cm_chunk_abandon(dmabuf->priv);
+}
+
+static const struct dma_buf_ops cm_dmabuf_ops = {
+	.attach = cm_dmabuf_attach,
+	.detach = cm_dmabuf_detach,
+	.map_dma_buf = cm_dmabuf_map,
+	.unmap_dma_buf = cm_dmabuf_unmap,
+	.begin_cpu_access = cm_dmabuf_begin_cpu_access,
+	.end_cpu_access = cm_dmabuf_end_cpu_access,
+	.mmap = cm_dmabuf_mmap,
+	.vmap = cm_dmabuf_vmap,
+	.vunmap = cm_dmabuf_vunmap,
+	.release = cm_dmabuf_release,
+};
+
+/**
+ * cm_dmabuf_export() - make a dma-buf of a chunk
+ * @chunk: the chunk; the dma-buf's on success, still the caller's otherwise
+ *
+ * The dma-buf holds a reference on the module, so that it cannot be unloaded.
+ *
+ * Return: the dma-buf, or an ERR_PTR().
+ */
+struct dma_buf *cm_dmabuf_export(struct cm_chunk *chunk)
+{
+	DEFINE_DMA_BUF_EXPORT_INFO(info);
+
+	info.exp_name = KBUILD_MODNAME;
+	info.ops = &cm_dmabuf_ops;
+	info.size = cm_chunk_size(chunk);
+	info.flags = O_RDWR;
+	info.priv = chunk;
+	return dma_buf_export(&info);
+}
+
+/**
+ * cm_dmabuf_get() - find a context's chunk by its descriptor
+ * @ctx: the context
+ * @fd:  a descriptor of the calling process
+ *
+ * Return: the chunk's dma-buf, with a reference for the caller, or ERR_PTR():
+ * EBADF, EINVAL when it is no dma-buf, EXDEV when it is not of this context.
+ */
+struct dma_buf *cm_dmabuf_get(struct cm_context *ctx, int fd)
+{
+	struct dma_buf *dmabuf = dma_buf_get(fd);
+	struct cm_chunk *chunk;
+
+	if (IS_ERR(dmabuf))
+		return dmabuf;
+	chunk = dmabuf->priv;
+	if (dmabuf->ops == &cm_dmabuf_ops && chunk->ctx == ctx)
+		return dmabuf;
+	dma_buf_put(dmabuf);
+	return ERR_PTR(-EXDEV);
+}
+
+MODULE_IMPORT_NS(DMA_BUF);

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * dma-buf: how user space and drivers see a chunk.
+ */
+#ifndef CM_DMABUF_H
+#define CM_DMABUF_H
+
+#include <linux/dma-buf.h>
+
+#include "chunk.h"
+
+struct dma_buf *cm_dmabuf_export(struct cm_chunk *chunk);
+struct dma_buf *cm_dmabuf_get(struct cm_context *ctx, int fd);
+
+#endif /* CM_DMABUF_H */

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * Contiguous memory for user space: the ABI of /dev/cm/<context>.
+ *
+ * This header is the one truth of the ABI: the Python binding is generated
+ * from it, and the tests compare both with a C compiler for arm, arm64 and
+ * x86-64.
+ *
+ * Rules that hold for every call:
+ *
+ * - 0 is success; otherwise -1 with errno set.
+ * - Structures grow at the end. The size travels in the ioctl number: a caller
+ *   built against an older header is served, one built against a newer header
+ *   is served as long as the part unknown to the kernel is zero (E2BIG if it
+ *   is not). A structure shorter than its first version is EINVAL.
+ * - Every unknown flag and every reserved byte that is not zero is EINVAL, and
+ *   so is every output-only file descriptor field that is not zero on input.
+ * - Unknown calls are ENOTTY. An unreadable pointer is EFAULT. In both cases,
+ *   as in every failure, nothing was allocated, freed or pinned.
+ * - A file descriptor that is not open is EBADF, one that is not a dma-buf is
+ *   EINVAL, one of a dma-buf that is not a chunk of this context is EXDEV, and
+ *   one of a chunk that was freed by CM_IOC_FREE is ESTALE.
+ * - Sizes, alignments and offsets are in bytes, times in nanoseconds.
+ */
+#ifndef _UAPI_LINUX_CM_H
+#define _UAPI_LINUX_CM_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+/* Not in use by any driver listed in the kernel's ioctl-number.rst. */
+#define CM_IOC_MAGIC		0xC4
+
+#define CM_NAME_LEN		32
+#define CM_VERSION_LEN		16
+#define CM_COMM_LEN		16
+
+/*
+ * Features, for programs: a bit is set when the kernel side can do it. None is
+ * defined beyond the calls below yet.
+ */
+
+/* Context flags, in cm_query.flags. */
+#define CM_CONTEXT_PRIVATE	(1 << 0)
+
+/**
+ * struct cm_query - what a context is and how full it is at this instant
+ * @features:      out: feature bits, for programs
+ * @size:          out: bytes of the context
+ * @free:          out: bytes that no chunk occupies
+ * @largest_hole:  out: bytes of the largest free range
+ * @pinned:        out: bytes of chunks that are pinned or mapped by a driver
+ * @draining:      out: bytes of chunks that were freed while somebody (an
+ *                 O_DIRECT transfer, say) still held their pages; they become
+ *                 free when the last page is let go
+ * @min_alignment: out: every chunk is aligned to at least this many bytes
+ * @chunks:        out: number of live chunks
+ * @page_size:     out: the kernel's page size in bytes
+ * @flags:         out: CM_CONTEXT_*
+ * @name:          out: name of the context, NUL-terminated
+ * @version:       out: version of the module, for humans, NUL-terminated
+ */
+struct cm_query {
+	__u64 features;
+	__u64 size;
+	__u64 free;
+	__u64 largest_hole;
+	__u64 pinned;
+	__u64 draining;
+	__u64 min_alignment;
+	__u64 chunks;
+	__u32 page_size;
+	__u32 flags;
+	char name[CM_NAME_LEN];
+	char version[CM_VERSION_LEN];
+};
+
+/**
+ * enum cm_reason - why an allocation failed
+ * @CM_REASON_NONE:        it did not fail
+ * @CM_REASON_FULL:        fewer bytes are free than were asked for (ENOMEM)
+ * @CM_REASON_FRAGMENTED:  enough bytes are free, but no aligned hole is large
+ *                         enough (ENOMEM)
+ * @CM_REASON_BUSY:        holes are large enough, but pages in every one of
+ *                         them are in use by the system and would not leave
+ *                         (EBUSY)
+ * @CM_REASON_DEADLINE:    the deadline passed first (ETIMEDOUT)
+ * @CM_REASON_INTERRUPTED: a fatal signal arrived (EINTR)
+ * @CM_REASON_NO_MEMORY:   the system had no memory for bookkeeping, or nowhere
+ *                         to move the pages in the way (ENOMEM)
+ * @CM_REASON_INVALID:     the request itself is wrong (EINVAL)
+ * @CM_REASON_COUNT:       number of reasons, not a reason
+ */
+enum cm_reason {
+	CM_REASON_NONE,
+	CM_REASON_FULL,
+	CM_REASON_FRAGMENTED,
+	CM_REASON_BUSY,
+	CM_REASON_DEADLINE,
+	CM_REASON_INTERRUPTED,
+	CM_REASON_NO_MEMORY,
+	CM_REASON_INVALID,
+	CM_REASON_COUNT,
+};
+
+/* Room for reasons to come, so that struct cm_stats keeps its layout. */
+#define CM_REASON_MAX		16
+
+/**
+ * struct cm_alloc - allocate one chunk
+ * @size:         in: bytes, at least 1; out: rounded up to whole pages
+ * @alignment:    in: bytes, a power of two of at least a page, or 0 for the
+ *                context's minimum; out: the alignment that was used
+ * @deadline_ns:  in: give up this long after the call, 0 for 10 seconds. A
+ *                migration that is under way is not broken off, so a shared
+ *                context may overshoot by one attempt.
+ * @flags:        in: must be 0
+ * @fd:           in: must be 0; out: dma-buf file descriptor, O_CLOEXEC and
+ *                O_RDWR, owned by the caller; -1 on failure. Closing the last
+ *                descriptor (and mapping) of the chunk frees it.
+ * @id:           out: number of the chunk, never used again while the module
+ *                is loaded
+ * @free:         out: free bytes of the context after the call
+ * @largest_hole: out: largest hole of the context after the call
+ * @retries:      out: places that were tried in vain because they were busy
+ * @reason:       out: enum cm_reason
+ *
+ * The memory is zero. Errors: see enum cm_reason, and ENFILE or EMFILE when
+ * there is no free file descriptor, ENODEV when the context is gone. The
+ * structure is written back on these failures, too.
+ */
+struct cm_alloc {
+	__u64 size;
+	__u64 alignment;
+	__u64 deadline_ns;
+	__u32 flags;
+	__s32 fd;
+	__u64 id;
+	__u64 free;
+	__u64 largest_hole;
+	__u32 retries;
+	__u32 reason;
+};
+
+/**
+ * struct cm_free - give a chunk's memory back now
+ * @fd:    in: descriptor of the chunk; it stays open and becomes stale
+ * @flags: in: must be 0
+ *
+ * Mappings of the chunk raise SIGBUS from now on. EBUSY, and nothing changes,
+ * while the chunk is pinned or a driver has imported it.
+ */
+struct cm_free {
+	__s32 fd;
+	__u32 flags;
+};
+
+/**
+ * struct cm_pin - fix a chunk's place and learn its physical address
+ * @fd:      in: descriptor of the chunk
+ * @flags:   in: must be 0
+ * @address: in: must be 0; out: physical address of the first byte
+ * @size:    in: must be 0; out: bytes from there on that are the chunk's
+ *
+ * Needs CAP_SYS_RAWIO (EPERM). Pins nest, keep the chunk alive, belong to the
+ * open file that took them and go when it is closed.
+ */
+struct cm_pin {
+	__s32 fd;
+	__u32 flags;
+	__u64 address;
+	__u64 size;
+};
+
+/**
+ * struct cm_unpin - undo one CM_IOC_PIN of the same open file
+ * @fd:    in: descriptor of the chunk
+ * @flags: in: must be 0
+ *
+ * ENOENT when this open file holds no pin on the chunk.
+ */
+struct cm_unpin {
+	__s32 fd;
+	__u32 flags;
+};
+
+/**
+ * struct cm_info - what is known of a chunk
+ * @fd:        in: descriptor of the chunk
+ * @flags:     in: must be 0
+ * @id:        out: number of the chunk
+ * @size:      out: bytes
+ * @alignment: out: bytes
+ * @pins:      out: pins held by open files
+ * @imports:   out: drivers attached to the dma-buf
+ * @maps:      out: DMA and kernel mappings held by drivers
+ * @uid:       out: user that asked for the chunk, as seen from the caller's
+ *             user namespace
+ * @pid:       out: process that asked for it, in the initial pid namespace
+ * @reserved:  must be 0
+ * @comm:      out: name of that process, NUL-terminated
+ * @name:      out: what DMA_BUF_SET_NAME said, or empty, NUL-terminated
+ */
+struct cm_info {
+	__s32 fd;
+	__u32 flags;
+	__u64 id;
+	__u64 size;
+	__u64 alignment;
+	__u32 pins;
+	__u32 imports;
+	__u32 maps;
+	__u32 uid;
+	__u32 pid;
+	__u32 reserved;
+	char comm[CM_COMM_LEN];
+	char name[CM_NAME_LEN];
+};
+
+/* What an attestation found, in cm_attest.found. */
+#define CM_ATTEST_BOUNCED	(1 << 0) /* @dma_bits see a bounce buffer */
+#define CM_ATTEST_UNREACHABLE	(1 << 1) /* mapping for @dma_bits was refused */
+#define CM_ATTEST_IN_BANK	(1 << 2) /* every byte lies in one bank */
+#define CM_ATTEST_ADDRESSES	(1 << 3) /* the addresses were filled in */
+
+/**
+ * struct cm_run - a physically contiguous part of a dma-buf
+ * @offset:  out: where it begins in the dma-buf
+ * @length:  out: bytes
+ * @address: out: physical address; 0 without CAP_SYS_RAWIO
+ */
+struct cm_run {
+	__u64 offset;
+	__u64 length;
+	__u64 address;
+};
+
+/**
+ * struct cm_attest - where the bytes of any dma-buf lie
+ * @fd:            in: descriptor of any dma-buf, of this module or not
+ * @flags:         in: must be 0
+ * @dma_bits:      in: width of the DMA mask to test with, 1 ... 64
+ * @runs_capacity: in: number of struct cm_run at @runs
+ * @runs:          in: user pointer to struct cm_run[], or 0 with capacity 0
+ * @run_count:     out: runs that there are, which may be more than were stored
+ * @found:         out: CM_ATTEST_*
+ * @size:          out: bytes of the dma-buf
+ * @longest_run:   out: bytes of the longest run
+ * @context:       out: context whose bank holds every byte, or empty
+ *
+ * The dma-buf is attached and mapped for reading by a device, so a driver
+ * that does not let others import its buffers makes this fail with its own
+ * error. The buffer is not changed.
+ */
+struct cm_attest {
+	__s32 fd;
+	__u32 flags;
+	__u32 dma_bits;
+	__u32 runs_capacity;
+	__u64 runs;
+	__u32 run_count;
+	__u32 found;
+	__u64 size;
+	__u64 longest_run;
+	char context[CM_NAME_LEN];
+};
+
+/* cm_pattern.flags */
+#define CM_PATTERN_FILL		(1 << 0) /* write the pattern, then check it */
+
+/* The pattern: every 64-bit word, in native byte order, is the seed plus the
+ * number of the CM_PATTERN_CELL-byte cell that it lies in, modulo 2^64.
+ */
+#define CM_PATTERN_CELL		4096
+
+/**
+ * struct cm_pattern - fill or check a dma-buf through the kernel's mapping
+ * @fd:       in: descriptor of any dma-buf that can be mapped by the kernel
+ * @flags:    in: CM_PATTERN_FILL or 0
+ * @seed:     in: value of the first cell
+ * @matched:  out: bytes from the start that hold the pattern; the size of the
+ *            dma-buf when all of them do
+ * @size:     out: bytes of the dma-buf
+ * @expected: out: the word that should be at @matched, 0 when all is well
+ * @actual:   out: the word that is there, 0 when all is well
+ *
+ * EACCES for CM_PATTERN_FILL on a descriptor that is not open for writing,
+ * EOPNOTSUPP when the dma-buf is not ordinary memory.
+ */
+struct cm_pattern {
+	__s32 fd;
+	__u32 flags;
+	__u64 seed;
+	__u64 matched;
+	__u64 size;
+	__u64 expected;
+	__u64 actual;
+};
+
+/*
+ * Latency histograms: one per size class. Class i holds requests of up to
+ * 64 KiB << (2 * i), the last class everything above. Bucket j counts
+ * allocations that took up to 2^(17 + j) ns (131 us ... 8.6 s) and more than
+ * the bucket before allows; the last bucket counts all that took longer.
+ */
+#define CM_SIZE_CLASSES		6
+#define CM_SIZE_CLASS_SHIFT	16
+#define CM_LATENCY_BUCKETS	18
+#define CM_LATENCY_SHIFT	17
+
+/**
+ * struct cm_latency - how long allocations of one size class took
+ * @sum_ns:  out: nanoseconds spent in all of them
+ * @buckets: out: number of allocations, not cumulative
+ *
+ * Successful allocations only.
+ */
+struct cm_latency {
+	__u64 sum_ns;
+	__u64 buckets[CM_LATENCY_BUCKETS];
+};
+
+/**
+ * struct cm_stats - what a context has done since the module was loaded
+ * @attempts:  out: allocations asked for
+ * @successes: out: allocations granted
+ * @failures:  out: allocations refused, by enum cm_reason
+ * @frees:     out: chunks whose memory was given back
+ * @retries:   out: places tried in vain because their pages would not leave
+ * @latency:   out: histograms, by size class
+ */
+struct cm_stats {
+	__u64 attempts;
+	__u64 successes;
+	__u64 failures[CM_REASON_MAX];
+	__u64 frees;
+	__u64 retries;
+	struct cm_latency latency[CM_SIZE_CLASSES];
+};
+
+#define CM_IOC_QUERY	_IOR(CM_IOC_MAGIC, 0x00, struct cm_query)
+#define CM_IOC_ALLOC	_IOWR(CM_IOC_MAGIC, 0x01, struct cm_alloc)
+#define CM_IOC_FREE	_IOW(CM_IOC_MAGIC, 0x02, struct cm_free)
+#define CM_IOC_PIN	_IOWR(CM_IOC_MAGIC, 0x03, struct cm_pin)
+#define CM_IOC_UNPIN	_IOW(CM_IOC_MAGIC, 0x04, struct cm_unpin)
+#define CM_IOC_INFO	_IOWR(CM_IOC_MAGIC, 0x05, struct cm_info)
+#define CM_IOC_ATTEST	_IOWR(CM_IOC_MAGIC, 0x06, struct cm_attest)
+#define CM_IOC_PATTERN	_IOWR(CM_IOC_MAGIC, 0x07, struct cm_pattern)
+#define CM_IOC_STATS	_IOR(CM_IOC_MAGIC, 0x08, struct cm_stats)
+
+#endif /* _UAPI_LINUX_CM_H */

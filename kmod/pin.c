@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Pin: taking, giving, and dropping all that an open file holds.
+ */
+#include <linux/capability.h>
+#include <linux/io.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+
+#include "dmabuf.h"
+#include "pin.h"
+
+/**
+ * struct pinned - pins that one open file holds on one chunk
+ * @node:   in &cm_pins.list
+ * @dmabuf: the chunk's, with a reference: a pinned chunk stays alive
+ * @count:  how often it is pinned
+ */
+struct pinned {
+	struct list_head node;
+	struct dma_buf *dmabuf;
+	u32 count;
+};
+
+/**
+ * cm_pins_init() - prepare an open file for pins
+ * @pins: the file's
+ */
+void cm_pins_init(struct cm_pins *pins)
+{
+	mutex_init(&pins->lock);
+	INIT_LIST_HEAD(&pins->list);
+}
+
+static struct pinned *find(struct cm_pins *pins, const struct dma_buf *dmabuf)
+{
+	struct pinned *entry;
+
+	list_for_each_entry(entry, &pins->list, node)
+		if (entry->dmabuf == dmabuf)
+			return entry;
+	return NULL;
+}
+
+static struct pinned *find_or_add(struct cm_pins *pins, struct dma_buf *dmabuf)
+{
+	struct pinned *entry = find(pins, dmabuf);
+
+	if (entry)
+		return entry;
+	entry = kzalloc(sizeof(*entry), GFP_KERNEL);
+	if (!entry)
+		return NULL;
+	get_dma_buf(dmabuf);
+	entry->dmabuf = dmabuf;
+	list_add(&entry->node, &pins->list);
+	return entry;
+}
+
+static void remove(struct pinned *entry)
+{
+	list_del(&entry->node);
+	dma_buf_put(entry->dmabuf);
+	kfree(entry);
+}
+
+static int hold(struct pinned *entry)
+{
+	struct cm_chunk *chunk = entry->dmabuf->priv;
+	int ret = 0;
+
+	down_write(&chunk->lock);
+	if (chunk->freed) {
+		ret = -ESTALE;
+	} else if (chunk->pins == U32_MAX) {
+		ret = -EOVERFLOW;
+	} else {
+		cm_chunk_hold(chunk, &chunk->pins);
+		entry->count++;
+	}
+	up_write(&chunk->lock);
+	return ret;
+}
+
+static void unhold(struct pinned *entry)
+{
+	struct cm_chunk *chunk = entry->dmabuf->priv;
+
+	down_write(&chunk->lock);
+	cm_chunk_unhold(chunk, &chunk->pins);
+	entry->count--;
+	up_write(&chunk->lock);
+}
+
+/**
+ * cm_pin_take() - pin a chunk once more
+ * @pins: the open file's pins
+ * @ctx:  the open file's context
+ * @req:  the request; address and size are filled in
+ *
+ * Return: 0, EPERM without CAP_SYS_RAWIO, or as documented in cm.h.
+ */
+int cm_pin_take(struct cm_pins *pins, struct cm_context *ctx,
+		struct cm_pin *req)
+{
+	struct dma_buf *dmabuf;
+	struct cm_chunk *chunk;
+	struct pinned *entry;
+	int ret = -ENOMEM;
+
+	if (!capable(CAP_SYS_RAWIO))
+		return -EPERM;
+	dmabuf = cm_dmabuf_get(ctx, req->fd);
+	if (IS_ERR(dmabuf))
+		return PTR_ERR(dmabuf);
+
+	mutex_lock(&pins->lock);
+	entry = find_or_add(pins, dmabuf);
+	if (entry) {
+		ret = hold(entry);
+		if (!entry->count)
+			remove(entry);
+	}
+	mutex_unlock(&pins->lock);
+	if (!ret) {
+		chunk = dmabuf->priv;
+		req->address = page_to_phys(cm_chunk_page(chunk));
+		req->size = cm_chunk_size(chunk);
+	}
+	dma_buf_put(dmabuf);
+	return ret;
+}
+
+/**
+ * cm_pin_give() - undo one cm_pin_take()
+ * @pins: the open file's pins
+ * @ctx:  the open file's context
+ * @req:  the request
+ *
+ * Return: 0, or as documented in cm.h.
+ */
+int cm_pin_give(struct cm_pins *pins, struct cm_context *ctx,
+		struct cm_unpin *req)
+{
+	struct dma_buf *dmabuf = cm_dmabuf_get(ctx, req->fd);
+	struct pinned *entry;
+
+	if (IS_ERR(dmabuf))
+		return PTR_ERR(dmabuf);
+
+	mutex_lock(&pins->lock);
+	entry = find(pins, dmabuf);
+	if (entry) {
+		unhold(entry);
+		if (!entry->count)
+			remove(entry);
+	}
+	mutex_unlock(&pins->lock);
+	dma_buf_put(dmabuf);
+	return entry ? 0 : -ENOENT;
+}
+
+/**
+ * cm_pins_drop() - give all pins of an open file that is being closed
+ * @pins: the file's
+ */
+void cm_pins_drop(struct cm_pins *pins)
+{
+	struct pinned *entry, *next;
+
+	list_for_each_entry_safe(entry, next, &pins->list, node) {
+		while (entry->count)
+			unhold(entry);
+		remove(entry);
+	}
+}

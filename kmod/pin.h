@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Pin: while it is held, a chunk's physical address is fixed and known.
+ */
+#ifndef CM_PIN_H
+#define CM_PIN_H
+
+#include <linux/list.h>
+#include <linux/mutex.h>
+
+struct cm_context;
+struct cm_pin;
+struct cm_unpin;
+
+/**
+ * struct cm_pins - pins taken through one open file
+ * @lock: protects @list; taken before &cm_chunk.lock
+ * @list: of &struct pinned, one for each chunk
+ */
+struct cm_pins {
+	struct mutex lock;
+	struct list_head list;
+};
+
+void cm_pins_init(struct cm_pins *pins);
+void cm_pins_drop(struct cm_pins *pins);
+int cm_pin_take(struct cm_pins *pins, struct cm_context *ctx,
+		struct cm_pin *req);
+int cm_pin_give(struct cm_pins *pins, struct cm_context *ctx,
+		struct cm_unpin *req);
+
+#endif /* CM_PIN_H */
