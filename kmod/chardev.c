@@ -156,7 +156,8 @@ static int call_pattern(struct cm_call *call)
 {
 	struct cm_pattern *req = call->arg;
 
-	if (req->matched || req->size || req->expected || req->actual)
+	if (memchr_inv(&req->matched, 0,
+		       sizeof(*req) - offsetof(struct cm_pattern, matched)))
 		return -EINVAL;
 	return cm_pattern(req);
 }

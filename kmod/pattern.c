@@ -6,6 +6,7 @@
  */
 #include <linux/dma-buf.h>
 #include <linux/iosys-map.h>
+#include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/string.h>
 
@@ -67,6 +68,8 @@ static int run(struct cm_pattern *req, struct dma_buf *dmabuf)
 		ret = fill(map.vaddr, count, req->seed);
 	if (!ret)
 		ret = check(req, map.vaddr, count);
+	if (!ret && virt_addr_valid(map.vaddr))
+		req->found = CM_PATTERN_LINEAR;
 	dma_buf_vunmap_unlocked(dmabuf, &map);
 	return ret;
 }

@@ -268,6 +268,9 @@ struct cm_attest {
 /* cm_pattern.flags */
 #define CM_PATTERN_FILL		(1 << 0) /* write the pattern, then check it */
 
+/* cm_pattern.found */
+#define CM_PATTERN_LINEAR	(1 << 0) /* see @found */
+
 /* The pattern: every 64-bit word, in native byte order, is the seed plus the
  * number of the CM_PATTERN_CELL-byte cell that it lies in, modulo 2^64.
  */
@@ -283,6 +286,10 @@ struct cm_attest {
  * @size:     out: bytes of the dma-buf
  * @expected: out: the word that should be at @matched, 0 when all is well
  * @actual:   out: the word that is there, 0 when all is well
+ * @found:    out: CM_PATTERN_LINEAR when the kernel used its linear mapping,
+ *            which walks physical addresses from the first byte on: whoever
+ *            sees the same bytes sees contiguous memory
+ * @reserved: must be 0
  *
  * EACCES for CM_PATTERN_FILL on a descriptor that is not open for writing,
  * EOPNOTSUPP when the dma-buf is not ordinary memory.
@@ -295,6 +302,8 @@ struct cm_pattern {
 	__u64 size;
 	__u64 expected;
 	__u64 actual;
+	__u32 found;
+	__u32 reserved;
 };
 
 /*
