@@ -107,8 +107,9 @@ int cm_pattern(struct cm_pattern *req)
 	if (IS_ERR(dmabuf))
 		return PTR_ERR(dmabuf);
 
-	if ((req->flags & CM_PATTERN_FILL) &&
-	    !(dmabuf->file->f_mode & FMODE_WRITE))
+	if (!(dmabuf->file->f_mode & FMODE_READ) ||
+	    (req->flags & CM_PATTERN_FILL &&
+	     !(dmabuf->file->f_mode & FMODE_WRITE)))
 		ret = -EACCES;
 	else
 		ret = run_synced(req, dmabuf);

@@ -291,8 +291,8 @@ struct cm_attest {
  *            sees the same bytes sees contiguous memory
  * @reserved: must be 0
  *
- * EACCES for CM_PATTERN_FILL on a descriptor that is not open for writing,
- * EOPNOTSUPP when the dma-buf is not ordinary memory.
+ * EACCES when the descriptor is not open for reading, or, for
+ * CM_PATTERN_FILL, for writing; EOPNOTSUPP when the dma-buf is not ordinary memory.
  */
 struct cm_pattern {
 	__s32 fd;
