@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: MIT
+# `make help` lists the targets. They install what they need (apt packages, a Python environment
+# in build/venv, downloads in $CM_CACHE or ~/.cache/cm-agent); BOARD= names another board.
+
+PYTHON ?= python3
+BOARD ?= arm64-virt
+PYTEST_ARGS ?=
+
+export PYTHONPATH := $(CURDIR)/tests
+boards := $(PYTHON) -m boards
+venv := build/venv/bin/python
+
+.PHONY: help demo test board module stage prerequisites lint clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+
+demo: ## show it all on the emulated board
+	@$(boards) prepare $(BOARD)
+	@cd tests && ../$(venv) -m demo
+
+test: ## all tests: on this machine and on the emulated board
+	@$(boards) prepare --promtool $(BOARD)
+	@$(venv) -m pytest --lg-env tests/hil/env/$(BOARD).yaml $(PYTEST_ARGS)
+
+board: ## a root shell on the emulated board, module and agent installed (exit with Ctrl-D)
+	@$(boards) prepare $(BOARD)
+	@$(boards) shell $(BOARD)
+
+module: ## build/module/<board>/cm.ko, every warning an error
+	@$(boards) module $(BOARD)
+
+stage: ## build/stage, the files that are installed on a board
+	@$(boards) stage
+
+prerequisites: ## install the programs and the Python environment all of this needs
+	@$(boards) prerequisites
+
+lint: ## ruff and mypy
+	@$(boards) prerequisites
+	@$(venv) -m ruff check . && $(venv) -m ruff format --check . && $(venv) -m mypy
+
+clean: ## remove build/ (downloads stay in the cache)
+	rm -rf build

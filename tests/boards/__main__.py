@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: MIT
+"""The command line: `python3 -m boards <verb>`, with tests/ on PYTHONPATH.
+
+make's targets call it. Verbs that need the virtual environment start themselves in it.
+"""
+
+import argparse
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+from . import board as descriptions
+from . import image, module, prerequisites, toolchain
+from .board import PROJECT
+from .error import BoardError
+from .progress import say
+
+
+def main() -> int:
+    """Run one verb; 1 with a sentence on stderr when it failed."""
+    arguments = _parser().parse_args()
+    try:
+        return arguments.run(arguments) or 0
+    except BoardError as error:
+        print(f"boards: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def prepare(arguments: argparse.Namespace) -> None:
+    """Install and build all that a demo or a test run needs, slow steps side by side."""
+    prerequisites.programs()
+    described = descriptions.read(arguments.board)
+    jobs = [
+        lambda: toolchain.make(described.suite),
+        lambda: image.make(described),
+        prerequisites.environment,
+    ]
+    if arguments.promtool:
+        jobs.append(prerequisites.promtool)
+    with ThreadPoolExecutor() as pool:
+        for job in [pool.submit(job) for job in jobs]:
+            job.result()
+    module.make(described)
+
+
+def install(arguments: argparse.Namespace) -> None:
+    """Install what this machine lacks, and make the virtual environment."""
+    prerequisites.programs()
+    prerequisites.environment()
+    say("all prerequisites are there")
+
+
+def build_module(arguments: argparse.Namespace) -> None:
+    """Build the kernel module for a board and print its path."""
+    prerequisites.programs()
+    print(module.make(descriptions.read(arguments.board)))
+
+
+def build_stage(arguments: argparse.Namespace) -> None:
+    """Fill build/stage and print its path."""
+    _in_environment()
+    from . import stage
+
+    print(stage.make())
+
+
+def compile_c(arguments: argparse.Namespace) -> None:
+    """Run the suite's C compiler for an architecture."""
+    said = toolchain.compile(arguments.suite, arguments.arch, arguments.words)
+    print(said, end="")
+
+
+def interact(arguments: argparse.Namespace) -> int:
+    """Boot a board and give a shell on it."""
+    _in_environment()
+    from . import shell
+
+    return shell.interact(arguments.board, arguments.state)
+
+
+def show_promtool(arguments: argparse.Namespace) -> None:
+    """Print where promtool is, fetching it first when it is missing."""
+    print(prerequisites.promtool())
+
+
+def _in_environment() -> None:
+    """Start over in the virtual environment's Python unless this is it."""
+    if sys.prefix == str(prerequisites.ENVIRONMENT):
+        return
+    prerequisites.programs()
+    python = str(prerequisites.environment())
+    search = os.pathsep.join(filter(None, [str(PROJECT / "tests"), os.environ.get("PYTHONPATH")]))
+    os.execve(python, [python, "-m", "boards", *sys.argv[1:]], {**os.environ, "PYTHONPATH": search})
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="boards", description=__doc__)
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+
+    def verb(name: str, run) -> argparse.ArgumentParser:
+        added = verbs.add_parser(name, help=run.__doc__, description=run.__doc__)
+        added.set_defaults(run=run)
+        return added
+
+    verb("prerequisites", install)
+    verb("stage", build_stage)
+    verb("promtool", show_promtool)
+    with_board = [verb("prepare", prepare), verb("module", build_module), verb("shell", interact)]
+    for added in with_board:
+        added.add_argument("board", nargs="?", default="arm64-virt", choices=descriptions.names())
+    with_board[0].add_argument("--promtool", action="store_true", help="fetch promtool, too")
+    with_board[2].add_argument("--state", default="agent", choices=("shell", "module", "agent"))
+    compiler = verb("cc", compile_c)
+    compiler.add_argument("--arch", required=True, choices=sorted(toolchain.COMPILERS))
+    compiler.add_argument("--suite", default="trixie")
+    compiler.add_argument("words", nargs="+", help="the compiler's own arguments, after --")
+    return parser
+
+
+sys.exit(main())

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: MIT
+"""One running emulated board: QEMU started, asked for its ports, and stopped."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import devicetree
+from . import image as images
+from .board import PROJECT, Board
+from .error import BoardError
+
+LIMIT_SECONDS = 3600
+START_SECONDS = 30
+
+
+@dataclass
+class Emulator:
+    """A QEMU process. Synchronization: one thread, the one that started it (it dies with it)."""
+
+    board: Board
+    image: images.Image
+    overlays: Sequence[Path]
+    console: Path
+    limit: int = LIMIT_SECONDS
+    ports: dict[str, int] = field(default_factory=dict)
+    _process: subprocess.Popen | None = None
+    _scratch: Path | None = None
+    _monitor: "Monitor | None" = None
+
+    def start(self) -> None:
+        """Start QEMU and learn which host ports lead to the board's."""
+        self._scratch = Path(tempfile.mkdtemp(prefix="cm-board-"))
+        tree = self._scratch / "board.dtb"
+        devicetree.merge(self.board, self.overlays, tree)
+        self.console.parent.mkdir(parents=True, exist_ok=True)
+        self.console.unlink(missing_ok=True)
+        command = command_line(self.board, self.image, tree, self.console)
+        command += ["-qmp", f"unix:{self._scratch}/qmp,server=on,wait=off"]
+        with (self._scratch / "qemu.err").open("w") as said:
+            self._process = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "TERM", "timeout", "--kill-after=5", str(self.limit)]
+                + command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=said,
+                start_new_session=True,
+            )
+        self._monitor = self._connect()
+        self.ports = self._monitor.forwarded_ports(self.board.qemu.forward)
+
+    def stop(self) -> None:
+        """Stop QEMU; no error when it has ended already."""
+        if self._process is None:
+            return
+        if self.running() and self._monitor is not None:
+            self._monitor.quit()
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        self._process = self._monitor = None
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def running(self) -> bool:
+        """Tell whether QEMU runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def wait_for_ssh(self, seconds: float = 180) -> None:
+        """Return when the board's SSH server greets; say what the console showed if it doesn't."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if not self.running():
+                raise BoardError(f"QEMU of {self.board.name} ended early: {self.tail()}")
+            try:
+                address = ("127.0.0.1", self.ports["ssh"])
+                with socket.create_connection(address, timeout=5) as link:
+                    if link.recv(4) == b"SSH-":
+                        return
+            except OSError:
+                pass
+            time.sleep(0.2)
+        raise BoardError(
+            f"{self.board.name}: no SSH greeting within {seconds:.0f} s; {self.tail()}"
+        )
+
+    def tail(self, lines: int = 15) -> str:
+        """Return where the console's log is, and how it ends."""
+        text = self.console.read_text(errors="replace") if self.console.exists() else ""
+        return f"console log {self.console} ends with:\n" + "\n".join(text.splitlines()[-lines:])
+
+    def _connect(self) -> "Monitor":
+        until = time.monotonic() + START_SECONDS
+        while time.monotonic() < until and self.running():
+            try:
+                return Monitor(self._scratch / "qmp")
+            except (FileNotFoundError, ConnectionRefusedError):
+                time.sleep(0.05)
+        said = (self._scratch / "qemu.err").read_text()
+        self.stop()
+        raise BoardError(f"QEMU of {self.board.name} did not start: {said or 'it said nothing'}")
+
+
+class Monitor:
+    """QEMU's machine protocol over a Unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.settimeout(START_SECONDS)
+        try:
+            self._socket.connect(str(path))
+        except OSError:
+            self._socket.close()
+            raise
+        self._lines = self._socket.makefile("r")
+        self._lines.readline()
+        self._command("qmp_capabilities")
+
+    def forwarded_ports(self, names: dict[str, int]) -> dict[str, int]:
+        """Return the host port QEMU chose for each named board port."""
+        text = self._command("human-monitor-command", {"command-line": "info usernet"})
+        chosen = {}
+        for words in map(str.split, text.splitlines()):
+            if words and words[0] == "TCP[HOST_FORWARD]":
+                chosen[int(words[5])] = int(words[3])
+        return {name: chosen[port] for name, port in names.items()}
+
+    def quit(self) -> None:
+        """Ask QEMU to end."""
+        try:
+            self._command("quit")
+        except OSError:
+            pass
+        self._lines.close()
+        self._socket.close()
+
+    def _command(self, name: str, arguments: dict | None = None) -> str:
+        request = {"execute": name, "arguments": arguments or {}}
+        self._socket.sendall(json.dumps(request).encode() + b"\n")
+        while line := self._lines.readline():
+            answer = json.loads(line)
+            if "error" in answer:
+                raise BoardError(f"QEMU refused {name}: {answer['error'].get('desc')}")
+            if "return" in answer:
+                return answer["return"]
+        return ""
+
+
+def overlay_paths(board: Board) -> list[Path]:
+    """Return the overlays the board boots with unless told otherwise."""
+    return [PROJECT / name for name in board.overlays]
+
+
+def command_line(board: Board, image: images.Image, tree: Path, console: Path) -> list[str]:
+    """Return QEMU's command line, with the serial console going to a file."""
+    qemu = board.qemu
+    forwards = "".join(f",hostfwd=tcp:127.0.0.1:0-:{port}" for port in qemu.forward.values())
+    devices = [word for device in qemu.devices for word in ("-device", device)]
+    return [
+        f"qemu-system-{qemu.system}", "-nodefaults", "-no-user-config", "-display", "none",
+        "-machine", qemu.machine, "-cpu", qemu.cpu, "-smp", str(qemu.cpus),
+        "-m", f"{qemu.memory_mib}M", "-accel", "tcg,thread=multi,tb-size=512", "-no-reboot",
+        "-kernel", str(image.kernel.image), "-initrd", str(image.initrd), "-dtb", str(tree),
+        "-append", board.kernel.command_line,
+        "-serial", f"file:{console}",
+        "-netdev", f"user,id=net{forwards}", *devices,
+    ]  # fmt: skip

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+"""Building the project's kernel module for a board, with every warning an error."""
+
+import shutil
+from pathlib import Path
+
+from . import kernel as kernels
+from . import toolchain
+from .board import PROJECT, Board
+from .error import BoardError
+
+SOURCES = PROJECT / "kmod"
+BUILD = PROJECT / "build/module"
+LITTER = shutil.ignore_patterns("*.o", "*.ko", "*.mod", "*.mod.c", ".*.cmd", "Module.symvers")
+
+
+def make(board: Board, sources: Path = SOURCES) -> Path:
+    """Build the module in `sources` and return `build/module/<board>/<name>.ko`."""
+    if not (sources / "Kbuild").is_file():
+        raise BoardError(f"no module to build: {sources}/Kbuild is missing")
+    place = BUILD / board.name
+    shutil.copytree(sources, place / "source", ignore=LITTER, dirs_exist_ok=True)
+    _forget_removed(sources, place / "source")
+    kernel = kernels.make(board)
+    said = toolchain.make(board.suite).run(
+        [
+            "make", "-C", f"/usr/src/linux-headers-{kernel.release}", "M=/module", "-j2", "W=1",
+            f"ARCH={board.kernel_arch}", f"CROSS_COMPILE={board.cross}", "modules",
+        ],
+        doing=f"building the module for {board.name} (kernel {kernel.release})",
+        binds={
+            kernel.tree / "usr/src": "/usr/src",
+            kernel.tree / "usr/lib" / kernel.kbuild: f"/usr/lib/{kernel.kbuild}",
+            place / "source": "/module",
+        },
+        directory="/module",
+    )  # fmt: skip
+    (place / "build.log").write_text(said)
+    _refuse_warnings(said, board, place)
+    built = sorted((place / "source").glob("*.ko"))
+    if len(built) != 1:
+        raise BoardError(f"{sources} built {len(built)} modules, expected one; see build.log")
+    shutil.copy2(built[0], place / built[0].name)
+    return place / built[0].name
+
+
+def release(board: Board) -> str:
+    """Return the kernel release the module is built for."""
+    return kernels.make(board).release
+
+
+def _forget_removed(sources: Path, copy: Path) -> None:
+    """Remove copies of sources that are no more."""
+    for path in copy.rglob("*.[ch]"):
+        if not path.name.endswith(".mod.c") and not (sources / path.relative_to(copy)).exists():
+            path.unlink()
+
+
+def _refuse_warnings(said: str, board: Board, place: Path) -> None:
+    """Raise when the build said anything a person should look at; the next build says it again."""
+    warnings = [line for line in said.splitlines() if "warning:" in line.lower()]
+    if warnings:
+        shutil.rmtree(place / "source")
+        shown = "\n".join(warnings[:20])
+        raise BoardError(f"{len(warnings)} warnings building for {board.name}:\n{shown}")

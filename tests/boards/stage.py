@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: MIT
+"""The tree of files that the project installs on a board, as a package would."""
+
+import shutil
+import sys
+from pathlib import Path
+
+from .board import PROJECT
+from .cache import remove
+from .error import BoardError, run
+
+STAGE = PROJECT / "build/stage"
+PACKAGES = "usr/lib/python3/dist-packages"
+PLACES = {
+    ".service": "usr/lib/systemd/system",
+    ".socket": "usr/lib/systemd/system",
+    ".rules": "usr/lib/udev/rules.d",
+    ".sysusers.conf": "usr/lib/sysusers.d",
+    ".tmpfiles.conf": "usr/lib/tmpfiles.d",
+    ".modules-load.conf": "usr/lib/modules-load.d",
+}
+PROGRAM = """\
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+import sys
+
+from cm_agent.cli import main
+
+sys.exit(main())
+"""
+
+
+def make() -> Path:
+    """Fill `build/stage` anew and return it. Needs the cffi of the virtual environment."""
+    run(
+        [sys.executable, PROJECT / "agent/generate_abi.py"],
+        doing="generating the agent's binding of cm.h",
+    )
+    partial = STAGE.with_name("stage.partial")
+    remove(partial)
+    shutil.copytree(
+        PROJECT / "agent/cm_agent",
+        partial / PACKAGES / "cm_agent",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    program = partial / "usr/bin/cm-agent"
+    program.parent.mkdir(parents=True)
+    program.write_text(PROGRAM)
+    program.chmod(0o755)
+    for path in sorted((PROJECT / "systemd").iterdir()):
+        _place(path, partial)
+    remove(STAGE)
+    partial.rename(STAGE)
+    return STAGE
+
+
+def _place(path: Path, stage: Path) -> None:
+    """Copy one file of `systemd/` to the place that its name's ending calls for."""
+    ending = next((ending for ending in PLACES if path.name.endswith(ending)), None)
+    if ending is None:
+        if path.suffix == ".md":
+            return
+        raise BoardError(f"{path}: no place known for such a file; see {__name__}.PLACES")
+    suffix = ".conf" if ending.endswith(".conf") else ending
+    target = stage / PLACES[ending] / (path.name.removesuffix(ending) + suffix)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(path, target)

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: MIT
+"""The suite's own compilers, in a small amd64 tree that programs are run in by chroot.
+
+A kernel module must be built by the compiler its kernel was built with, and installing foreign
+headers on the host would replace the host's gcc: so neither touches the host.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import cache
+from .apt import HOST, Archive, unpack
+from .board import PROJECT
+from .error import run
+from .progress import step
+
+PACKAGES = (
+    "bash", "coreutils", "dash", "diffutils", "findutils", "gawk", "gcc", "gcc-aarch64-linux-gnu",
+    "gcc-arm-linux-gnueabihf", "grep", "gzip", "kmod", "libc6-dev", "libc6-dev-arm64-cross",
+    "libc6-dev-armhf-cross", "libelf1t64", "libssl3t64", "make", "pahole", "perl", "sed", "xz-utils",
+)  # fmt: skip
+COMPILERS = {
+    "amd64": "x86_64-linux-gnu-gcc",
+    "arm64": "aarch64-linux-gnu-gcc",
+    "armhf": "arm-linux-gnueabihf-gcc",
+}
+WITHOUT = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info")
+
+
+@dataclass(frozen=True)
+class Toolchain:
+    """An unpacked tree of compilers. Synchronization: none needed; each run has its own mounts."""
+
+    tree: Path
+
+    def run(
+        self, command: Sequence[str], *, doing: str, binds: dict[Path, str], directory: str
+    ) -> str:
+        """Run a command inside the tree with host directories bound at the given places."""
+        lines = ["set -e"]
+        for source, place in binds.items():
+            (self.tree / place.lstrip("/")).mkdir(parents=True, exist_ok=True)
+            lines.append(f'mount --bind "{source}" "{self.tree}{place}"')
+        lines.append(f'exec chroot "{self.tree}" /bin/sh -c \'cd "$0" && exec "$@" 2>&1\' "$@"')
+        become_root = [] if os.geteuid() == 0 else ["--map-root-user"]
+        return run(
+            ["unshare", "--mount", *become_root, "sh", "-c", "\n".join(lines), "sh"]
+            + [directory, *command],
+            doing=doing,
+            env={"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C", "DEB_BUILD_ARCH": HOST},
+        )
+
+
+def make(suite: str) -> Toolchain:
+    """Return the suite's toolchain from the cache, made first when it is missing."""
+    inputs = {"suite": suite, "packages": PACKAGES, "sources": cache.sources("apt.py")}
+    return Toolchain(
+        cache.entry(f"toolchain-{suite}", inputs, lambda path: _fill(suite, path))
+    )
+
+
+def compile(suite: str, architecture: str, words: Sequence[str]) -> str:
+    """Run the suite's C compiler for an architecture, on files below the project or /tmp.
+
+    Paths are the host's own, relative ones from the current directory.
+    """
+    here = Path.cwd()
+    binds = {path: str(path) for path in {PROJECT, here, Path("/tmp")}}
+    return make(suite).run(
+        [COMPILERS[architecture], *words],
+        doing=f"compiling for {architecture}",
+        binds=binds,
+        directory=str(here),
+    )
+
+
+def _fill(suite: str, into: Path) -> None:
+    with step(f"downloading the compilers of {suite}"):
+        debs = Archive(suite, (HOST,)).download(PACKAGES, into / "debs")
+    with step(f"unpacking {len(debs)} packages of compilers"):
+        unpack(debs, into)
+    cache.remove(into / "debs")
+    for place in WITHOUT:
+        cache.remove(into / place)
+    (into / "usr/bin/awk").symlink_to("gawk")

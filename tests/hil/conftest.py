@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: MIT
+"""Fixtures of the tests that run on a board, and what every such test is checked for.
+
+`board`, `agent`, `module` and `shell` are one board in different states; a test that asks for
+`module` or `shell` gets the board brought down to it, all others get it with the agent running.
+After each test the kernel's log must not have gained a complaint, and every context must have as
+many free bytes as before. `@pytest.mark.kernel_log("pattern", ...)` declares complaints a test
+provokes.
+"""
+
+import copy
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from boards.remote import RemoteBoard
+from labgrid.factory import target_factory
+from labgrid.pytestplugin.hooks import LABGRID_ENV_KEY
+
+from cm_agent import uapi
+
+BOARD = pytest.StashKey[RemoteBoard]()
+DESELECTED = pytest.StashKey[list]()
+STATES = ("shell", "module", "agent")
+METRICS_PORT = 28877
+SETTLE_SECONDS = 3
+COMPLAINT = re.compile(
+    r"WARNING:|BUG:|Oops|Bad page|alloc failed|cut here|possible .* deadlock|Call trace"
+    r"|refcount_t:|kmemleak: \d+ new|KASAN|UBSAN|soft lockup|rcu: INFO|hung task|Kernel panic"
+    r"|Internal error|Unable to handle kernel|INFO: task .* blocked"
+)
+
+
+# -- the board and its states
+
+
+@pytest.fixture(scope="session")
+def board(request: pytest.FixtureRequest) -> RemoteBoard:
+    """The board under test, with the agent running unless the test asks for another state."""
+    return _board(request.config)
+
+
+@pytest.fixture
+def shell(board: RemoteBoard) -> RemoteBoard:
+    """The board without the module."""
+    return board
+
+
+@pytest.fixture
+def module(board: RemoteBoard) -> RemoteBoard:
+    """The board with the module loaded and no agent running."""
+    return board
+
+
+@pytest.fixture
+def agent(board: RemoteBoard) -> RemoteBoard:
+    """The board with the module loaded and the agent running."""
+    return board
+
+
+@pytest.fixture
+def metrics_url(agent: RemoteBoard) -> Iterator[str]:
+    """Where the board's /metrics can be reached from this machine."""
+    with agent.forwarded(METRICS_PORT) as port:
+        yield f"http://127.0.0.1:{port}/metrics"
+
+
+@pytest.fixture
+def other_board(request: pytest.FixtureRequest) -> Callable[..., Any]:
+    """A function that boots one more emulated board: `with other_board(overlays=[...]) as it:`.
+
+    Overlays are paths below the project; the board comes in the state `shell`.
+    """
+    env = request.config.stash[LABGRID_ENV_KEY]
+
+    @contextmanager
+    def boot(overlays: list[str], state: str = "shell") -> Iterator[RemoteBoard]:
+        config = copy.deepcopy(env.config.get_targets()["main"])
+        config["drivers"]["EmulatedBoardDriver"]["overlays"] = overlays
+        target = target_factory.make_target("other", config, env=env)
+        extra = RemoteBoard(target)
+        try:
+            yield extra.need(state)
+            _check_log(extra, request.node)
+        finally:
+            extra.disconnect()
+            target.cleanup()
+
+    return boot
+
+
+def _board(config: pytest.Config) -> RemoteBoard:
+    """Return the run's one board; skip when no environment names one."""
+    if BOARD not in config.stash:
+        env = config.stash.get(LABGRID_ENV_KEY, None)
+        if env is None:
+            pytest.skip("no board: use --lg-env tests/hil/env/arm64-virt.yaml")
+        config.stash[BOARD] = RemoteBoard(env.get_target())
+    return config.stash[BOARD]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Bring the board to the state this test wants before any fixture looks at it."""
+    names = item.fixturenames
+    if "board" not in names or item.get_closest_marker("skip"):
+        return
+    handle = _board(item.config)
+    if handle.strategy.broken:
+        pytest.skip(f"board {handle.name} broke earlier: {handle.strategy.broken}")
+    handle.need(next((state for state in STATES if state in names), "agent"))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Let go of the board, also after an interrupted run."""
+    if BOARD in config.stash:
+        config.stash[BOARD].disconnect()
+        config.stash[BOARD].target.cleanup()
+
+
+# -- what every test is checked for
+
+
+@pytest.fixture(autouse=True)
+def unharmed(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that made the kernel complain or changed what is free in a context."""
+    if "board" not in request.fixturenames:
+        yield
+        return
+    handle = request.getfixturevalue("board")
+    before = _fill(handle)
+    yield
+    if handle.strategy.status == "off":
+        return
+    _check_log(handle, request.node)
+    _check_fill(handle, before)
+
+
+def kernel_log(after: int) -> tuple[int, str, list[tuple[int, str]]]:
+    """Return the last sequence number, the boot, and the kernel's messages after `after`."""
+    import os
+    from pathlib import Path
+
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    device = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
+    messages, last = [], after
+    try:
+        while True:
+            try:
+                record = os.read(device, 8192).decode(errors="replace")
+            except BrokenPipeError:
+                continue
+            except BlockingIOError:
+                break
+            facts, _, text = record.partition(";")
+            priority, sequence = facts.split(",")[:2]
+            last = max(last, int(sequence))
+            if int(sequence) > after and int(priority) < 8:
+                messages.append((int(sequence), text.splitlines()[0]))
+    finally:
+        os.close(device)
+    return last, boot, messages
+
+
+def fill(request: int, length: int, size: int, free: int) -> dict[str, list[int]]:
+    """Return the size and the free bytes of each context, from the kernel."""
+    import fcntl
+    import os
+    from pathlib import Path
+
+    contexts = {}
+    for node in sorted(Path("/dev/cm").glob("*")):
+        if node.name != "control":
+            answer = bytearray(length)
+            device = os.open(node, os.O_RDWR)
+            try:
+                fcntl.ioctl(device, request, answer)
+            finally:
+                os.close(device)
+            contexts[node.name] = [
+                int.from_bytes(answer[at : at + 8], "little") for at in (size, free)
+            ]
+    return contexts
+
+
+def _check_log(handle: RemoteBoard, node: pytest.Item) -> None:
+    """Fail when the kernel said something bad since this was last looked at in this boot."""
+    seen = getattr(handle, "log_seen", ("", -1))
+    last, boot, messages = handle.call(kernel_log, after=-1)
+    handle.log_seen = (boot, last)
+    new = [text for sequence, text in messages if boot != seen[0] or sequence > seen[1]]
+    expected = [word for mark in node.iter_markers("kernel_log") for word in mark.args]
+    bad = [
+        text
+        for text in new
+        if COMPLAINT.search(text) and not any(re.search(word, text) for word in expected)
+    ]
+    if bad:
+        around = "\n".join(new[max(0, new.index(bad[0]) - 5) :][:60])
+        pytest.fail(f"the kernel of {handle.name} complained: {bad[0]}\n{around}", pytrace=False)
+
+
+def _fill(handle: RemoteBoard) -> dict[str, list[int]]:
+    if handle.strategy.status not in ("module", "agent"):
+        return {}
+    return handle.call(
+        fill,
+        request=uapi.NUMBERS["CM_IOC_QUERY"],
+        length=uapi.ffi.sizeof("struct cm_query"),
+        size=uapi.ffi.offsetof("struct cm_query", "size"),
+        free=uapi.ffi.offsetof("struct cm_query", "free"),
+    )
+
+
+def _check_fill(handle: RemoteBoard, before: dict[str, list[int]]) -> None:
+    """Fail when a context that was there before has another number of free bytes now.
+
+    A context that is wholly free is right whatever it was before: the agent's own verification
+    may have held a chunk when we looked first.
+    """
+    until = time.monotonic() + SETTLE_SECONDS
+    while True:
+        after = _fill(handle)
+        drifts = [
+            f"{name}: {before[name][1]:,} bytes free before, {free:,} after"
+            for name, (size, free) in sorted(after.items())
+            if free != size and free != before.get(name, (size, free))[1]
+        ]
+        if not drifts:
+            return
+        if time.monotonic() > until:
+            pytest.fail("memory drifted in " + "; ".join(drifts), pytrace=False)
+        time.sleep(0.2)
+
+
+# -- the report
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare our marker."""
+    config.addinivalue_line(
+        "markers", "kernel_log(*patterns): complaints of the kernel that this test provokes"
+    )
+    config.stash[DESELECTED] = []
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Remember the tests that were left out, to name them at the end."""
+    if items:
+        items[0].config.stash[DESELECTED] += [item.nodeid for item in items]
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Tell what ran where, and name every test that did not run."""
+    handle = config.stash.get(BOARD, None)
+    table: dict[str, Counter] = {}
+    for outcome in ("passed", "failed", "error", "skipped", "xfailed", "xpassed"):
+        for report in terminalreporter.stats.get(outcome, []):
+            table.setdefault(_where(report.nodeid, handle), Counter())[outcome] += 1
+    write = terminalreporter.write_line
+    terminalreporter.section("what ran where")
+    for where, counts in sorted(table.items()):
+        counted = ", ".join(f"{number} {outcome}" for outcome, number in counts.items())
+        write(f"{where:40} {counted}")
+    skipped = [
+        (report.nodeid, str(report.longrepr[2] if report.longrepr else ""))
+        for report in terminalreporter.stats.get("skipped", [])
+    ]
+    left_out = [(name, "deselected") for name in config.stash[DESELECTED]]
+    write(f"{len(skipped) + len(left_out)} tests did not run")
+    for name, reason in skipped + left_out:
+        write(f"  {name}: {reason}")
+
+
+def _where(nodeid: str, handle: RemoteBoard | None) -> str:
+    if "hil/" not in nodeid:
+        return "this machine"
+    return f"board {handle.name}" if handle else "no board"
