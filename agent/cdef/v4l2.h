@@ -1,0 +1,218 @@
+/* SPDX-FileCopyrightText: 2026 cm-agent authors
+ * SPDX-License-Identifier: MIT
+ *
+ * The part of the V4L2 ABI that the agent speaks, in cffi's cdef language.
+ *
+ * The truth is linux/videodev2.h; this file says nothing of its own. Names,
+ * values, member order and ioctl arguments are those of that header, and
+ * tests/abi compiles every size, offset, constant and ioctl number found here
+ * against it for arm, arm64 and x86-64. What is left out is not in use.
+ *
+ * Layouts differ between 32 and 64 bits (long, pointers and the alignment that
+ * comes with them), and the ioctl numbers, which carry the sizes, with them:
+ * both belong to the machine that runs the agent, never to the one that
+ * generated the binding.
+ *
+ * struct timeval is the one of two longs. On 32-bit ARM this selects the
+ * kernel's time32 variants of QUERYBUF, QBUF and DQBUF; compile the check
+ * there without -D_TIME_BITS=64.
+ */
+
+#define VIDEO_MAX_PLANES			8
+
+/* v4l2_capability.capabilities, .device_caps */
+#define V4L2_CAP_VIDEO_CAPTURE			0x00000001
+#define V4L2_CAP_VIDEO_CAPTURE_MPLANE		0x00001000
+#define V4L2_CAP_VIDEO_M2M_MPLANE		0x00004000
+#define V4L2_CAP_VIDEO_M2M			0x00008000
+#define V4L2_CAP_STREAMING			0x04000000
+#define V4L2_CAP_DEVICE_CAPS			0x80000000
+
+/* v4l2_fmtdesc.flags */
+#define V4L2_FMT_FLAG_COMPRESSED		0x0001
+#define V4L2_FMT_FLAG_EMULATED			0x0002
+
+/* enum v4l2_buf_type */
+#define V4L2_BUF_TYPE_VIDEO_CAPTURE		1
+#define V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE	9
+
+/* enum v4l2_memory */
+#define V4L2_MEMORY_MMAP			1
+#define V4L2_MEMORY_DMABUF			4
+
+/* v4l2_buffer.flags */
+#define V4L2_BUF_FLAG_ERROR			0x00000040
+
+/* enum v4l2_colorspace, enum v4l2_quantization */
+#define V4L2_COLORSPACE_JPEG			7
+#define V4L2_QUANTIZATION_DEFAULT		0
+#define V4L2_QUANTIZATION_FULL_RANGE		1
+
+struct v4l2_capability {
+	__u8 driver[16];
+	__u8 card[32];
+	__u8 bus_info[32];
+	__u32 version;
+	__u32 capabilities;
+	__u32 device_caps;
+	__u32 reserved[3];
+};
+
+struct v4l2_fmtdesc {
+	__u32 index;
+	__u32 type;
+	__u32 flags;
+	__u8 description[32];
+	__u32 pixelformat;
+	__u32 mbus_code;
+	__u32 reserved[3];
+};
+
+struct v4l2_pix_format {
+	__u32 width;
+	__u32 height;
+	__u32 pixelformat;
+	__u32 field;
+	__u32 bytesperline;
+	__u32 sizeimage;
+	__u32 colorspace;
+	__u32 priv;
+	__u32 flags;
+	__u32 ycbcr_enc;
+	__u32 quantization;
+	__u32 xfer_func;
+};
+
+/* Packed in videodev2.h, which moves nothing: every member is aligned. */
+struct v4l2_plane_pix_format {
+	__u32 sizeimage;
+	__u32 bytesperline;
+	__u16 reserved[6];
+};
+
+/* Packed in videodev2.h, which moves nothing: every member is aligned. */
+struct v4l2_pix_format_mplane {
+	__u32 width;
+	__u32 height;
+	__u32 pixelformat;
+	__u32 field;
+	__u32 colorspace;
+	struct v4l2_plane_pix_format plane_fmt[VIDEO_MAX_PLANES];
+	__u8 num_planes;
+	__u8 flags;
+	__u8 ycbcr_enc;
+	__u8 quantization;
+	__u8 xfer_func;
+	__u8 reserved[7];
+};
+
+/* Not used, but its pointers align the union in struct v4l2_format. */
+struct v4l2_rect {
+	__s32 left;
+	__s32 top;
+	__u32 width;
+	__u32 height;
+};
+
+struct v4l2_clip {
+	struct v4l2_rect c;
+	struct v4l2_clip *next;
+};
+
+struct v4l2_window {
+	struct v4l2_rect w;
+	__u32 field;
+	__u32 chromakey;
+	struct v4l2_clip *clips;
+	__u32 clipcount;
+	void *bitmap;
+	__u8 global_alpha;
+};
+
+struct v4l2_format {
+	__u32 type;
+	union {
+		struct v4l2_pix_format pix;
+		struct v4l2_pix_format_mplane pix_mp;
+		struct v4l2_window win;
+		__u8 raw_data[200];
+	} fmt;
+};
+
+struct v4l2_requestbuffers {
+	__u32 count;
+	__u32 type;
+	__u32 memory;
+	__u32 capabilities;
+	__u8 flags;
+	__u8 reserved[3];
+};
+
+struct v4l2_plane {
+	__u32 bytesused;
+	__u32 length;
+	union {
+		__u32 mem_offset;
+		unsigned long userptr;
+		__s32 fd;
+	} m;
+	__u32 data_offset;
+	__u32 reserved[11];
+};
+
+struct timeval {
+	long tv_sec;
+	long tv_usec;
+};
+
+struct v4l2_timecode {
+	__u32 type;
+	__u32 flags;
+	__u8 frames;
+	__u8 seconds;
+	__u8 minutes;
+	__u8 hours;
+	__u8 userbits[4];
+};
+
+struct v4l2_buffer {
+	__u32 index;
+	__u32 type;
+	__u32 bytesused;
+	__u32 flags;
+	__u32 field;
+	struct timeval timestamp;
+	struct v4l2_timecode timecode;
+	__u32 sequence;
+	__u32 memory;
+	union {
+		__u32 offset;
+		unsigned long userptr;
+		struct v4l2_plane *planes;
+		__s32 fd;
+	} m;
+	__u32 length;
+	__u32 reserved2;
+	__s32 request_fd;
+};
+
+struct v4l2_exportbuffer {
+	__u32 type;
+	__u32 index;
+	__u32 plane;
+	__u32 flags;
+	__s32 fd;
+	__u32 reserved[11];
+};
+
+#define VIDIOC_QUERYCAP		_IOR('V', 0, struct v4l2_capability)
+#define VIDIOC_ENUM_FMT		_IOWR('V', 2, struct v4l2_fmtdesc)
+#define VIDIOC_G_FMT		_IOWR('V', 4, struct v4l2_format)
+#define VIDIOC_S_FMT		_IOWR('V', 5, struct v4l2_format)
+#define VIDIOC_REQBUFS		_IOWR('V', 8, struct v4l2_requestbuffers)
+#define VIDIOC_QUERYBUF		_IOWR('V', 9, struct v4l2_buffer)
+#define VIDIOC_QBUF		_IOWR('V', 15, struct v4l2_buffer)
+#define VIDIOC_EXPBUF		_IOWR('V', 16, struct v4l2_exportbuffer)
+#define VIDIOC_DQBUF		_IOWR('V', 17, struct v4l2_buffer)
+#define VIDIOC_STREAMON		_IOW('V', 18, int)
+#define VIDIOC_STREAMOFF	_IOW('V', 19, int)

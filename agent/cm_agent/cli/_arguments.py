@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 cm-agent authors
+"""Arguments that several verbs take, and the block that shows a verification."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TypeAlias
+
+from cm_agent.context import DEV, is_name
+from cm_agent.contiguity import Verdict, Verification, Witness
+from cm_agent.size import format_size, parse_size
+
+Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """Add --json and --dev."""
+    parser.add_argument("--json", action="store_true", help="print JSON, sizes in bytes")
+    parser.add_argument(
+        "--dev",
+        type=Path,
+        default=DEV,
+        metavar="DIR",
+        help="directory of the contexts' nodes (default: %(default)s)",
+    )
+
+
+def context_name(text: str) -> str:
+    """Check the name of a context."""
+    if not is_name(text):
+        raise argparse.ArgumentTypeError(f"{text!r} cannot be the name of a context")
+    return text
+
+
+def request(text: str) -> tuple[int, int]:
+    """Read SIZE or SIZE/ALIGN as (bytes, bytes); alignment 0 stands for the context's minimum."""
+    size, slash, alignment = text.partition("/")
+    try:
+        wanted = parse_size(size), parse_size(alignment) if slash else 0
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if wanted[1] & (wanted[1] - 1):
+        raise argparse.ArgumentTypeError(f"{alignment!r} is no alignment: use a power of two")
+    return wanted
+
+
+def positive_int(text: str) -> int:
+    """Read a whole number above 0."""
+    if not (text.isascii() and text.isdecimal() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """Read seconds, a finite number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return value
+
+
+def show_verification(verification: Verification, *, as_json: bool) -> None:
+    """Print a verdict with its witnesses, and shout when they disagree."""
+    if as_json:
+        print(json.dumps(verification.to_json()))
+    else:
+        where = f"context {verification.context!r}: " if verification.context else ""
+        print(f"{where}{format_size(verification.size)}: {verification.verdict}")
+        for witness in verification.witnesses:
+            print(f"  {witness.name:<12} {_word(witness):<13} {_detail(witness)}")
+    if not verification.agree:
+        print(
+            "*** THE WITNESSES DISAGREE. Do not use this buffer for DMA; please report this with "
+            "the lines above and the kernel log. ***",
+            file=sys.stderr,
+        )
+
+
+def _word(witness: Witness) -> str:
+    """Return the verdict, or what a witness without eyes for addresses has to say."""
+    if witness.verdict is Verdict.UNVERIFIABLE and witness.consistent:
+        return "matches"
+    return witness.verdict
+
+
+def _detail(witness: Witness) -> str:
+    return witness.detail + ("" if witness.address is None else f" (at {witness.address:#x})")

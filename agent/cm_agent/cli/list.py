@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 cm-agent authors
+"""`cm-agent list`: the contexts and how full they are."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from cm_agent.cli._arguments import Subparsers, add_common
+from cm_agent.context import Context, ContextState, names
+from cm_agent.doctor import Machine, examine
+from cm_agent.size import format_size
+
+_HEADINGS = ("NAME", "KIND", "SIZE", "FREE", "LARGEST HOLE", "PINNED", "CHUNKS")
+
+
+def register(sub: Subparsers) -> None:
+    """Add the verb to the command line."""
+    parser = sub.add_parser("list", help="show the contexts and how full they are")
+    add_common(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print one line per context; 1 when there is none or one cannot be asked."""
+    states, failures = _ask(args.dev)
+    if args.json:
+        print(json.dumps([asdict(state) for state in states], indent=2))
+    elif states:
+        _print_table([_HEADINGS, *map(_row, states)])
+    if not states and not failures:
+        failures = [_nothing(args.dev)]
+    for failure in failures:
+        print(f"cm-agent list: {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _ask(dev: Path) -> tuple[list[ContextState], list[str]]:
+    states, failures = [], []
+    for name in names(dev):
+        try:
+            with Context(name, dev=dev) as context:
+                states.append(context.query())
+        except OSError as error:
+            failures.append(str(error.strerror))
+    return states, failures
+
+
+def _nothing(dev: Path) -> str:
+    causes = [finding for finding in examine(replace(Machine(), dev=dev)) if finding.ok is False]
+    why = f": {causes[0].what}" if causes else ""
+    return f"there is no context in {dev}{why}; `cm-agent doctor` tells how to mend it"
+
+
+def _row(state: ContextState) -> tuple[str, ...]:
+    sizes = (state.size, state.free, state.largest_hole, state.pinned)
+    kind = "private" if state.private else "shared"
+    return (state.name, kind, *map(format_size, sizes), str(state.chunks))
+
+
+def _print_table(rows: list[tuple[str, ...]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        text = [cell.ljust(width) for cell, width in zip(row[:2], widths, strict=False)]
+        numbers = [cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]
+        print("  ".join([*text, *numbers]))

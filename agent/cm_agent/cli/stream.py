@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 cm-agent authors
+"""`cm-agent stream`: frames from a video device into a context, and the proof of no copy."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cm_agent.cli._arguments import Subparsers, add_common, context_name, positive_int
+from cm_agent.context import Context
+from cm_agent.contiguity import Verdict
+from cm_agent.errors import UsageError
+from cm_agent.size import format_size
+from cm_agent.v4l2.capture import Capture
+from cm_agent.v4l2.device import VideoDevice
+from cm_agent.v4l2.error import DeviceLookupError
+from cm_agent.v4l2.evidence import Evidence
+from cm_agent.v4l2.format import Format, fourcc, fourcc_text
+from cm_agent.v4l2.frame import Frame, require_convertible
+from cm_agent.v4l2.lookup import find
+
+MOST_BUFFERS = 32
+"""VIDEO_MAX_FRAME: what drivers take."""
+
+_EPILOG = """\
+DEVICE is a path, a node such as video0, or the name of a driver such as vivid.
+Exit codes: 0 all frames came, without a copy, into chunks that are CONTIGUOUS; 1 not so;
+2 a mistake in the arguments."""
+
+
+def register(sub: Subparsers) -> None:
+    """Add the verb to the command line."""
+    parser = sub.add_parser(
+        "stream",
+        help="stream a video device into a context without a copy",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("device", metavar="DEVICE", help="path, node or name of a driver")
+    parser.add_argument(
+        "context", type=context_name, metavar="CONTEXT", help="where the buffers come from"
+    )
+    parser.add_argument(
+        "--frames", type=positive_int, default=100, metavar="N", help="default: %(default)s"
+    )
+    unchanged = "default: what is set"
+    parser.add_argument("--width", type=positive_int, metavar="PIXELS", help=unchanged)
+    parser.add_argument("--height", type=positive_int, metavar="PIXELS", help=unchanged)
+    parser.add_argument("--pixelformat", type=_pixelformat, metavar="FOURCC", help=unchanged)
+    parser.add_argument(
+        "--buffers", type=_buffers, default=4, metavar="N", help="default: %(default)s"
+    )
+    parser.add_argument("--save", type=_png, metavar="FILE.png", help="keep the last frame")
+    add_common(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Stream as asked and print the report."""
+    progress = Progress()
+    with (
+        VideoDevice(_find(args.device)) as device,
+        Context(args.context, dev=args.dev) as context,
+        Capture(
+            device,
+            context,
+            args.buffers,
+            width=args.width,
+            height=args.height,
+            pixelformat=args.pixelformat,
+        ) as capture,
+    ):
+        if args.save:
+            _check_picture(capture.format)
+        evidence = Evidence(context, capture, progress=progress)
+        span = Span()
+        for frame in capture.frames(args.frames):
+            evidence.look(frame)
+            span.add(frame)
+            progress(f"frame {span.frames} of {args.frames}")
+            if args.save and span.frames == args.frames:
+                frame.save(args.save)
+        report = _report(args, capture, evidence, span)
+    print(json.dumps(report, indent=2) if args.json else _describe(report))
+    return 0 if report["ok"] else 1
+
+
+def _find(name: str) -> Path:
+    try:
+        return find(name)
+    except DeviceLookupError as error:
+        raise UsageError(f"DEVICE: {error}") from None
+
+
+def _check_picture(format: Format) -> None:
+    try:
+        require_convertible(format)
+    except (ValueError, ImportError) as error:
+        raise UsageError(f"--save: {error}") from None
+
+
+def _report(
+    args: argparse.Namespace, capture: Capture, evidence: Evidence, span: Span
+) -> dict[str, Any]:
+    device, counters = capture.device, capture.counters
+    verdicts = [entry.verification for entry in evidence.chunks]
+    contiguous = all(it.verdict is Verdict.CONTIGUOUS and it.agree for it in verdicts)
+    return {
+        "ok": contiguous and evidence.zero_copy,
+        "device": str(device.path),
+        "driver": device.capabilities.driver,
+        "card": device.capabilities.card,
+        "context": args.context,
+        "width": capture.format.width,
+        "height": capture.format.height,
+        "pixelformat": capture.format.pixelformat,
+        "planes": [{"size": p.size, "stride": p.stride} for p in capture.format.planes],
+        "buffers": [entry.to_json() for entry in evidence.chunks],
+        "contiguous": contiguous,
+        "zero_copy": evidence.zero_copy,
+        "frames": counters.frames,
+        "seconds": span.seconds,
+        "fps": span.fps,
+        "dropped": counters.dropped,
+        "damaged": counters.damaged,
+        "bytes_copied_by_cpu": counters.bytes_copied,
+        "ioctls": capture.ioctls,
+        "saved": str(args.save) if args.save else None,
+    }
+
+
+def _describe(report: dict[str, Any]) -> str:
+    size = " + ".join(format_size(plane["size"]) for plane in report["planes"])
+    copied = f"{report['bytes_copied_by_cpu']:,} bytes copied by the CPU"
+    rate = "" if report["fps"] is None else f", {report['fps']:.1f} fps"
+    lines = [
+        f"{report['device']} ({report['card']}) into context {report['context']}:"
+        f" {report['width']}x{report['height']} {report['pixelformat']}, {size} a frame",
+        *(_describe_chunk(chunk) for chunk in report["buffers"]),
+        f"{report['frames']} frames{rate}, {report['dropped']} dropped,"
+        f" {report['damaged']} damaged, {report['ioctls']} ioctls",
+        f"{copied} to save {report['saved']}" if report["saved"] else copied,
+    ]
+    if not report["zero_copy"]:
+        lines.append("NOT PROVEN: frames did not land in every chunk; see the lines above")
+    return "\n".join(lines)
+
+
+def _describe_chunk(chunk: dict[str, Any]) -> str:
+    shout = "" if chunk["agree"] else " THE WITNESSES DISAGREE"
+    where = {True: ", same address", False: ", MOVED", None: ""}[chunk["address_kept"]]
+    return (
+        f"  buffer {chunk['buffer']}.{chunk['plane']}: chunk {chunk['chunk']},"
+        f" {format_size(chunk['size'])}, {chunk['verdict']}{shout};"
+        f" imports {chunk['imports']}, new content in {chunk['changes']} of"
+        f" {chunk['looks']} looks{where}"
+    )
+
+
+@dataclass(slots=True)
+class Span:
+    """Time from the first frame to the last, by the driver's clock."""
+
+    frames: int = 0
+    timestamps: list[int] = field(default_factory=list)
+
+    def add(self, frame: Frame) -> None:
+        """Take in one more frame."""
+        self.frames += 1
+        self.timestamps = [*self.timestamps[:1], frame.timestamp_ns]
+
+    @property
+    def seconds(self) -> float:
+        """Seconds between the first frame and the last."""
+        return (self.timestamps[-1] - self.timestamps[0]) / 1e9 if self.timestamps else 0.0
+
+    @property
+    def fps(self) -> float | None:
+        """Frames per second; None when one frame or a stopped clock leave it unknown."""
+        return (self.frames - 1) / self.seconds if self.seconds > 0 else None
+
+
+class Progress:
+    """Tell on stderr how far it is, from two seconds on and once a second."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._next = clock() + 2.0
+
+    def __call__(self, text: str) -> None:
+        """Say where we are, if it is time to say something."""
+        if self._clock() >= self._next:
+            self._next = self._clock() + 1.0
+            print(text, file=sys.stderr, flush=True)
+
+
+def _buffers(text: str) -> int:
+    number = positive_int(text)
+    if number > MOST_BUFFERS:
+        raise argparse.ArgumentTypeError(f"{text!r} is more than the {MOST_BUFFERS} there can be")
+    return number
+
+
+def _pixelformat(text: str) -> str:
+    try:
+        return fourcc_text(fourcc(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _png(text: str) -> Path:
+    if not text.lower().endswith(".png"):
+        raise argparse.ArgumentTypeError(f"{text!r} does not end in .png")
+    return Path(text)

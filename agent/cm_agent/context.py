@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 cm-agent authors
+"""A context: a named pool of physically contiguous memory, /dev/cm/<name>."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cm_agent import uapi
+from cm_agent.buffer import Buffer, encode_name
+from cm_agent.descriptor import Descriptor
+from cm_agent.errors import AllocationError, explained
+from cm_agent.records import (
+    Attestation,
+    ChunkInfo,
+    ContextState,
+    ContextStats,
+    LatencyHistogram,
+    PatternResult,
+    Pin,
+    Run,
+)
+from cm_agent.size import format_size
+from cm_agent.uapi import Reason
+
+__all__ = [
+    "Attestation",
+    "ChunkInfo",
+    "Context",
+    "ContextState",
+    "ContextStats",
+    "LatencyHistogram",
+    "PatternResult",
+    "Pin",
+    "Reason",
+    "Run",
+    "is_name",
+    "names",
+]
+
+DEV = Path("/dev/cm")
+CONTROL = "control"
+_FIRST_RUNS = 64
+
+
+def names(dev: Path = DEV) -> list[str]:
+    """Return the names of the contexts there are, sorted; none when the module is not loaded."""
+    try:
+        return sorted(entry for entry in os.listdir(dev) if entry != CONTROL)
+    except FileNotFoundError:
+        return []
+
+
+def is_name(name: str) -> bool:
+    """Return whether a context can be called this."""
+    return bool(name) and "/" not in name and name not in (".", "..", CONTROL)
+
+
+class Context(Descriptor):
+    """Speak to one context through its node.
+
+    Pins taken here go when this object is closed; buffers live on. Every OSError has the
+    kernel's errno and says what was tried.
+
+    Synchronization: none required; the kernel serializes.
+    """
+
+    def __init__(self, name: str, *, dev: Path = DEV) -> None:
+        if not is_name(name):
+            raise ValueError(f"{name!r} cannot be the name of a context")
+        self.name = name
+        try:
+            fd = os.open(dev / name, os.O_RDWR | os.O_CLOEXEC)
+        except OSError as error:
+            raise explained(error, f"context {name!r}: {_hint(error, dev)}") from None
+        super().__init__(fd, f"context {name!r}")
+
+    def query(self) -> ContextState:
+        """Ask what the context is and how full it is now."""
+        return ContextState.read(self._call("CM_IOC_QUERY", "was not told its state"))
+
+    def stats(self) -> ContextStats:
+        """Ask what the context has done since the module was loaded."""
+        return ContextStats.read(self._call("CM_IOC_STATS", "was not told its statistics"))
+
+    def alloc(
+        self,
+        size: int,
+        alignment: int = 0,
+        *,
+        deadline: float | None = None,
+        name: str | None = None,
+    ) -> Buffer:
+        """Allocate one zeroed chunk; the Buffer owns its descriptor.
+
+        Bytes, rounded up to whole pages; alignment 0 is the context's minimum. deadline: seconds,
+        None for the kernel's 10. AllocationError says why there was none; another OSError, EMFILE
+        say, has nothing to do with the context's memory.
+        """
+        if name is not None:
+            encode_name(name)
+        if deadline is not None and deadline <= 0:
+            raise ValueError(f"a deadline of {deadline} s has passed already")
+        argument = uapi.prepare(
+            "CM_IOC_ALLOC",
+            size=size,
+            alignment=alignment,
+            deadline_ns=0 if deadline is None else max(1, round(deadline * 1e9)),
+        )
+        try:
+            uapi.submit(self.fileno(), "CM_IOC_ALLOC", argument)
+        except OSError as error:
+            raise self._refused(error, argument, size, alignment) from None
+        buffer = Buffer(argument.fd, argument.size, argument.id)
+        if name is not None:
+            try:
+                buffer.set_name(name)
+            except BaseException:
+                buffer.close()
+                raise
+        return buffer
+
+    def free(self, buffer: Buffer) -> None:
+        """Give the chunk's memory back now; the buffer's descriptor stays open and is stale.
+
+        Mappings raise SIGBUS from now on. OSError EBUSY: pinned or imported, nothing changed.
+        """
+        self._call("CM_IOC_FREE", f"did not free {buffer!r}", fd=buffer.fd)
+
+    def pin(self, buffer: Buffer) -> Pin:
+        """Fix the chunk's place and return it; needs CAP_SYS_RAWIO (PermissionError). Nests."""
+        got = self._call("CM_IOC_PIN", f"did not pin {buffer!r}", fd=buffer.fd)
+        return Pin(got.address, got.size)
+
+    def unpin(self, buffer: Buffer) -> None:
+        """Undo one pin() of this Context; FileNotFoundError when it holds none."""
+        self._call("CM_IOC_UNPIN", f"did not unpin {buffer!r}", fd=buffer.fd)
+
+    @contextmanager
+    def pinned(self, buffer: Buffer) -> Iterator[Pin]:
+        """Pin for the length of a `with` block."""
+        pin = self.pin(buffer)
+        try:
+            yield pin
+        finally:
+            self.unpin(buffer)
+
+    def info(self, buffer: Buffer) -> ChunkInfo:
+        """Ask what is known of one of this context's chunks, and who asked for it."""
+        return ChunkInfo.read(self._call("CM_IOC_INFO", f"does not know {buffer!r}", fd=buffer.fd))
+
+    def attest(self, buffer: Buffer, *, dma_bits: int = 64) -> Attestation:
+        """Ask the kernel where any dma-buf lies, and whether a dma_bits wide device reaches it.
+
+        All runs are returned. Addresses only with CAP_SYS_RAWIO. The exporter's own errno when it
+        does not let others import the buffer.
+        """
+        capacity = _FIRST_RUNS
+        while True:
+            runs = uapi.new_runs(capacity)
+            got = self._call(
+                "CM_IOC_ATTEST",
+                f"cannot attest {buffer!r}",
+                fd=buffer.fd,
+                dma_bits=dma_bits,
+                runs_capacity=capacity,
+                runs=uapi.address_of(runs),
+            )
+            if got.run_count <= capacity:
+                return Attestation.read(got, runs)
+            capacity = got.run_count
+
+    def pattern_fill(self, buffer: Buffer, seed: int) -> PatternResult:
+        """Write the pattern over any dma-buf through the kernel's mapping, and read it back."""
+        return self._pattern(buffer, seed, uapi.PATTERN_FILL)
+
+    def pattern_check(self, buffer: Buffer, seed: int) -> PatternResult:
+        """Compare any dma-buf with the pattern through the kernel's mapping."""
+        return self._pattern(buffer, seed, 0)
+
+    def _pattern(self, buffer: Buffer, seed: int, flags: int) -> PatternResult:
+        got = self._call(
+            "CM_IOC_PATTERN",
+            f"cannot use the pattern on {buffer!r}",
+            fd=buffer.fd,
+            flags=flags,
+            seed=seed,
+        )
+        return PatternResult.read(got)
+
+    def _call(self, request: str, failure: str, **fields: object) -> Any:
+        fd = self.fileno()
+        try:
+            return uapi.call(fd, request, **fields)
+        except OSError as error:
+            raise explained(error, f"context {self.name!r} {failure}") from None
+
+    def _refused(self, error: OSError, argument: Any, size: int, alignment: int) -> OSError:
+        reason = Reason(argument.reason)
+        if reason is Reason.NONE:
+            return explained(error, f"context {self.name!r} gave no chunk of {format_size(size)}")
+        return AllocationError(
+            error.errno or 0,
+            context=self.name,
+            size=size,
+            alignment=alignment,
+            reason=reason,
+            free=argument.free,
+            largest_hole=argument.largest_hole,
+        )
+
+
+def _hint(error: OSError, dev: Path) -> str:
+    if error.errno == errno.ENOENT:
+        there = ", ".join(names(dev)) or "none, see `cm-agent doctor`"
+        return f"{dev} has no such node (there: {there})"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"its node in {dev} may not be opened; become a member of group cm"
+    return f"its node in {dev} cannot be opened"

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 cm-agent authors
+"""The contexts that the device tree asks for, as the running kernel shows it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+COMPATIBLE = "cm-agent,context"
+
+
+@dataclass(frozen=True, slots=True)
+class ContextNode:
+    """A node of the device tree that asks for a context.
+
+    `name` is what the context will be called; `bank` the name of its reserved memory, None when
+    there is no such memory.
+    """
+
+    path: str
+    name: str
+    bank: str | None
+
+
+def context_nodes(tree: Path = Path("/proc/device-tree")) -> list[ContextNode]:
+    """Return the enabled nodes with compatible "cm-agent,context", sorted by path."""
+    banks = _banks(tree)
+    found = []
+    for folder, _, files in os.walk(tree):
+        node = Path(folder)
+        if "compatible" in files and _enabled(node):
+            if COMPATIBLE not in _strings(node / "compatible"):
+                continue
+            label = _strings(node / "label")
+            found.append(
+                ContextNode(
+                    path="/" + str(node.relative_to(tree)),
+                    name=label[0] if label else node.name.partition("@")[0],
+                    bank=banks.get(_bytes(node / "memory-region")),
+                )
+            )
+    return sorted(found, key=lambda found_node: found_node.path)
+
+
+def _banks(tree: Path) -> dict[bytes, str]:
+    memory = tree / "reserved-memory"
+    if not memory.is_dir():
+        return {}
+    return {
+        phandle: node.name
+        for node in memory.iterdir()
+        if (phandle := _bytes(node / "phandle")) and _enabled(node)
+    }
+
+
+def _enabled(node: Path) -> bool:
+    return _strings(node / "status") in ([], ["okay"], ["ok"])
+
+
+def _strings(file: Path) -> list[str]:
+    text = _bytes(file).decode(errors="replace")
+    return text.removesuffix("\0").split("\0") if text else []
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return b""

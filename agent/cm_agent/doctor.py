@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 cm-agent authors
+"""What is missing on this machine, in plain words, and how to mend it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cm_agent.context import names
+from cm_agent.devicetree import COMPATIBLE, ContextNode, context_nodes
+
+UNIT = "cm-agent.service"
+OLDEST_KERNEL = (5, 10)
+# include/uapi/linux/capability.h
+_CAPABILITIES = {
+    "CAP_SYS_RAWIO": (17, "pinning and physical addresses"),
+    "CAP_SYS_ADMIN": (21, "verification by pagemap"),
+}
+_APPLY = (
+    "compile your board's overlay (dtc -@ -I dts -O dtb -o cm.dtbo dts/BOARD.dtso), have the boot "
+    "loader apply it or merge it (fdtoverlay -i OLD.dtb -o NEW.dtb cm.dtbo), and reboot; "
+    "dts/README.md says how for each board"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at: ok None means that it could not be judged, or need not be mended."""
+
+    ok: bool | None
+    what: str
+    mend: str = ""
+
+
+def _may_open(node: Path) -> bool:
+    return os.access(node, os.R_OK | os.W_OK, effective_ids=True)
+
+
+def _unit_state(unit: str) -> dict[str, str] | None:
+    """Return LoadState and ActiveState of a unit, None when systemd does not run here."""
+    if not Path("/run/systemd/system").is_dir():
+        return None
+    command = ["systemctl", "show", "--property=LoadState,ActiveState", unit]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Where to look, so that another tree than the running system's can be examined."""
+
+    procfs: Path = Path("/proc")
+    sysfs: Path = Path("/sys")
+    dev: Path = Path("/dev/cm")
+    modules: Path = Path("/lib/modules")
+    release: str = os.uname().release
+    python: tuple[int, int] = sys.version_info[:2]
+    may_open: Callable[[Path], bool] = _may_open
+    unit_state: Callable[[str], dict[str, str] | None] = _unit_state
+
+
+def examine(machine: Machine | None = None) -> list[Finding]:
+    """Look at everything a context needs, from the ground up."""
+    machine = machine or Machine()
+    wanted = context_nodes(machine.procfs / "device-tree")
+    loaded = (machine.sysfs / "module/cm").is_dir()
+    made = names(machine.sysfs / "class/cm")
+    return [
+        *_versions(machine),
+        *_device_tree(machine, wanted),
+        _module(machine, loaded),
+        *_contexts(wanted, made, loaded),
+        *_nodes(machine, made),
+        *_capabilities(machine),
+        _service(machine),
+    ]
+
+
+def _versions(machine: Machine) -> list[Finding]:
+    python = ".".join(map(str, machine.python))
+    number = re.match(r"(\d+)\.(\d+)", machine.release)
+    kernel = (int(number[1]), int(number[2])) if number else None
+    return [
+        Finding(True, f"Python {python}")
+        if machine.python >= (3, 11)
+        else Finding(False, f"Python {python} is too old", "install Python 3.11 or newer"),
+        Finding(True, f"kernel {machine.release}")
+        if kernel and kernel >= OLDEST_KERNEL
+        else Finding(
+            False, f"kernel {machine.release} is too old", "boot Linux 5.10 or newer (Debian 11)"
+        ),
+    ]
+
+
+def _device_tree(machine: Machine, wanted: list[ContextNode]) -> list[Finding]:
+    if not (machine.procfs / "device-tree").is_dir():
+        return [
+            Finding(
+                False,
+                "this machine was booted without a device tree",
+                "contexts come from the device tree: use an ARM board, or an emulated one",
+            )
+        ]
+    if not wanted:
+        what = f'the device tree has no node with compatible "{COMPATIBLE}": no overlay applied'
+        return [Finding(False, what, _APPLY)]
+    return [_bank(node) for node in wanted]
+
+
+def _bank(node: ContextNode) -> Finding:
+    what = f"device tree: context {node.name!r} at {node.path}"
+    if node.bank:
+        return Finding(True, f"{what}, bank {node.bank}")
+    return Finding(
+        False,
+        f"{what} names no reserved memory that is there",
+        "its memory-region must point to an enabled child of /reserved-memory; compare dts/*.dtso",
+    )
+
+
+def _module(machine: Machine, loaded: bool) -> Finding:
+    if loaded:
+        return Finding(True, "module cm is loaded")
+    folder = machine.modules / machine.release
+    listed = folder / "modules.dep"
+    if listed.is_file() and re.search(r"(?m)^\S*\bcm\.ko\S*:", listed.read_text()):
+        return Finding(False, "module cm is built, but not loaded", "modprobe cm")
+    if built := next(folder.rglob("cm.ko*"), None):
+        what = f"{built} is there, but unknown to modprobe"
+        return Finding(False, what, "depmod -a, then modprobe cm")
+    return Finding(
+        False,
+        f"module cm is not built for kernel {machine.release}",
+        f"apt install linux-headers-{machine.release} cm-dkms, then modprobe cm; "
+        "`dkms status` tells what went wrong",
+    )
+
+
+def _contexts(wanted: list[ContextNode], made: list[str], loaded: bool) -> list[Finding]:
+    if not loaded:
+        return [_skipped("contexts", "the module is not loaded")]
+    return [
+        Finding(True, f"the module made context {node.name!r}")
+        if node.name in made
+        else Finding(
+            False,
+            f"the module refused context {node.name!r}",
+            "the reason is in the kernel log: dmesg | grep cm-context",
+        )
+        for node in wanted
+    ] or [_skipped("contexts", "the device tree asks for none")]
+
+
+def _nodes(machine: Machine, made: list[str]) -> list[Finding]:
+    if not made:
+        return [_skipped(f"nodes in {machine.dev} and their permissions", "there is no context")]
+    return [_node(machine, machine.dev / name) for name in made]
+
+
+def _node(machine: Machine, node: Path) -> Finding:
+    if not node.exists():
+        return Finding(
+            False,
+            f"{node} is missing, although the module made the context",
+            "udev makes it: systemctl status systemd-udevd; without udev, mount a devtmpfs on /dev",
+        )
+    if not machine.may_open(node):
+        return Finding(
+            False,
+            f"you may not open {node}",
+            "usermod -aG cm USER and log in again; the node must belong to group cm "
+            "(60-cm-agent.rules): ls -l " + str(node),
+        )
+    return Finding(True, f"{node} is there, and you may open it")
+
+
+def _capabilities(machine: Machine) -> list[Finding]:
+    status = machine.procfs / "self/status"
+    match = re.search(r"(?m)^CapEff:\s*([0-9a-f]+)", status.read_text() if status.exists() else "")
+    if match is None:
+        return [_skipped("capabilities", f"{status} does not tell them")]
+    held = int(match[1], 16)
+    return [
+        Finding(True, f"you have {name}: {use}")
+        if held >> bit & 1
+        else Finding(None, f"you do not have {name}: no {use}", "only if you need it: run as root")
+        for name, (bit, use) in _CAPABILITIES.items()
+    ]
+
+
+def _service(machine: Machine) -> Finding:
+    state = machine.unit_state(UNIT)
+    if state is None:
+        return _skipped(UNIT, "systemd does not run here")
+    if state.get("LoadState") != "loaded":
+        what = f"{UNIT} is not installed: no metrics, everything else works"
+        return Finding(None, what, "apt install cm-agent")
+    active = state.get("ActiveState", "unknown")
+    if active == "active":
+        return Finding(True, f"{UNIT} is active")
+    mend = f"systemctl enable --now {UNIT}; the reason is in journalctl -u {UNIT}"
+    return Finding(False, f"{UNIT} is {active}: no metrics", mend)
+
+
+def _skipped(what: str, why: str) -> Finding:
+    return Finding(None, f"{what}: not checked because {why}")

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 cm-agent authors
+"""What the kernel said, as values that do not change; read() makes them of its structures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+from cm_agent import uapi
+from cm_agent.uapi import Reason
+
+
+@dataclass(frozen=True, slots=True)
+class ContextState:
+    """What a context is and how full it is at one instant; sizes in bytes."""
+
+    name: str
+    version: str
+    features: int
+    size: int
+    free: int
+    largest_hole: int
+    pinned: int
+    draining: int
+    min_alignment: int
+    chunks: int
+    page_size: int
+    private: bool
+
+    @classmethod
+    def read(cls, got: Any) -> Self:
+        """Make it of a struct cm_query."""
+        return cls(
+            name=uapi.text(got.name),
+            version=uapi.text(got.version),
+            features=got.features,
+            size=got.size,
+            free=got.free,
+            largest_hole=got.largest_hole,
+            pinned=got.pinned,
+            draining=got.draining,
+            min_alignment=got.min_alignment,
+            chunks=got.chunks,
+            page_size=got.page_size,
+            private=bool(got.flags & uapi.CONTEXT_PRIVATE),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyHistogram:
+    """How long successful allocations of one size class took.
+
+    `upper_bound_size` is the largest size in bytes of the class, None for the last one.
+    `buckets` pairs an upper bound in seconds (the last one infinite) with the number of
+    allocations between it and the bound before; the numbers are not cumulative.
+    """
+
+    upper_bound_size: int | None
+    sum_seconds: float
+    buckets: tuple[tuple[float, int], ...]
+
+    @classmethod
+    def read(cls, got: Any, number: int) -> Self:
+        """Make it of the struct cm_latency of a size class."""
+        last_class, last_bucket = uapi.SIZE_CLASSES - 1, uapi.LATENCY_BUCKETS - 1
+        bounds = [(1 << uapi.LATENCY_SHIFT + j) / 1e9 for j in range(last_bucket)]
+        return cls(
+            upper_bound_size=(
+                None if number == last_class else 1 << uapi.SIZE_CLASS_SHIFT + 2 * number
+            ),
+            sum_seconds=got.sum_ns / 1e9,
+            buckets=tuple(zip([*bounds, float("inf")], got.buckets, strict=True)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ContextStats:
+    """What a context has done since the module was loaded; every number only grows."""
+
+    attempts: int
+    successes: int
+    failures: dict[Reason, int]
+    frees: int
+    retries: int
+    latency: tuple[LatencyHistogram, ...]
+
+    @classmethod
+    def read(cls, got: Any) -> Self:
+        """Make it of a struct cm_stats; failures has all known reasons, others if they occurred."""
+        known = {int(reason) for reason in Reason if reason}
+        return cls(
+            attempts=got.attempts,
+            successes=got.successes,
+            failures={
+                Reason(number): count
+                for number, count in enumerate(got.failures)
+                if number in known or count
+            },
+            frees=got.frees,
+            retries=got.retries,
+            latency=tuple(LatencyHistogram.read(each, i) for i, each in enumerate(got.latency)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkInfo:
+    """What is known of a chunk; sizes in bytes, uid as seen from the caller's user namespace."""
+
+    id: int
+    size: int
+    alignment: int
+    pins: int
+    imports: int
+    maps: int
+    uid: int
+    pid: int
+    comm: str
+    name: str
+
+    @classmethod
+    def read(cls, got: Any) -> Self:
+        """Make it of a struct cm_info."""
+        return cls(
+            id=got.id,
+            size=got.size,
+            alignment=got.alignment,
+            pins=got.pins,
+            imports=got.imports,
+            maps=got.maps,
+            uid=got.uid,
+            pid=got.pid,
+            comm=uapi.text(got.comm),
+            name=uapi.text(got.name),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """Where a pinned chunk lies: physical address of its first byte, bytes from there on."""
+
+    address: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A physically contiguous part of a buffer; address None: not for the caller's eyes."""
+
+    offset: int
+    length: int
+    address: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attestation:
+    """Where the kernel says that the bytes of a dma-buf lie; sizes in bytes.
+
+    `context` is the one whose bank holds every byte, None without such a bank. `bounced`: a
+    device with the DMA mask that was asked about sees a bounce buffer; `unreachable`: mapping for
+    it was refused.
+    """
+
+    size: int
+    runs: tuple[Run, ...]
+    longest_run: int
+    context: str | None
+    bounced: bool
+    unreachable: bool
+    in_bank: bool
+    has_addresses: bool
+
+    @classmethod
+    def read(cls, got: Any, runs: Any) -> Self:
+        """Make it of a struct cm_attest and the array of struct cm_run that it pointed to."""
+        has_addresses = bool(got.found & uapi.ATTEST_ADDRESSES)
+        return cls(
+            size=got.size,
+            runs=tuple(
+                Run(run.offset, run.length, run.address if has_addresses else None)
+                for run in runs[0 : got.run_count]
+            ),
+            longest_run=got.longest_run,
+            context=uapi.text(got.context) or None,
+            bounced=bool(got.found & uapi.ATTEST_BOUNCED),
+            unreachable=bool(got.found & uapi.ATTEST_UNREACHABLE),
+            in_bank=bool(got.found & uapi.ATTEST_IN_BANK),
+            has_addresses=has_addresses,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PatternResult:
+    """How far a buffer holds the pattern; true when all of it does.
+
+    `matched` counts the bytes from the start that hold it; `expected` and `actual` are the words
+    at the first place that does not, 0 when all is well. `linear`: the kernel looked through its
+    linear mapping, which walks physical addresses, so its order of bytes is the physical one.
+    """
+
+    matched: int
+    size: int
+    expected: int
+    actual: int
+    linear: bool = False
+
+    @classmethod
+    def read(cls, got: Any) -> Self:
+        """Make it of a struct cm_pattern."""
+        linear = bool(got.found & uapi.PATTERN_LINEAR)
+        return cls(got.matched, got.size, got.expected, got.actual, linear)
+
+    def __bool__(self) -> bool:
+        """Return whether every byte holds the pattern."""
+        return self.matched == self.size

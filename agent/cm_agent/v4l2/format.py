@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 cm-agent authors
+"""What a V4L2 driver says about itself and its images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+def fourcc(text: str) -> int:
+    """Turn a pixel format's four characters into the number that drivers use.
+
+    Shorter texts are padded with spaces, as in "Y16 ". A big-endian variant
+    carries the suffix "-BE". Raises ValueError for anything else.
+    """
+    characters, big_endian = text.removesuffix("-BE"), text.endswith("-BE")
+    padded = characters.ljust(4)
+    if not characters or len(padded) != 4 or not padded.isascii() or not padded.isprintable():
+        raise ValueError(f"{text!r} is no pixel format: four printable ASCII characters are")
+    return int.from_bytes(padded.encode("ascii"), "little") | (big_endian << 31)
+
+
+def fourcc_text(value: int) -> str:
+    """Turn a driver's number of a pixel format into its four characters.
+
+    Numbers that are not four printable characters come back in hexadecimal.
+    """
+    raw = (value & 0x7FFFFFFF).to_bytes(4, "little")
+    text = raw.decode("latin-1")
+    if not (text.isascii() and text.isprintable()):
+        return f"0x{value:08x}"
+    return text + ("-BE" if value >> 31 else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """A device's identity and what its node can do."""
+
+    driver: str
+    card: str
+    bus: str
+    capture: bool
+    """It delivers images, through one plane or several."""
+    multiplanar: bool
+    """Its capture queue speaks the multi-planar structures."""
+    memory_to_memory: bool
+    """It is a codec or converter: images come out only when some go in."""
+    streaming: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FormatDescription:
+    """One entry of the list of pixel formats that a driver offers."""
+
+    pixelformat: str
+    description: str
+    compressed: bool
+    emulated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PlaneFormat:
+    """One plane of an image: bytes that its buffer must have, bytes from row to row."""
+
+    size: int
+    stride: int
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """The shape of an image, every number of it the driver's own."""
+
+    width: int
+    height: int
+    pixelformat: str
+    planes: tuple[PlaneFormat, ...]
+    full_range: bool = True
+    """Luma and chroma use all 256 values; otherwise 16 ... 235 and 16 ... 240."""
+
+    def __str__(self) -> str:
+        return f"{self.width}x{self.height} {self.pixelformat}"
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """Where the data of one plane lies in its buffer, in bytes."""
+
+    bytes_used: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A buffer that the driver has filled and handed back."""
+
+    index: int
+    payloads: tuple[Payload, ...]
+    sequence: int
+    timestamp_ns: int
+    damaged: bool

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 cm-agent authors
+"""Find a video device by what people call it: a path, a node or a driver."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+from cm_agent.v4l2.device import VideoDevice
+from cm_agent.v4l2.error import DeviceLookupError, VideoError
+
+
+def find(name: str, *, sysfs: Path = Path("/sys"), dev: Path = Path("/dev")) -> Path:
+    """Return the node that `name` stands for.
+
+    A name with a slash is a path and is taken as it is, one such as `video0`
+    is a node, any other is the name of a driver, as sysfs or the driver itself
+    says it. Raises DeviceLookupError, with the devices that there are, when a
+    driver has no video node or more than one.
+    """
+    if "/" in name:
+        return Path(name)
+    nodes = _nodes(sysfs)
+    if name in nodes:
+        return dev / name
+    found = [node for node, entry in nodes.items() if name in _drivers(entry, dev / node)]
+    if len(found) == 1:
+        return dev / found[0]
+    if found:
+        listed = "; ".join(f"{dev / node} ({_card(nodes[node])})" for node in found)
+        raise DeviceLookupError(errno.EINVAL, name, "more than one device", f"say which: {listed}")
+    listed = ", ".join(
+        f"{dev / node} ({'/'.join(sorted(_drivers(entry, dev / node))) or 'driver unknown'})"
+        for node, entry in nodes.items()
+    )
+    hint = f"there are {listed}" if nodes else "there is no video device; is a driver loaded?"
+    raise DeviceLookupError(errno.ENODEV, name, "no video device of that name or driver", hint)
+
+
+def _nodes(sysfs: Path) -> dict[str, Path]:
+    """Map the names of video nodes to their folders in sysfs, in their numbers' order."""
+    entries = (sysfs / "class/video4linux").glob("video[0-9]*")
+    return {entry.name: entry for entry in sorted(entries, key=lambda e: int(e.name[5:]))}
+
+
+def _drivers(entry: Path, node: Path) -> set[str]:
+    names = set()
+    link = entry / "device/driver"
+    if link.exists():
+        names.add(link.resolve().name)
+    try:
+        with VideoDevice(node) as device:
+            names.add(device.capabilities.driver)
+    except VideoError:
+        pass
+    return names
+
+
+def _card(entry: Path) -> str:
+    try:
+        return (entry / "name").read_text().strip()
+    except OSError:
+        return "unnamed"
