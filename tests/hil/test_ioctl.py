@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 cm-agent authors
+"""Every call of cm.h, called wrongly in one way: the documented errno, and nothing changed.
+
+Arguments are made here, from the binding's layouts, and sent as bytes; on the board each one ends
+flush with the end of accessible memory, so a kernel that reads or writes too far says EFAULT.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+import pytest
+from cm_agent import uapi
+
+PAGE = 4096
+NAMES = sorted(uapi.NUMBERS, key=lambda name: uapi.NUMBERS[name] & 0xFF)
+READ, WRITE = 2, 1
+NO_ACCESS, READ_ONLY = 0, 1
+U64 = (1 << 64) - 1
+
+# The members that say something, as a valid call has them; all others must be zero.
+VALID: dict[str, dict[str, int]] = {
+    "CM_IOC_QUERY": {},
+    "CM_IOC_ALLOC": {"size": 3 * PAGE, "alignment": 0, "deadline_ns": 0},
+    "CM_IOC_FREE": {"fd": 0},
+    "CM_IOC_PIN": {"fd": 0},
+    "CM_IOC_UNPIN": {"fd": 0},
+    "CM_IOC_INFO": {"fd": 0},
+    "CM_IOC_ATTEST": {"fd": 0, "dma_bits": 64, "runs_capacity": 0, "runs": 0},
+    "CM_IOC_PATTERN": {"fd": 0, "seed": 1},
+    "CM_IOC_STATS": {},
+}
+CHANGES = {"CM_IOC_ALLOC", "CM_IOC_FREE", "CM_IOC_PIN", "CM_IOC_UNPIN"}
+TAKES_ANY_DMABUF = {"CM_IOC_ATTEST", "CM_IOC_PATTERN"}
+WITH_FD = [name for name in NAMES if "fd" in VALID[name]]
+WRITING = [name for name in NAMES if uapi.NUMBERS[name] >> 30 & WRITE]
+READING = [name for name in NAMES if uapi.NUMBERS[name] >> 30 & READ]
+
+
+def struct_of(name: str) -> Any:
+    return uapi.ffi.typeof(uapi.prepare(name)).item
+
+
+def zero_members() -> list[tuple[str, str]]:
+    return [
+        (name, member)
+        for name in WRITING
+        for member, _ in struct_of(name).fields
+        if member not in VALID[name]
+    ]
+
+
+def call(
+    name: str,
+    argument: bytes | None = None,
+    *,
+    kind: str = "chunk",
+    number: int | None = None,
+    beyond: int = 0,
+    there: int = NO_ACCESS,
+    address: int | None = None,
+    **members: int,
+) -> tuple[Any, ...]:
+    """Describe an ioctl for `attempt`; its size is that of the argument."""
+    if argument is None:
+        argument = bytes(uapi.ffi.buffer(uapi.prepare(name, **{**VALID[name], **members})))
+    if number is None:
+        number = uapi.NUMBERS[name] & ~(0x3FFF << 16) | len(argument) << 16
+    at = dict(struct_of(name).fields)["fd"].offset if "fd" in VALID[name] else None
+    return number, argument, at, kind, beyond, there, address
+
+
+def attempt(context: str, other: str, calls: list[Any], pin: bool) -> list[Any]:
+    """Do ioctls on a scene; tell each one's errno, whether nothing changed, and its argument."""
+    import ctypes
+    import mmap
+    import os
+    import sys
+    from contextlib import ExitStack
+
+    from cm_agent.context import Context
+
+    def state() -> list[int]:
+        now = [pool.query(), second.query()]
+        counts = [[it.free, it.chunks, it.pinned, it.draining] for it in now]
+        return [*counts[0], *counts[1], len(os.listdir("/proc/self/fd"))]
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    memory = mmap.mmap(-1, 6 * mmap.PAGESIZE)
+    end = ctypes.addressof(ctypes.c_char.from_buffer(memory)) + 5 * mmap.PAGESIZE
+    answers = []
+    with Context(context) as pool, Context(other) as second, ExitStack() as stack:
+        chunk, stale = (stack.enter_context(pool.alloc(8 << 12)) for _ in range(2))
+        fds = {"chunk": chunk.fd, "stale": stale.fd, "negative": -1, "closed": 1 << 16}
+        fds |= {"other": stack.enter_context(second.alloc(8 << 12)).fd, "node": pool.fileno()}
+        fds |= {"memfd": os.memfd_create("it"), "null": os.open("/dev/null", os.O_RDWR)}
+        fds |= dict(zip(("pipe", "pipe's end"), os.pipe(), strict=True))
+        for kind in ("memfd", "null", "pipe", "pipe's end"):
+            stack.callback(os.close, fds[kind])
+        pool.free(stale)
+        if pin:
+            pool.pin(chunk)
+        for number, argument, at, kind, beyond, there, address in calls:
+            if at is not None and len(argument) >= at + 4:
+                fd = fds[kind].to_bytes(4, sys.byteorder, signed=True)
+                argument = argument[:at] + fd + argument[at + 4 :]
+            start = ctypes.c_void_p(end - len(argument) + beyond)
+            libc.mprotect(ctypes.c_void_p(end), mmap.PAGESIZE, 3)
+            ctypes.memmove(start, argument, len(argument))
+            libc.mprotect(ctypes.c_void_p(end), mmap.PAGESIZE, there)
+            before = state()
+            pointer = start if address is None else ctypes.c_void_p(address)
+            failed = libc.ioctl(pool.fileno(), ctypes.c_ulong(number), pointer)
+            result = ctypes.get_errno() if failed else 0
+            same = before == state()
+            answers.append((result, same, ctypes.string_at(start, len(argument) - beyond)))
+    return answers
+
+
+def ask(
+    board: Any, calls: list[Any], *, context: str = "shared", pin: bool | None = None
+) -> list[tuple[int, bool, bytes]]:
+    """Do ioctls on a fresh scene, whose chunk is pinned only if UNPIN is among them."""
+    other = "private" if context == "shared" else "shared"
+    if pin is None:
+        pin = any(number & 0xFF == uapi.NUMBERS["CM_IOC_UNPIN"] & 0xFF for number, *_ in calls)
+    got = board.call(attempt, context=context, other=other, calls=calls, pin=pin)
+    return [tuple(answer) for answer in got]
+
+
+def refuse(board: Any, calls: list[Any], number: int, **scene: Any) -> None:
+    """Expect every call to fail with this errno and to change nothing."""
+    got = ask(board, calls, **scene)
+    wrong = [
+        (hex(request[0]), request[1:], errno.errorcode.get(result, result), f"same={same}")
+        for request, (result, same, _) in zip(calls, got, strict=True)
+        if (result, same) != (number, True)
+    ]
+    assert not wrong, f"{len(wrong)} of {len(calls)}, expected {errno.errorcode[number]}"
+
+
+@pytest.fixture(scope="module")
+def installed(board: Any) -> None:
+    """Install the agent's package, and stop the service: it would allocate its probes."""
+    board.need("agent")
+    board.need("module")
+
+
+@pytest.fixture
+def quiet(module: Any, installed: None) -> Any:
+    """The board with the module loaded, the package importable, and nobody else allocating."""
+    return module
+
+
+def test_the_table_has_every_call_of_the_header() -> None:
+    assert set(VALID) == set(uapi.NUMBERS)
+
+
+@pytest.mark.parametrize("context", ["shared", "private"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_valid_call_works(quiet: Any, name: str, context: str) -> None:
+    """All tests below spoil one thing in exactly this call."""
+    ((result, same, _),) = ask(quiet, [call(name)], context=context)
+    assert (result, same) == (0, name not in CHANGES)
+
+
+@pytest.mark.parametrize(("name", "member"), zero_members())
+def test_every_bit_that_must_be_zero_is_einval(quiet: Any, name: str, member: str) -> None:
+    field = dict(struct_of(name).fields)[member]
+    valid = call(name)[1]
+    calls = []
+    for bit in range(8 * uapi.ffi.sizeof(field.type)):
+        if (name, member, 1 << bit) == ("CM_IOC_PATTERN", "flags", uapi.PATTERN_FILL):
+            continue
+        at = field.offset + bit // 8
+        calls.append(call(name, valid[:at] + bytes([1 << bit % 8]) + valid[at + 1 :]))
+    refuse(quiet, calls, errno.EINVAL)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_shorter_structure_is_einval(quiet: Any, name: str) -> None:
+    valid = call(name)[1]
+    refuse(quiet, [call(name, valid[:size]) for size in range(len(valid))], errno.EINVAL)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_longer_structure_works_and_its_tail_is_zero(quiet: Any, name: str) -> None:
+    valid = call(name)[1]
+    fill = b"\0" if name in WRITING else b"\xff"
+    for tail in (1, 8, PAGE):
+        ((result, _, after),) = ask(quiet, [call(name, valid + tail * fill)])
+        assert (result, after[len(valid) :]) == (0, bytes(tail))
+
+
+@pytest.mark.parametrize("name", WRITING)
+def test_a_longer_structure_that_says_something_there_is_e2big(quiet: Any, name: str) -> None:
+    valid = call(name)[1]
+    tails = [bytes(at) + b"\1" + bytes(63 - at) for at in range(64)] + [bytes(PAGE) + b"\x80"]
+    refuse(quiet, [call(name, valid + tail) for tail in tails], errno.E2BIG)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_inaccessible_structure_is_efault(quiet: Any, name: str) -> None:
+    size = len(call(name)[1])
+    calls = [call(name, beyond=beyond) for beyond in (1, size // 2, size)]
+    calls += [call(name, address=address) for address in (0, 8, -8 & U64, 0xFFFF << 48)]
+    refuse(quiet, calls, errno.EFAULT)
+
+
+@pytest.mark.parametrize("name", READING)
+def test_a_structure_that_cannot_be_written_back_is_efault(quiet: Any, name: str) -> None:
+    """And what was done until then is undone."""
+    size = len(call(name)[1])
+    calls = [call(name, beyond=beyond, there=READ_ONLY) for beyond in (1, size // 2)]
+    refuse(quiet, calls, errno.EFAULT)
+
+
+def test_unknown_calls_are_enotty(quiet: Any) -> None:
+    known = {number & 0xFF for number in uapi.NUMBERS.values()}
+    valid = uapi.NUMBERS["CM_IOC_ALLOC"]
+    numbers = [valid & ~0xFF | nr for nr in range(256) if nr not in known]
+    numbers += [valid ^ bit << 8 for bit in (1, 2, 0x80)]
+    numbers += [
+        number & ~(3 << 30) | direction << 30
+        for number in uapi.NUMBERS.values()
+        for direction in range(4)
+        if direction != number >> 30
+    ]
+    refuse(quiet, [call("CM_IOC_ALLOC", number=number) for number in numbers], errno.ENOTTY)
+
+
+DESCRIPTORS = {
+    "negative": errno.EBADF,
+    "closed": errno.EBADF,
+    "pipe": errno.EINVAL,
+    "pipe's end": errno.EINVAL,
+    "null": errno.EINVAL,
+    "memfd": errno.EINVAL,
+    "node": errno.EINVAL,
+    "other": errno.EXDEV,
+    "stale": errno.ESTALE,
+}
+
+
+@pytest.mark.parametrize("context", ["shared", "private"])
+@pytest.mark.parametrize("kind", DESCRIPTORS)
+@pytest.mark.parametrize("name", WITH_FD)
+def test_a_descriptor_that_is_no_live_chunk_of_the_context(
+    quiet: Any, name: str, kind: str, context: str
+) -> None:
+    calls = [call(name, kind=kind)]
+    if kind == "other" and name in TAKES_ANY_DMABUF:
+        ((result, same, _),) = ask(quiet, calls, context=context)
+        assert (result, same) == (0, True), "these take any dma-buf"
+    else:
+        refuse(quiet, calls, DESCRIPTORS[kind], context=context)
+
+
+WRONG_VALUES = {
+    "size-0": ("CM_IOC_ALLOC", {"size": 0}, errno.EINVAL),
+    "size-beyond-the-bank": ("CM_IOC_ALLOC", {"size": 1 << 40}, errno.ENOMEM),
+    "size-all-ones": ("CM_IOC_ALLOC", {"size": U64}, errno.ENOMEM),
+    "alignment-1": ("CM_IOC_ALLOC", {"alignment": 1}, errno.EINVAL),
+    "alignment-half-page": ("CM_IOC_ALLOC", {"alignment": PAGE // 2}, errno.EINVAL),
+    "alignment-3-pages": ("CM_IOC_ALLOC", {"alignment": 3 * PAGE}, errno.EINVAL),
+    "alignment-page-and-1": ("CM_IOC_ALLOC", {"alignment": PAGE + 1}, errno.EINVAL),
+    "alignment-all-ones": ("CM_IOC_ALLOC", {"alignment": U64}, errno.EINVAL),
+    "alignment-high-and-page": ("CM_IOC_ALLOC", {"alignment": 1 << 63 | PAGE}, errno.EINVAL),
+    "alignment-unmeetable": ("CM_IOC_ALLOC", {"alignment": 1 << 63}, errno.ENOMEM),
+    "dma-bits-0": ("CM_IOC_ATTEST", {"dma_bits": 0}, errno.EINVAL),
+    "dma-bits-65": ("CM_IOC_ATTEST", {"dma_bits": 65}, errno.EINVAL),
+    "dma-bits-all-ones": ("CM_IOC_ATTEST", {"dma_bits": (1 << 32) - 1}, errno.EINVAL),
+    "capacity-without-runs": ("CM_IOC_ATTEST", {"runs_capacity": 1}, errno.EINVAL),
+    "runs-nowhere": ("CM_IOC_ATTEST", {"runs_capacity": 1, "runs": 8}, errno.EFAULT),
+    "runs-in-the-kernel": ("CM_IOC_ATTEST", {"runs_capacity": 1, "runs": -64 & U64}, errno.EFAULT),
+}
+
+
+@pytest.mark.parametrize("context", ["shared", "private"])
+@pytest.mark.parametrize("case", WRONG_VALUES)
+def test_a_value_that_makes_no_sense_is_refused(quiet: Any, case: str, context: str) -> None:
+    name, members, number = WRONG_VALUES[case]
+    refuse(quiet, [call(name, **members)], number, context=context)
+
+
+@pytest.mark.parametrize("wrong", [{"size": 0}, {"alignment": 3}, {"flags": 1}, {"size": U64}])
+def test_a_refused_allocation_names_no_descriptor(quiet: Any, wrong: dict[str, int]) -> None:
+    """A caller that ignores the errno must not go on with descriptor 0."""
+    ((result, _, after),) = ask(quiet, [call("CM_IOC_ALLOC", **wrong)])
+    said = uapi.ffi.from_buffer("struct cm_alloc *", after)
+    assert result and said.fd == -1
+
+
+def test_unpin_without_a_pin_is_enoent(quiet: Any) -> None:
+    refuse(quiet, [call("CM_IOC_UNPIN")], errno.ENOENT, pin=False)

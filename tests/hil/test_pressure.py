@@ -1,0 +1,375 @@
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 cm-agent authors
+"""Allocation while others live in a shared context's bank: those who leave, those who do not.
+
+The tenants are pages of a tmpfs file, or anonymous memory; one that will not leave is held by a
+pipe that it was spliced into.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+MIB = 1 << 20
+BANK = 64 * MIB
+FILE = "/run/tenants/file"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quiet(board: Any) -> Iterator[None]:
+    """No service, which would allocate while we count."""
+    board.check("systemctl stop cm-agent.service")
+    yield
+    board.check("systemctl start cm-agent.service")
+
+
+def where(context: str) -> list[int]:
+    """Return the first address and the size of a context's bank, which must be empty."""
+    from cm_agent.context import Context
+
+    with Context(context) as pool, pool.alloc(pool.query().size) as whole:
+        pin = pool.pin(whole)
+        return [pin.address, pin.size]
+
+
+def fill(path: str) -> str:
+    """Write a file until the system has no other place left for it; return its checksum."""
+    import hashlib
+    import os
+
+    def meminfo(key: str) -> int:
+        with open("/proc/meminfo") as lines:
+            return next(int(line.split()[1]) << 10 for line in lines if line.startswith(key + ":"))
+
+    digest = hashlib.sha256()
+    with open(path, "xb") as file:
+        while meminfo("CmaFree") > 4 << 20 and meminfo("MemFree") > 96 << 20:
+            block = os.urandom(4 << 20)
+            file.write(block)
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def checksum(path: str) -> str:
+    """Return the checksum of a file."""
+    import hashlib
+
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def inside(path: str, start: int, size: int) -> list[list[int]]:
+    """Return [offset in the file, length, address] of the file's pages that lie in a bank."""
+    import mmap
+
+    from cm_agent import pagemap
+
+    with (
+        open(path, "rb") as file,
+        mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as mapping,
+        memoryview(mapping) as view,
+    ):
+        runs = pagemap.runs(view)
+    return [
+        [run.offset, run.length, run.address] for run in runs if start <= run.address < start + size
+    ]
+
+
+def tenanted(runs: list[list[int]]) -> int:
+    return sum(length for _, length, _ in runs)
+
+
+@pytest.fixture
+def tenants(board: Any) -> Iterator[tuple[list[int], str]]:
+    """The bank of `shared`, full of pages of FILE, and the file's checksum."""
+    bank = board.call(where, context="shared")
+    board.check("mkdir -p /run/tenants && mount -t tmpfs -o size=90% tenants /run/tenants")
+    try:
+        digest = board.call(fill, path=FILE)
+        there = tenanted(board.call(inside, path=FILE, start=bank[0], size=bank[1]))
+        assert there > BANK // 2, f"only {there:,} bytes of the file lie in the bank"
+        yield bank, digest
+    finally:
+        board.check("umount /run/tenants")
+
+
+def take(context: str, size: int, alignment: int = 0) -> dict[str, Any]:
+    """Allocate, verify and free one chunk; tell its address, or why there was none."""
+    from cm_agent.context import Context
+    from cm_agent.contiguity import verify
+    from cm_agent.errors import AllocationError
+
+    with Context(context) as pool:
+        retries = pool.stats().retries
+        try:
+            with pool.alloc(size, alignment) as buffer:
+                with buffer.cpu_access("r") as view:
+                    zero = view.tobytes() == bytes(len(view))
+                verdict = str(verify(buffer, pool, preserve=False).verdict)
+                got = {"verdict": verdict, "zero": zero, "address": pool.pin(buffer).address}
+        except AllocationError as error:
+            got = {
+                "reason": error.reason.name,
+                "errno": error.errno,
+                "free": error.free,
+                "largest_hole": error.largest_hole,
+            }
+        return got | {"retries": pool.stats().retries - retries}
+
+
+@pytest.mark.parametrize("size", [BANK, 5 * MIB + 4096], ids=["whole bank", "5 MiB and a page"])
+def test_tenants_make_room_and_keep_their_content(board: Any, tenants: Any, size: int) -> None:
+    (start, _), digest = tenants
+    got = board.call(take, context="shared", size=size)
+    assert (got["verdict"], got["zero"]) == ("CONTIGUOUS", True)
+    assert start <= got["address"] < start + BANK
+    assert board.call(checksum, path=FILE) == digest
+
+
+def test_no_tenant_is_left_in_memory_that_was_given_out(board: Any, tenants: Any) -> None:
+    (start, size), _ = tenants
+    assert board.call(whole_bank_and_tenants, path=FILE, start=start, size=size) == 0
+
+
+def whole_bank_and_tenants(path: str, start: int, size: int) -> int:
+    """Return how many pages of a file lie in the bank while a chunk is all of it."""
+    import mmap
+
+    from cm_agent import pagemap
+    from cm_agent.context import Context
+
+    with (
+        Context("shared") as context,
+        context.alloc(size),
+        open(path, "rb") as file,
+        mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as mapping,
+        memoryview(mapping) as view,
+    ):
+        return sum(start <= run.address < start + size for run in pagemap.runs(view))
+
+
+def anonymous(start: int, size: int) -> dict[str, Any]:
+    """Make the bank's tenant a process' own memory, and allocate all of the bank."""
+    import mmap
+
+    from cm_agent import pagemap
+    from cm_agent.context import Context
+
+    def inside() -> int:
+        with memoryview(memory) as view:
+            runs = pagemap.runs(view)
+        return sum(run.length for run in runs if start <= run.address < start + size)
+
+    def stamp(number: int) -> bytes:
+        return number.to_bytes(8, "little") * 512
+
+    held = []
+    while sum(len(memory) for memory in held) < 512 << 20:
+        memory = mmap.mmap(-1, 16 << 20)
+        for number in range(0, len(memory), 4096):
+            memory[number : number + 4096] = stamp(number)
+        if inside() > 8 << 20:
+            break
+        held.append(memory)
+    there = inside()
+    with Context("shared") as context, context.alloc(size):
+        left = inside()
+    kept = all(memory[at : at + 4096] == stamp(at) for at in range(0, len(memory), 4096))
+    return {"there": there, "left": left, "kept": kept}
+
+
+def test_anonymous_memory_makes_room_and_keeps_its_content(board: Any) -> None:
+    start, size = board.call(where, context="shared")
+    got = board.call(anonymous, start=start, size=size)
+    assert got["there"] > 8 * MIB
+    assert (got["left"], got["kept"]) == (0, True)
+
+
+def with_a_page_held(
+    path: str, offset: int, size: int, deadline: float | None = None
+) -> dict[str, Any]:
+    """Splice a page of a file into a pipe, which holds it, and ask for a chunk."""
+    import os
+
+    from cm_agent.context import Context
+    from cm_agent.errors import AllocationError
+
+    file, (reader, writer) = os.open(path, os.O_RDONLY), os.pipe()
+    try:
+        assert os.splice(file, writer, 4096, offset_src=offset) == 4096
+        with Context("shared") as context:
+            retries = context.stats().retries
+            try:
+                with context.alloc(size, deadline=deadline) as buffer:
+                    got = {"errno": 0, "address": context.pin(buffer).address}
+            except AllocationError as error:
+                got = {"reason": error.reason.name, "errno": error.errno, "free": error.free}
+            return got | {"retries": context.stats().retries - retries}
+    finally:
+        for fd in (file, reader, writer):
+            os.close(fd)
+
+
+@pytest.mark.parametrize("size", [8 * MIB, 40 * MIB])
+def test_a_page_that_stays_is_gone_round(board: Any, tenants: Any, size: int) -> None:
+    """It lies in the first place that is tried, so at least one retry is needed."""
+    (start, bank), digest = tenants
+    runs = board.call(inside, path=FILE, start=start, size=8 * MIB)
+    offset, _, held = min(runs, key=lambda run: run[2])
+    got = board.call(with_a_page_held, path=FILE, offset=offset, size=size)
+    assert got["errno"] == 0 and got["retries"] > 0, got
+    assert not got["address"] <= held < got["address"] + size
+    assert start <= got["address"] <= start + bank - size
+    assert board.call(checksum, path=FILE) == digest
+
+
+def test_a_page_that_stays_makes_the_whole_bank_busy(board: Any, tenants: Any) -> None:
+    (start, size), _ = tenants
+    runs = board.call(inside, path=FILE, start=start, size=size)
+    got = board.call(with_a_page_held, path=FILE, offset=runs[0][0], size=BANK)
+    assert (got["reason"], got["errno"], got["free"]) == ("BUSY", 16, BANK), got
+    after = board.call(take, context="shared", size=BANK)
+    assert after["verdict"] == "CONTIGUOUS", "the page was let go, and still"
+
+
+# -- refusals that say why
+
+
+def refused(steps: list[list[Any]]) -> list[dict[str, Any]]:
+    """Keep or free chunks of `private` in steps; tell what each refusal said.
+
+    A step is ["keep", size], ["free every", n] or ["ask", size, alignment].
+    """
+    from cm_agent.context import Context
+    from cm_agent.errors import AllocationError
+
+    kept, said = [], []
+    with Context("private") as context:
+        for verb, *numbers in steps:
+            if verb == "keep":
+                kept.append(context.alloc(numbers[0]))
+            elif verb == "free every":
+                for buffer in kept[:: numbers[0]]:
+                    buffer.close()
+            else:
+                try:
+                    context.alloc(*numbers).close()
+                    said.append({"reason": ""})
+                except AllocationError as error:
+                    said.append(
+                        {
+                            "reason": error.reason.name,
+                            "errno": error.errno,
+                            "numbers": [error.free, error.largest_hole],
+                            "text": str(error),
+                        }
+                    )
+        for buffer in kept:
+            buffer.close()
+    return said
+
+
+def test_more_than_is_free_is_full(board: Any) -> None:
+    (got,) = board.call(refused, steps=[["keep", 24 * MIB], ["ask", 40 * MIB + 1, 0]])
+    assert (got["reason"], got["errno"]) == ("FULL", 12)
+    assert got["numbers"] == [40 * MIB, 40 * MIB]
+    assert "40 MiB free, largest hole 40 MiB" in got["text"]
+
+
+def test_a_checkerboard_is_fragmented(board: Any) -> None:
+    steps = [["keep", 4 * MIB]] * 16 + [["free every", 2]]
+    asked = [["ask", 8 * MIB, 0], ["ask", 4 * MIB, 0], ["ask", 4 * MIB, 16 * MIB]]
+    large, fitting, aligned = board.call(refused, steps=steps + asked)
+    assert (large["reason"], large["errno"]) == ("FRAGMENTED", 12)
+    assert large["numbers"] == [32 * MIB, 4 * MIB]
+    assert "32 MiB free, largest hole 4 MiB" in large["text"]
+    assert fitting["reason"] == ""
+    assert aligned["reason"] == "", "every fourth hole of a bank so aligned is aligned, too"
+
+
+def test_an_alignment_that_no_hole_has_is_fragmented(board: Any) -> None:
+    """A bank of 64 MiB is too small to hold an address that is a multiple of 2 GiB."""
+    (got,) = board.call(refused, steps=[["keep", 4 * MIB], ["ask", 4 * MIB, 1 << 31]])
+    assert (got["reason"], got["numbers"]) == ("FRAGMENTED", [60 * MIB, 60 * MIB])
+
+
+def in_no_time(size: int) -> list[str]:
+    """Allocate with a deadline of a nanosecond, again and again."""
+    from cm_agent.context import Context
+    from cm_agent.errors import AllocationError
+
+    outcomes = []
+    with Context("shared") as context:
+        for _ in range(20):
+            try:
+                context.alloc(size, deadline=1e-9).close()
+                outcomes.append("granted")
+            except AllocationError as error:
+                outcomes.append(f"{error.reason.name} {error.errno}")
+    return outcomes
+
+
+def test_a_nanosecond_is_enough_or_ends_in_deadline(board: Any, tenants: Any) -> None:
+    """The attempt under way is not broken off, so a chunk may come out of it, too."""
+    outcomes = board.call(in_no_time, size=MIB)
+    assert set(outcomes) <= {"granted", "DEADLINE 110"}, outcomes
+
+
+def test_a_deadline_ends_a_search_that_found_a_busy_place(board: Any, tenants: Any) -> None:
+    (start, size), _ = tenants
+    runs = board.call(inside, path=FILE, start=start, size=size)
+    offset = runs[0][0]
+    got = board.call(with_a_page_held, path=FILE, offset=offset, size=BANK, deadline=1e-9)
+    assert (got["reason"], got["errno"], got["retries"]) == ("DEADLINE", 110, 1), got
+
+
+# -- side by side
+
+
+def side_by_side(seconds: float) -> list[dict[str, Any]]:
+    """Let two processes allocate in each context at the same time, with sizes that always fit."""
+    import json
+    import os
+    import random
+    import time
+
+    from cm_agent.context import Context
+
+    def work(name: str, seed: int) -> dict[str, Any]:
+        chance, done, until = random.Random(seed), 0, time.monotonic() + seconds
+        with Context(name) as context:
+            while time.monotonic() < until:
+                word = chance.randrange(1 << 64)
+                size = chance.randrange(4096, 8 << 20, 4096)
+                with context.alloc(size) as buffer:
+                    context.pattern_fill(buffer, word)
+                    time.sleep(chance.random() / 1000)
+                    if not context.pattern_check(buffer, word):
+                        return {"name": name, "error": "another one wrote into the chunk"}
+                done += 1
+        return {"name": name, "done": done, "error": ""}
+
+    results = []
+    for name in ("shared", "private", "shared", "private"):
+        reader, writer = os.pipe()
+        if not os.fork():
+            try:
+                result = work(name, os.getpid())
+            except BaseException as error:
+                result = {"name": name, "error": repr(error)}
+            os.write(writer, json.dumps(result).encode())
+            os._exit(0)
+        os.close(writer)
+        results.append(reader)
+    return [json.loads(os.read(reader, 4096)) for reader in results]
+
+
+def test_processes_allocate_in_both_contexts_side_by_side(board: Any, tenants: Any) -> None:
+    (_, digest) = tenants
+    results = board.call(side_by_side, seconds=10)
+    assert [result["error"] for result in results] == [""] * 4, results
+    assert all(result["done"] > 10 for result in results), results
+    assert board.call(checksum, path=FILE) == digest

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 cm-agent authors
+"""A thousand rounds of allocate, fill, verify and free, of all sizes and alignments.
+
+CM_SEED repeats a run; the seed is printed.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+ROUNDS, BATCH = 1000, 50
+CONTEXTS = ("shared", "private")
+SMALLEST, LARGEST = 4 << 10, 16 << 20
+ALIGNMENTS = [4 << 10 << shift for shift in range(11)]
+"""4 KiB to 4 MiB."""
+
+
+def one_batch(rounds: list[tuple[str, int, int]]) -> list[dict[str, Any]]:
+    """Allocate, fill, verify, free, and tell of each round what came out."""
+    import os
+
+    from cm_agent.context import Context
+    from cm_agent.contiguity import verify
+
+    found = []
+    for name, size, alignment in rounds:
+        with Context(name) as context, context.alloc(size, alignment) as buffer:
+            content = os.urandom(4096) * (buffer.size // 4096)
+            with buffer.cpu_access("w") as view:
+                view[:] = content
+            verification = verify(buffer, context)
+            with buffer.cpu_access("r") as view:
+                kept = view.tobytes() == content
+            found.append(
+                {
+                    "round": [name, size, alignment],
+                    "size": buffer.size,
+                    "verdict": str(verification.verdict),
+                    "agree": verification.agree,
+                    "consistent": [witness.consistent for witness in verification.witnesses],
+                    "addresses": [witness.address for witness in verification.witnesses],
+                    "kept": kept,
+                }
+            )
+    return found
+
+
+def counted() -> dict[str, dict[str, int]]:
+    """Return what each context has free and has done."""
+    from cm_agent.context import Context, names
+
+    said = {}
+    for name in names():
+        with Context(name) as context:
+            state, stats = context.query(), context.stats()
+            said[name] = {
+                "free": state.free,
+                "largest_hole": state.largest_hole,
+                "chunks": state.chunks,
+                "attempts": stats.attempts,
+                "frees": stats.frees,
+                "retries": stats.retries,
+                "failures": sum(stats.failures.values()),
+            }
+    return said
+
+
+def draw(chance: random.Random, number: int) -> tuple[str, int, int]:
+    """Draw a round; a size between 4 and 8 KiB is as likely as one between 8 and 16 MiB."""
+    size = round(SMALLEST * (LARGEST / SMALLEST) ** chance.random())
+    return CONTEXTS[number % len(CONTEXTS)], size, chance.choice(ALIGNMENTS)
+
+
+def wrong(result: dict[str, Any]) -> bool:
+    """Tell whether a round did not go as promised."""
+    _, size, alignment = result["round"]
+    attested, mapped, _ = result["addresses"]
+    return not (
+        result["size"] == -(-size // 4096) * 4096
+        and result["verdict"] == "CONTIGUOUS"
+        and result["agree"]
+        and result["consistent"] == [True, True, True]
+        and attested == mapped
+        and attested % alignment == 0
+        and result["kept"]
+    )
+
+
+@pytest.fixture
+def quiet(agent: Any) -> Iterator[Any]:
+    """The board with the agent installed and its service, which allocates too, at rest."""
+    agent.check("systemctl stop cm-agent.service")
+    yield agent
+    agent.check("systemctl start cm-agent.service")
+
+
+def test_a_thousand_rounds_end_as_they_began(
+    quiet: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every verdict CONTIGUOUS by all witnesses, aligned as asked, no retry, nothing lost."""
+    seed = int(os.environ.get("CM_SEED", random.SystemRandom().randrange(1 << 32)))
+    chance = random.Random(seed)
+    rounds = [draw(chance, number) for number in range(ROUNDS)]
+    before = quiet.call(counted)
+    for done in range(0, ROUNDS, BATCH):
+        with capsys.disabled():
+            print(f"\rCM_SEED={seed}: round {done} of {ROUNDS}", end="", flush=True)
+        results = quiet.call(one_batch, rounds=rounds[done : done + BATCH])
+        bad = [result for result in results if wrong(result)]
+        assert not bad, f"CM_SEED={seed}: {len(bad)} rounds of {BATCH} went wrong: {bad[:3]}"
+    after = quiet.call(counted)
+    for name in CONTEXTS:
+        shares = rounds[CONTEXTS.index(name) :: len(CONTEXTS)]
+        expected = dict(before[name])
+        expected["attempts"] += len(shares)
+        expected["frees"] += len(shares)
+        assert after[name] == expected, f"CM_SEED={seed}"
