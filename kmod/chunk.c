@@ -14,141 +14,10 @@
 #include <linux/slab.h>
 
 #include "chunk.h"
-
-#define DEFAULT_DEADLINE_NS	(10 * NSEC_PER_SEC)
-#define DRAIN_INTERVAL		msecs_to_jiffies(20)
+#include "drain.h"
+#include "search.h"
 
 static atomic64_t last_id = ATOMIC64_INIT(0);
-
-/**
- * struct search - an allocation under way
- * @ctx:      the context
- * @extent:   what is to be placed
- * @count:    page frames
- * @align:    page frames
- * @deadline: ktime_get_ns() at which to give up
- * @retries:  places that were busy
- * @blocked:  what the last busy place failed with
- */
-struct search {
-	struct cm_context *ctx;
-	struct cm_extent *extent;
-	unsigned long count;
-	unsigned long align;
-	u64 deadline;
-	u32 retries;
-	int blocked;
-};
-
-static bool place_next(struct search *search, unsigned long stride,
-		       struct cm_place *place)
-{
-	struct cm_context *ctx = search->ctx;
-	bool found;
-
-	mutex_lock(&ctx->lock);
-	found = cm_placement_next(&ctx->map, search->count, search->align,
-				  stride, place);
-	if (found)
-		cm_placement_insert(&ctx->map, search->extent, place,
-				    search->count);
-	mutex_unlock(&ctx->lock);
-	return found;
-}
-
-static void unplace(struct cm_context *ctx, struct cm_extent *extent)
-{
-	mutex_lock(&ctx->lock);
-	cm_placement_remove(&ctx->map, extent);
-	mutex_unlock(&ctx->lock);
-}
-
-/*
- * Try places @stride apart until one can be emptied. ENOSPC when none is left;
- * any other error ends the search.
- */
-static int take_place(struct search *search, unsigned long stride)
-{
-	struct cm_context *ctx = search->ctx;
-	struct cm_place place = { 0 };
-	int ret;
-
-	while (place_next(search, stride, &place)) {
-		ret = cm_bank_take(&ctx->bank, place.start, search->count);
-		if (!ret)
-			return 0;
-
-		unplace(ctx, search->extent);
-		if (fatal_signal_pending(current))
-			return -EINTR;
-		if (ret != -EBUSY && ret != -ENOMEM)
-			return ret;
-		search->retries++;
-		search->blocked = ret;
-		if (ktime_get_ns() >= search->deadline)
-			return -ETIMEDOUT;
-		cond_resched();
-	}
-	return -ENOSPC;
-}
-
-/*
- * One page that does not want to leave spoils every place that covers it, so
- * look at places a pageblock apart first, and at all of them only then.
- */
-static int take_shared(struct search *search)
-{
-	struct cm_context *ctx = search->ctx;
-	int ret;
-
-	ret = cm_bank_lock(&ctx->bank, search->deadline);
-	if (ret)
-		return ret;
-	ret = take_place(search, max(search->align, pageblock_nr_pages));
-	if (ret == -ENOSPC && search->retries)
-		ret = take_place(search, search->align);
-	cm_bank_unlock(&ctx->bank);
-	return ret;
-}
-
-static int take_private(struct search *search)
-{
-	struct cm_place place = { 0 };
-
-	return place_next(search, search->align, &place) ? 0 : -ENOSPC;
-}
-
-static bool is_full(struct cm_context *ctx, unsigned long count)
-{
-	bool full;
-
-	mutex_lock(&ctx->lock);
-	full = ctx->map.count - ctx->map.used < count;
-	mutex_unlock(&ctx->lock);
-	return full;
-}
-
-static enum cm_reason reason_of(const struct search *search, int error)
-{
-	switch (error) {
-	case 0:
-		return CM_REASON_NONE;
-	case -ENOSPC:
-		if (search->blocked)
-			return search->blocked == -EBUSY ? CM_REASON_BUSY :
-							   CM_REASON_NO_MEMORY;
-		return is_full(search->ctx, search->count) ?
-			       CM_REASON_FULL : CM_REASON_FRAGMENTED;
-	case -ETIMEDOUT:
-		return CM_REASON_DEADLINE;
-	case -EINTR:
-		return CM_REASON_INTERRUPTED;
-	case -EINVAL:
-		return CM_REASON_INVALID;
-	default:
-		return CM_REASON_NO_MEMORY;
-	}
-}
 
 static int errno_of(enum cm_reason reason)
 {
@@ -197,13 +66,6 @@ static int map_own(struct cm_chunk *chunk)
 	return 0;
 }
 
-static void give_back(struct cm_context *ctx, struct cm_extent *extent)
-{
-	if (!ctx->private)
-		cm_bank_give(&ctx->bank, extent->start, extent->count);
-	unplace(ctx, extent);
-}
-
 static struct cm_chunk *new_chunk(struct cm_context *ctx)
 {
 	struct cm_chunk *chunk = kzalloc(sizeof(*chunk), GFP_KERNEL);
@@ -231,13 +93,21 @@ static void delete_chunk(struct kref *ref)
 	kfree(chunk);
 }
 
-static int fill_chunk(struct cm_chunk *chunk, struct search *search)
+/**
+ * cm_chunk_put() - let go of a reference on the structure
+ * @chunk: the chunk
+ */
+void cm_chunk_put(struct cm_chunk *chunk)
+{
+	kref_put(&chunk->ref, delete_chunk);
+}
+
+static int fill_chunk(struct cm_chunk *chunk, struct cm_search *search)
 {
 	struct cm_context *ctx = chunk->ctx;
 	int ret;
 
-	search->extent = &chunk->extent;
-	ret = ctx->private ? take_private(search) : take_shared(search);
+	ret = cm_search_take(search, &chunk->extent);
 	if (ret)
 		return ret;
 
@@ -245,34 +115,11 @@ static int fill_chunk(struct cm_chunk *chunk, struct search *search)
 	if (!ret)
 		ret = map_own(chunk);
 	if (ret)
-		give_back(ctx, &chunk->extent);
+		cm_search_give(ctx, &chunk->extent);
 	return ret;
 }
 
-static int read_request(struct cm_context *ctx, const struct cm_alloc *req,
-			struct search *search)
-{
-	u64 align = max_t(u64, req->alignment, ctx->min_align << PAGE_SHIFT);
-	u64 now = ktime_get_ns();
-
-	if (!req->size)
-		return -EINVAL;
-	if (req->alignment && (req->alignment < PAGE_SIZE ||
-			       !is_power_of_2(req->alignment)))
-		return -EINVAL;
-
-	/* Neither can be met beyond the size of the map: cut, do not wrap. */
-	search->count = min_t(u64, ((req->size - 1) >> PAGE_SHIFT) + 1,
-			      ULONG_MAX);
-	search->align = min_t(u64, align >> PAGE_SHIFT,
-			      1UL << (BITS_PER_LONG - 1));
-	search->deadline = now + (req->deadline_ns ?: DEFAULT_DEADLINE_NS);
-	if (search->deadline < now)
-		search->deadline = U64_MAX;
-	return 0;
-}
-
-static void report(struct search *search, struct cm_alloc *req,
+static void report(struct cm_search *search, struct cm_alloc *req,
 		   enum cm_reason reason, u64 ns)
 {
 	struct cm_context *ctx = search->ctx;
@@ -302,18 +149,18 @@ static void report(struct search *search, struct cm_alloc *req,
  */
 struct cm_chunk *cm_chunk_alloc(struct cm_context *ctx, struct cm_alloc *req)
 {
-	struct search search = { .ctx = ctx };
+	struct cm_search search;
 	struct cm_chunk *chunk = NULL;
 	u64 begin = ktime_get_ns();
 	enum cm_reason reason;
 	int ret;
 
-	ret = read_request(ctx, req, &search);
+	ret = cm_search_init(&search, ctx, req);
 	if (!ret) {
 		chunk = new_chunk(ctx);
 		ret = chunk ? fill_chunk(chunk, &search) : -ENOMEM;
 	}
-	reason = reason_of(&search, ret);
+	reason = cm_search_reason(&search, ret);
 	if (!reason) {
 		req->size = cm_chunk_size(chunk);
 		req->alignment = (u64)search.align << PAGE_SHIFT;
@@ -324,78 +171,8 @@ struct cm_chunk *cm_chunk_alloc(struct cm_context *ctx, struct cm_alloc *req)
 	if (!reason)
 		return chunk;
 	if (chunk)
-		kref_put(&chunk->ref, delete_chunk);
+		cm_chunk_put(chunk);
 	return ERR_PTR(errno_of(reason));
-}
-
-/*
- * Somebody else may hold references on pages: an O_DIRECT transfer that is
- * under way outlives both the mapping and the descriptor.
- */
-static bool is_in_use(const struct cm_extent *extent)
-{
-	unsigned long i;
-
-	for (i = 0; i < extent->count; i++)
-		if (page_count(pfn_to_page(extent->start + i)) > 1)
-			return true;
-	return false;
-}
-
-static void retire(struct cm_chunk *chunk)
-{
-	struct cm_context *ctx = chunk->ctx;
-
-	give_back(ctx, &chunk->extent);
-	mutex_lock(&ctx->lock);
-	ctx->stats.frees++;
-	mutex_unlock(&ctx->lock);
-	kref_put(&chunk->ref, delete_chunk);
-}
-
-static void drain_later(struct cm_chunk *chunk)
-{
-	struct cm_context *ctx = chunk->ctx;
-
-	/* The work ends before the module goes: see cm_chunk_drain(). */
-	__module_get(THIS_MODULE);
-	mutex_lock(&ctx->lock);
-	list_add(&chunk->drain, &ctx->drains);
-	ctx->draining += chunk->extent.count;
-	mutex_unlock(&ctx->lock);
-	schedule_delayed_work(&ctx->drain_work, DRAIN_INTERVAL);
-}
-
-/**
- * cm_chunk_drain() - retire freed chunks whose last page was let go
- * @work: &cm_context.drain_work
- */
-void cm_chunk_drain(struct work_struct *work)
-{
-	struct cm_context *ctx = container_of(to_delayed_work(work),
-					      struct cm_context, drain_work);
-	struct cm_chunk *chunk, *next;
-	LIST_HEAD(drained);
-	bool again;
-
-	mutex_lock(&ctx->lock);
-	list_for_each_entry_safe(chunk, next, &ctx->drains, drain) {
-		if (is_in_use(&chunk->extent))
-			continue;
-		list_move(&chunk->drain, &drained);
-		ctx->draining -= chunk->extent.count;
-	}
-	again = !list_empty(&ctx->drains);
-	mutex_unlock(&ctx->lock);
-
-	list_for_each_entry_safe(chunk, next, &drained, drain) {
-		list_del(&chunk->drain);
-		retire(chunk);
-		/* Not the last use of this code: the driver's remove waits. */
-		module_put(THIS_MODULE);
-	}
-	if (again)
-		schedule_delayed_work(&ctx->drain_work, DRAIN_INTERVAL);
 }
 
 static void release_memory(struct cm_chunk *chunk)
@@ -407,10 +184,7 @@ static void release_memory(struct cm_chunk *chunk)
 	mutex_lock(&ctx->lock);
 	ctx->chunks--;
 	mutex_unlock(&ctx->lock);
-	if (is_in_use(&chunk->extent))
-		drain_later(chunk);
-	else
-		retire(chunk);
+	cm_drain(chunk);
 }
 
 /**
@@ -447,7 +221,7 @@ int cm_chunk_free(struct cm_chunk *chunk, struct dma_buf *dmabuf)
 void cm_chunk_abandon(struct cm_chunk *chunk)
 {
 	if (chunk->freed)
-		kref_put(&chunk->ref, delete_chunk);
+		cm_chunk_put(chunk);
 	else
 		release_memory(chunk);
 }

@@ -71,11 +71,10 @@ static inline struct page *cm_chunk_page(const struct cm_chunk *chunk)
 struct cm_chunk *cm_chunk_alloc(struct cm_context *ctx, struct cm_alloc *req);
 int cm_chunk_free(struct cm_chunk *chunk, struct dma_buf *dmabuf);
 void cm_chunk_abandon(struct cm_chunk *chunk);
+void cm_chunk_put(struct cm_chunk *chunk);
 int cm_chunk_info(struct cm_chunk *chunk, struct cm_info *info);
 
 void cm_chunk_hold(struct cm_chunk *chunk, u32 *count);
 void cm_chunk_unhold(struct cm_chunk *chunk, u32 *count);
-
-void cm_chunk_drain(struct work_struct *work);
 
 #endif /* CM_CHUNK_H */

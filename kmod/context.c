@@ -13,8 +13,8 @@
 #include <linux/slab.h>
 
 #include "chardev.h"
-#include "chunk.h"
 #include "context.h"
+#include "drain.h"
 
 #define MAX_CONTEXTS	64
 /* Pages in flight are busy for a moment; whoever stays longer is stuck. */
@@ -255,7 +255,7 @@ static struct cm_context *new_context(struct device *dev)
 	ctx->dma_dev = dev;
 	mutex_init(&ctx->lock);
 	INIT_LIST_HEAD(&ctx->drains);
-	INIT_DELAYED_WORK(&ctx->drain_work, cm_chunk_drain);
+	INIT_DELAYED_WORK(&ctx->drain_work, cm_drain_work);
 	return ctx;
 }
 

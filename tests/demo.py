@@ -28,6 +28,7 @@ OUTPUT = PROJECT / "build/demo"
 METRICS_PORT = 28877
 REQUESTS = ("4KiB", "640KiB/64KiB", "16MiB/4MiB")
 FRAMES = 100
+FPS = 25
 
 
 class DemoError(Exception):
@@ -119,7 +120,7 @@ def stream(board: RemoteBoard, context: str, report: Report) -> None:
     """Stream from vivid's dma-contig camera and fetch one frame as a picture."""
     said = board.check(
         f"cm-agent stream vivid {context} --frames {FRAMES} --width 640 --height 480"
-        " --pixelformat RGB3 --save /tmp/frame.png --json",
+        f" --fps {FPS} --pixelformat RGB3 --save /tmp/frame.png --json",
         timeout=300,
     )
     seen: dict[str, Any] = json.loads(said)

@@ -26,6 +26,7 @@
 #define V4L2_CAP_VIDEO_M2M_MPLANE		0x00004000
 #define V4L2_CAP_VIDEO_M2M			0x00008000
 #define V4L2_CAP_STREAMING			0x04000000
+#define V4L2_CAP_TIMEPERFRAME			0x1000
 #define V4L2_CAP_DEVICE_CAPS			0x80000000
 
 /* v4l2_fmtdesc.flags */
@@ -205,6 +206,28 @@ struct v4l2_exportbuffer {
 	__u32 reserved[11];
 };
 
+struct v4l2_fract {
+	__u32 numerator;
+	__u32 denominator;
+};
+
+struct v4l2_captureparm {
+	__u32 capability;
+	__u32 capturemode;
+	struct v4l2_fract timeperframe;
+	__u32 extendedmode;
+	__u32 readbuffers;
+	__u32 reserved[4];
+};
+
+struct v4l2_streamparm {
+	__u32 type;
+	union {
+		struct v4l2_captureparm capture;
+		__u8 raw_data[200];
+	} parm;
+};
+
 #define VIDIOC_QUERYCAP		_IOR('V', 0, struct v4l2_capability)
 #define VIDIOC_ENUM_FMT		_IOWR('V', 2, struct v4l2_fmtdesc)
 #define VIDIOC_G_FMT		_IOWR('V', 4, struct v4l2_format)
@@ -216,3 +239,4 @@ struct v4l2_exportbuffer {
 #define VIDIOC_DQBUF		_IOWR('V', 17, struct v4l2_buffer)
 #define VIDIOC_STREAMON		_IOW('V', 18, int)
 #define VIDIOC_STREAMOFF	_IOW('V', 19, int)
+#define VIDIOC_S_PARM		_IOWR('V', 22, struct v4l2_streamparm)

@@ -31,6 +31,8 @@ def test_a_short_pixel_format_is_padded_as_drivers_do() -> None:
         ("--frames", "many"),
         ("--buffers", "33"),
         ("--width", "-1"),
+        ("--fps", "0"),
+        ("--fps", "fast"),
         ("--pixelformat", "RGB24"),
         ("--save", "frame.jpg"),
     ],

@@ -54,6 +54,7 @@ def register(sub: Subparsers) -> None:
     parser.add_argument("--width", type=positive_int, metavar="PIXELS", help=unchanged)
     parser.add_argument("--height", type=positive_int, metavar="PIXELS", help=unchanged)
     parser.add_argument("--pixelformat", type=_pixelformat, metavar="FOURCC", help=unchanged)
+    parser.add_argument("--fps", type=_fps, metavar="RATE", help="frames per second, " + unchanged)
     parser.add_argument(
         "--buffers", type=_buffers, default=4, metavar="N", help="default: %(default)s"
     )
@@ -75,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
             width=args.width,
             height=args.height,
             pixelformat=args.pixelformat,
+            fps=args.fps,
         ) as capture,
     ):
         if args.save:
@@ -128,6 +130,8 @@ def _report(
         "frames": counters.frames,
         "seconds": span.seconds,
         "fps": span.fps,
+        "fps_asked": args.fps,
+        "fps_set": capture.rate,
         "dropped": counters.dropped,
         "damaged": counters.damaged,
         "bytes_copied_by_cpu": counters.bytes_copied,
@@ -140,6 +144,10 @@ def _describe(report: dict[str, Any]) -> str:
     size = " + ".join(format_size(plane["size"]) for plane in report["planes"])
     copied = f"{report['bytes_copied_by_cpu']:,} bytes copied by the CPU"
     rate = "" if report["fps"] is None else f", {report['fps']:.1f} fps"
+    if report["fps_asked"] is not None:
+        chosen = report["fps_set"]
+        rate += f" (asked for {report['fps_asked']:g}, the driver set "
+        rate += "nothing it tells of)" if chosen is None else f"{chosen:g})"
     lines = [
         f"{report['device']} ({report['card']}) into context {report['context']}:"
         f" {report['width']}x{report['height']} {report['pixelformat']}, {size} a frame",
@@ -213,6 +221,16 @@ def _pixelformat(text: str) -> str:
         return fourcc_text(fourcc(text))
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _fps(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0.001 <= rate <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a rate from 0.001 to 1000")
+    return rate
 
 
 def _png(text: str) -> Path:

@@ -30,7 +30,8 @@ class Capture:
     closes them; device and context stay the caller's and must outlive it.
 
     width and height are in pixels, pixelformat is four characters; None keeps
-    what is set. deadline: seconds that each allocation may take. Errors are
+    what is set. fps: frames per second to ask for; `rate` is what the driver
+    chose, None when that is not known. deadline: seconds that each allocation may take. Errors are
     VideoError and AllocationError, and then nothing stays behind.
 
     Synchronization: external synchronization is required.
@@ -45,6 +46,7 @@ class Capture:
         width: int | None = None,
         height: int | None = None,
         pixelformat: str | None = None,
+        fps: float | None = None,
         deadline: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -56,6 +58,7 @@ class Capture:
         self._ioctls_before = device.ioctls
         _require_capture(device)
         self.format = device.negotiate(width, height, pixelformat)
+        self.rate = None if fps is None else device.set_rate(fps)
         with ExitStack() as stack:
             chunks = stack.enter_context(ExitStack())
             granted = device.request_buffers(count)

@@ -88,6 +88,11 @@ class VideoDevice(Descriptor):
         hint = format_differs(wanted, str(got), choices)
         raise VideoError(errno.EINVAL, str(self.path), "set the format", hint)
 
+    def set_rate(self, fps: float) -> float | None:
+        """Ask for frames per second; return what the driver chose, None when it has no say."""
+        with self._asking(f"set {fps:g} frames per second", {errno.ENOTTY: "its rate is fixed"}):
+            return self._queue.set_rate(fps)
+
     def request_buffers(self, count: int) -> int:
         """Announce imported buffers; return how many the driver will use, which may be more."""
         hints = {

@@ -51,6 +51,7 @@ TELLS_NODE = _constant("CAP_DEVICE_CAPS")
 COMPRESSED = _constant("FMT_FLAG_COMPRESSED")
 EMULATED = _constant("FMT_FLAG_EMULATED")
 DAMAGED = _constant("BUF_FLAG_ERROR")
+SETS_RATE = _constant("CAP_TIMEPERFRAME")
 JPEG = _constant("COLORSPACE_JPEG")
 DEFAULT_RANGE = _constant("QUANTIZATION_DEFAULT")
 FULL_RANGE = _constant("QUANTIZATION_FULL_RANGE")
@@ -138,6 +139,16 @@ class CaptureQueue:
             plane.bytesperline = plane.sizeimage = 0
         self._call("VIDIOC_S_FMT", wanted)
         return self._format(wanted)
+
+    def set_rate(self, fps: float) -> float | None:
+        """Ask for frames per second; return what the driver chose, None when it has no say."""
+        wanted = ffi.new("struct v4l2_streamparm *", {"type": self._type})
+        interval = wanted.parm.capture.timeperframe
+        interval.numerator, interval.denominator = 1000, round(fps * 1000)
+        self._call("VIDIOC_S_PARM", wanted)
+        if not wanted.parm.capture.capability & SETS_RATE or not interval.numerator:
+            return None
+        return float(interval.denominator / interval.numerator)
 
     def _get_format(self) -> Any:
         answer = ffi.new("struct v4l2_format *", {"type": self._type})

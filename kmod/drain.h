@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Drain: freed chunks wait here until the last user of their pages is gone.
+ */
+#ifndef CM_DRAIN_H
+#define CM_DRAIN_H
+
+#include <linux/workqueue.h>
+
+#include "chunk.h"
+
+void cm_drain(struct cm_chunk *chunk);
+void cm_drain_work(struct work_struct *work);
+
+#endif /* CM_DRAIN_H */

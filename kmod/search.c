@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Search: trying places until one can be taken, the deadline has passed, or
+ * none is left.
+ */
+#include <linux/ktime.h>
+#include <linux/mm.h>
+#include <linux/sched/signal.h>
+
+#include "search.h"
+
+#define DEFAULT_DEADLINE_NS	(10 * NSEC_PER_SEC)
+
+/**
+ * cm_search_init() - read a request
+ * @search: filled in
+ * @ctx:    the context
+ * @req:    the request
+ *
+ * Return: 0, or EINVAL for a size or an alignment that cannot be.
+ */
+int cm_search_init(struct cm_search *search, struct cm_context *ctx,
+		   const struct cm_alloc *req)
+{
+	u64 align = max_t(u64, req->alignment, ctx->min_align << PAGE_SHIFT);
+	u64 now = ktime_get_ns();
+
+	*search = (struct cm_search){ .ctx = ctx };
+	if (!req->size)
+		return -EINVAL;
+	/* Not is_power_of_2(), which takes an unsigned long. */
+	if (req->alignment && (req->alignment < PAGE_SIZE ||
+			       req->alignment & (req->alignment - 1)))
+		return -EINVAL;
+
+	/* Neither can be met beyond the size of the map: cut, do not wrap. */
+	search->count = min_t(u64, ((req->size - 1) >> PAGE_SHIFT) + 1,
+			      ULONG_MAX);
+	search->align = min_t(u64, align >> PAGE_SHIFT,
+			      1UL << (BITS_PER_LONG - 1));
+	search->deadline = now + (req->deadline_ns ?: DEFAULT_DEADLINE_NS);
+	if (search->deadline < now)
+		search->deadline = U64_MAX;
+	return 0;
+}
+
+static bool place_next(struct cm_search *search, unsigned long stride,
+		       struct cm_place *place)
+{
+	struct cm_context *ctx = search->ctx;
+	bool found;
+
+	mutex_lock(&ctx->lock);
+	found = cm_placement_next(&ctx->map, search->count, search->align,
+				  stride, place);
+	if (found)
+		cm_placement_insert(&ctx->map, search->extent, place,
+				    search->count);
+	mutex_unlock(&ctx->lock);
+	return found;
+}
+
+static void unplace(struct cm_context *ctx, struct cm_extent *extent)
+{
+	mutex_lock(&ctx->lock);
+	cm_placement_remove(&ctx->map, extent);
+	mutex_unlock(&ctx->lock);
+}
+
+/*
+ * Try places @stride apart until one can be emptied. ENOSPC when none is left;
+ * any other error ends the search.
+ */
+static int take_place(struct cm_search *search, unsigned long stride)
+{
+	struct cm_context *ctx = search->ctx;
+	struct cm_place place = { 0 };
+	int ret;
+
+	while (place_next(search, stride, &place)) {
+		ret = cm_bank_take(&ctx->bank, place.start, search->count);
+		if (!ret)
+			return 0;
+
+		unplace(ctx, search->extent);
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		if (ret != -EBUSY && ret != -ENOMEM)
+			return ret;
+		search->retries++;
+		search->blocked = ret;
+		if (ktime_get_ns() >= search->deadline)
+			return -ETIMEDOUT;
+		cond_resched();
+	}
+	return -ENOSPC;
+}
+
+/*
+ * One page that does not want to leave spoils every place that covers it, so
+ * look at places a pageblock apart first, and at all of them only then.
+ */
+static int take_shared(struct cm_search *search)
+{
+	struct cm_context *ctx = search->ctx;
+	int ret;
+
+	ret = cm_bank_lock(&ctx->bank, search->deadline);
+	if (ret)
+		return ret;
+	ret = take_place(search, max(search->align, pageblock_nr_pages));
+	if (ret == -ENOSPC && search->retries)
+		ret = take_place(search, search->align);
+	cm_bank_unlock(&ctx->bank);
+	return ret;
+}
+
+static int take_private(struct cm_search *search)
+{
+	struct cm_place place = { 0 };
+
+	return place_next(search, search->align, &place) ? 0 : -ENOSPC;
+}
+
+/**
+ * cm_search_take() - find a place and make its pages ours
+ * @search: the search
+ * @extent: linked into the context's map on success
+ *
+ * Sleeps while pages are migrated.
+ *
+ * Return: 0, or an error for cm_search_reason().
+ */
+int cm_search_take(struct cm_search *search, struct cm_extent *extent)
+{
+	search->extent = extent;
+	return search->ctx->private ? take_private(search) : take_shared(search);
+}
+
+/**
+ * cm_search_give() - undo cm_search_take()
+ * @ctx:    the context
+ * @extent: what was taken; nobody else holds a reference on its pages
+ */
+void cm_search_give(struct cm_context *ctx, struct cm_extent *extent)
+{
+	/* In this order: a place that the map calls free must be free. */
+	if (!ctx->private)
+		cm_bank_give(&ctx->bank, extent->start, extent->count);
+	unplace(ctx, extent);
+}
+
+static bool is_full(struct cm_context *ctx, unsigned long count)
+{
+	bool full;
+
+	mutex_lock(&ctx->lock);
+	full = ctx->map.count - ctx->map.used < count;
+	mutex_unlock(&ctx->lock);
+	return full;
+}
+
+/**
+ * cm_search_reason() - tell why a search failed
+ * @search: the search
+ * @error:  what the allocation failed with, or 0
+ *
+ * Return: the reason.
+ */
+enum cm_reason cm_search_reason(const struct cm_search *search, int error)
+{
+	switch (error) {
+	case 0:
+		return CM_REASON_NONE;
+	case -ENOSPC:
+		if (search->blocked)
+			return search->blocked == -EBUSY ? CM_REASON_BUSY :
+							   CM_REASON_NO_MEMORY;
+		return is_full(search->ctx, search->count) ?
+			       CM_REASON_FULL : CM_REASON_FRAGMENTED;
+	case -ETIMEDOUT:
+		return CM_REASON_DEADLINE;
+	case -EINTR:
+		return CM_REASON_INTERRUPTED;
+	case -EINVAL:
+		return CM_REASON_INVALID;
+	default:
+		return CM_REASON_NO_MEMORY;
+	}
+}

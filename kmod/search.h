@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Search: finding a place for a chunk, and taking the pages there.
+ */
+#ifndef CM_SEARCH_H
+#define CM_SEARCH_H
+
+#include "context.h"
+
+/**
+ * struct cm_search - an allocation under way
+ * @ctx:      the context
+ * @extent:   what is to be placed
+ * @count:    page frames
+ * @align:    page frames
+ * @deadline: ktime_get_ns() at which to give up
+ * @retries:  places that were busy
+ * @blocked:  what the last busy place failed with
+ */
+struct cm_search {
+	struct cm_context *ctx;
+	struct cm_extent *extent;
+	unsigned long count;
+	unsigned long align;
+	u64 deadline;
+	u32 retries;
+	int blocked;
+};
+
+int cm_search_init(struct cm_search *search, struct cm_context *ctx,
+		   const struct cm_alloc *req);
+int cm_search_take(struct cm_search *search, struct cm_extent *extent);
+void cm_search_give(struct cm_context *ctx, struct cm_extent *extent);
+enum cm_reason cm_search_reason(const struct cm_search *search, int error);
+
+#endif /* CM_SEARCH_H */
