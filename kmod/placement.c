@@ -52,8 +52,11 @@ static unsigned long first_after(unsigned long start, unsigned long end,
 {
 	unsigned long place = ALIGN(start, align);
 
-	if (end - start == last->hole_count && place <= last->start)
+	if (end - start == last->hole_count && place <= last->start) {
 		place += (last->start - place) / stride * stride + stride;
+		if (place <= last->start)
+			return end;
+	}
 	return place < start ? end : min(place, end);
 }
 
@@ -84,7 +87,7 @@ bool cm_placement_next(struct cm_placement *map, unsigned long count,
 		unsigned long end = hole_end(map, prev);
 		unsigned long at;
 
-		if (end - start >= count && end - start >= place->hole_count &&
+		if (end - start >= place->hole_count &&
 		    (!best.prev || end - start < best.hole_count)) {
 			at = first_after(start, end, align, stride, place);
 			if (end - at >= count)

@@ -41,14 +41,18 @@ def test_first_wrong_word_is_told(seed: int, words: int, data: st.DataObject) ->
     pattern.fill(memoryview(memory), seed)
     wrong = data.draw(st.integers(0, words - 1))
     memory[8 * wrong + data.draw(st.integers(0, 7))] ^= data.draw(st.integers(1, 255))
-    memory[-1] ^= 0x80
-    if word(memory, words - 1) == (seed + 8 * (words - 1) // CELL) % (1 << 64):
-        return
+    memory[8 * wrong + 8 :] = bytes(8 * (words - wrong - 1))
     result = pattern.check(memoryview(memory), seed)
     assert not result
     assert result.matched == 8 * wrong
     assert result.expected == (seed + 8 * wrong // CELL) % (1 << 64)
     assert result.actual == word(memory, wrong)
+
+
+def test_word_wraps_around_in_the_next_cell() -> None:
+    memory = bytearray(2 * CELL)
+    pattern.fill(memoryview(memory), (1 << 64) - 1)
+    assert (word(memory, 511), word(memory, 512)) == ((1 << 64) - 1, 0)
 
 
 def test_swapped_cells_are_noticed() -> None:
