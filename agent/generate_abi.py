@@ -38,7 +38,7 @@ KERNEL_TYPES = {
 KNOWN_INCLUDES = {"linux/ioctl.h", "linux/types.h", "linux/videodev2.h"}
 
 COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
-DEFINE = re.compile(r"(\w+)(\(?)\s*(.*)", re.DOTALL)
+DEFINE = re.compile(r"(\w+)\s+(.+)")
 IOCTL = re.compile(r"(_IO|_IOR|_IOW|_IOWR)\((.*)\)")
 INTEGER_SUFFIX = re.compile(r"\b(0[xX][0-9a-fA-F]+|[0-9]+)(?:[uU][lL]{0,2}|[lL]{1,2}[uU]?)\b")
 
@@ -119,10 +119,10 @@ def parse(text: str) -> Header:
 
 
 def _define(rest: str, header: Header) -> None:
-    match = DEFINE.fullmatch(" ".join(rest.split()))
-    if match is None or not match[3] or match[2]:
+    match = DEFINE.fullmatch(rest)
+    if match is None:
         raise HeaderError(f"not understood: #define {rest}")
-    name, value = match[1], match[3]
+    name, value = match.groups()
     if name in header.constants or name in header.ioctls:
         raise HeaderError(f"{name} is defined twice")
     if ioctl := IOCTL.fullmatch(value):
