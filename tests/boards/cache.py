@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from pathlib import Path
 from .progress import say, step
 
 HERE = Path(__file__).parent
+UNUSED_DAYS = 14
 
 
 def cache_root() -> Path:
@@ -60,10 +62,10 @@ def entry(noun: str, inputs: Mapping[str, object], make: Callable[[Path], None])
     """
     name = f"{noun}-{digest(inputs)}"
     path = cache_root() / name
-    if path.is_dir():
+    if _in_use(path):
         return path
     with lock(name):
-        if path.is_dir():
+        if _in_use(path):
             return path
         partial = path.with_name(f"{name}.partial")
         remove(partial)
@@ -72,7 +74,25 @@ def entry(noun: str, inputs: Mapping[str, object], make: Callable[[Path], None])
             make(partial)
         (partial / "inputs.json").write_text(json.dumps(inputs, indent=1, default=str) + "\n")
         partial.rename(path)
+        path.touch()
+        _forget_unused(noun)
     return path
+
+
+def _in_use(path: Path) -> bool:
+    """Tell whether there is such an entry, and note that it is in use."""
+    if not path.is_dir():
+        return False
+    path.touch()
+    return True
+
+
+def _forget_unused(noun: str) -> None:
+    """Remove the noun's entries that nobody has used for a long time."""
+    oldest = time.time() - UNUSED_DAYS * 86400
+    for path in cache_root().glob(f"{noun}-*"):
+        if path.stat().st_mtime < oldest:
+            remove(path)
 
 
 def remove(path: Path) -> None:

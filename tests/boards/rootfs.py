@@ -21,7 +21,12 @@ WITHOUT = (
     "usr/lib/python3.13/ensurepip/", "usr/lib/python3.13/pydoc_data/",
     "usr/lib/udev/hwdb.d/", "usr/lib/udev/hwdb.bin",
     "usr/lib/systemd/catalog/", "usr/lib/systemd/system-generators/",
-    "usr/lib/systemd/user", "usr/lib/systemd/boot/", "usr/lib/gconv/",
+    "usr/lib/systemd/user", "usr/lib/systemd/boot/", "usr/lib/python3.13/test/",
+    "usr/lib/python3.13/lib-dynload/_test", "etc/ssh/moduli",
+    # udev rules and helpers for hardware that no emulated board has
+    "usr/lib/udev/rules.d/40-", "usr/lib/udev/rules.d/60-", "usr/lib/udev/rules.d/61-",
+    "usr/lib/udev/rules.d/64-", "usr/lib/udev/rules.d/65-", "usr/lib/udev/rules.d/7",
+    "usr/lib/udev/rules.d/81-", "usr/lib/udev/rules.d/82-", "usr/lib/udev/rules.d/90-",
 )  # fmt: skip
 GUEST = 1000
 

@@ -70,8 +70,7 @@ class BoardStrategy(Strategy):
             self.ssh.keyfile = str(self.power.keyfile)
         self.target.activate(self.ssh)
         self._module_installed = self._agent_installed = False
-        self._run("systemctl list-unit-files cm-agent.service >/dev/null || exit 0; " + DISARM)
-        self._run("if grep -q '^cm ' /proc/modules; then rmmod cm; fi")
+        self._run(f"if grep -q '^cm ' /proc/modules; then {DISARM}; rmmod cm; fi")
 
     def _down_from_shell(self):
         self.target.deactivate(self.ssh)
@@ -94,9 +93,8 @@ class BoardStrategy(Strategy):
         if not self._agent_installed:
             self._install_agent()
             self._agent_installed = True
-        self._run("systemctl unmask --runtime --quiet cm-agent.service")
-        self._run("udevadm trigger --subsystem-match=cm --settle")
-        code = self._try(f"systemctl restart {UNITS}")
+        self._run(f"systemctl unmask --runtime --quiet {UNITS}")
+        code = self._try(f"udevadm trigger --subsystem-match=cm --settle; systemctl restart {UNITS}")
         if code != 0:
             raise BoardError(f"cm-agent.service did not start on {self.board_name}:\n{self._log()}")
 
@@ -123,8 +121,10 @@ class BoardStrategy(Strategy):
 
     def _install_agent(self):
         self._send_tree(stage.make(), "/")
-        self._run("systemd-sysusers && python3 -m compileall -q /usr/lib/python3/dist-packages/cm_agent")
-        self._run("udevadm control --reload && systemctl daemon-reload")
+        self._run(
+            "systemd-sysusers && python3 -m compileall -q /usr/lib/python3/dist-packages/cm_agent"
+            " && udevadm control --reload && systemctl daemon-reload"
+        )
 
     def _send_tree(self, tree: Path, where: str):
         """Unpack a tree of ours at a place on the board, owned by root."""

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 cm-agent authors
-"""A thousand rounds of allocate, fill, verify and free, of all sizes and alignments.
+"""Many rounds of allocate, fill, verify and free: one by one, and by processes side by side.
 
 CM_SEED repeats a run; the seed is printed.
 """
@@ -121,3 +121,43 @@ def test_a_thousand_rounds_end_as_they_began(
         expected["attempts"] += len(shares)
         expected["frees"] += len(shares)
         assert after[name] == expected, f"CM_SEED={seed}"
+
+
+def side_by_side(rounds: int) -> list[str]:
+    """Let two processes allocate in each context, sizes that always fit; return complaints."""
+    import os
+    import random
+    import time
+
+    from cm_agent.context import Context
+
+    def work(name: str, seed: int) -> str:
+        chance = random.Random(seed)
+        with Context(name) as context:
+            for _ in range(rounds):
+                word = chance.randrange(1 << 64)
+                size = chance.randrange(4096, 8 << 20, 4096)
+                with context.alloc(size) as buffer:
+                    context.pattern_fill(buffer, word)
+                    time.sleep(chance.random() / 1000)
+                    if not context.pattern_check(buffer, word):
+                        return f"{name}: another one wrote into the chunk"
+        return ""
+
+    results = []
+    for name in ("shared", "private", "shared", "private"):
+        reader, writer = os.pipe()
+        if not os.fork():
+            try:
+                result = work(name, os.getpid())
+            except BaseException as error:
+                result = f"{name}: {error!r}"
+            os.write(writer, result.encode())
+            os._exit(0)
+        os.close(writer)
+        results.append(reader)
+    return [os.read(reader, 4096).decode() for reader in results]
+
+
+def test_processes_allocate_in_both_contexts_side_by_side(quiet: Any) -> None:
+    assert quiet.call(side_by_side, rounds=40) == [""] * 4
