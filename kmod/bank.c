@@ -37,26 +37,45 @@ static int check_reservation(struct device *dev, struct device_node *np,
 		return dev_err_probe(dev, -EINVAL,
 			"bank %pOFn: base %pa and size %pa must be multiples of %lu\n",
 			np, &rmem->base, &rmem->size, PAGE_SIZE);
-	if (!pfn_valid(PHYS_PFN(rmem->base)) ||
-	    !pfn_valid(PHYS_PFN(rmem->base + rmem->size - 1)))
-		return dev_err_probe(dev, -EINVAL,
-			"bank %pOFn at %pa is not memory of this board\n",
-			np, &rmem->base);
 	return 0;
 }
 
 /*
- * The kernel turns a reusable pool into movable memory only when it is aligned
- * to whole pageblocks, and leaves it reserved otherwise.
+ * What the kernel could not set up as asked it gives back to the system and
+ * still lists, so look at every page: those of a plain bank are reserved, those
+ * of a reusable one are not, and whole pageblocks of one zone.
  */
-static int check_reusable(struct device *dev, struct device_node *np,
-			  const struct cm_bank *bank)
+static bool is_set_up(const struct cm_bank *bank)
 {
-	if (!bank->reusable || !PageReserved(pfn_to_page(bank->start)))
+	unsigned long pfn, end = bank->start + bank->count;
+	struct zone *zone = NULL;
+
+	if (bank->reusable && (!IS_ALIGNED(bank->start, pageblock_nr_pages) ||
+			       !IS_ALIGNED(end, pageblock_nr_pages)))
+		return false;
+	for (pfn = bank->start; pfn < end; pfn++) {
+		if (!pfn_valid(pfn))
+			return false;
+		zone = zone ?: page_zone(pfn_to_page(pfn));
+		if (PageReserved(pfn_to_page(pfn)) == bank->reusable ||
+		    page_zone(pfn_to_page(pfn)) != zone)
+			return false;
+	}
+	return true;
+}
+
+static int check_pages(struct device *dev, struct device_node *np,
+		       const struct cm_bank *bank)
+{
+	if (is_set_up(bank))
 		return 0;
+	if (bank->reusable)
+		return dev_err_probe(dev, -EINVAL,
+			"bank %pOFn is reusable, but the kernel did not make it movable memory: base and size must be multiples of %lu bytes, compatible must be \"shared-dma-pool\"\n",
+			np, PAGE_SIZE << pageblock_order);
 	return dev_err_probe(dev, -EINVAL,
-		"bank %pOFn is reusable, but the kernel did not make it movable memory: base and size must be multiples of %lu bytes, compatible must be \"shared-dma-pool\"\n",
-		np, PAGE_SIZE << pageblock_order);
+		"bank %pOFn is not reserved memory of this board: is it all RAM, and did the kernel accept it at boot (see \"Reserved memory\" in the kernel log)?\n",
+		np);
 }
 
 static int add_bank(struct device *dev, struct cm_bank *bank)
@@ -117,7 +136,7 @@ int cm_bank_claim(struct cm_bank *bank, struct device *dev)
 	mutex_init(&bank->migrating);
 	init_waitqueue_head(&bank->migrated);
 
-	ret = check_reusable(dev, np, bank);
+	ret = check_pages(dev, np, bank);
 	if (!ret)
 		ret = add_bank(dev, bank);
 put_node:

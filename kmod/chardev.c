@@ -32,12 +32,14 @@ struct cm_file {
  * @arg:    the structure, of the kernel's size
  * @fd:     descriptor reserved for @dmabuf, or -1
  * @dmabuf: to be installed once the caller has been told its number
+ * @pinned: was pinned once more, unless the caller cannot be told where
  */
 struct cm_call {
 	struct cm_file *file;
 	void *arg;
 	int fd;
 	struct dma_buf *dmabuf;
+	struct dma_buf *pinned;
 };
 
 static int call_query(struct cm_call *call)
@@ -56,26 +58,35 @@ static int call_stats(struct cm_call *call)
 	return 0;
 }
 
+static bool is_clean(const struct cm_alloc *req)
+{
+	return !(req->flags || req->fd || req->id || req->free ||
+		 req->largest_hole || req->retries || req->reason);
+}
+
 static int call_alloc(struct cm_call *call)
 {
+	struct cm_context *ctx = call->file->ctx;
 	struct cm_alloc *req = call->arg;
+	bool clean = is_clean(req);
 	struct cm_chunk *chunk;
-
-	if (req->flags || req->fd || req->id || req->free ||
-	    req->largest_hole || req->retries || req->reason)
-		return -EINVAL;
+	int ret;
 
 	req->fd = -1;
+	if (!clean)
+		return -EINVAL;
+	if (READ_ONCE(ctx->gone))
+		return -ENODEV;
 	call->fd = get_unused_fd_flags(O_CLOEXEC);
 	if (call->fd < 0)
 		return call->fd;
-	chunk = cm_chunk_alloc(call->file->ctx, req);
+	chunk = cm_chunk_alloc(ctx, req);
 	if (IS_ERR(chunk))
 		return PTR_ERR(chunk);
+
 	call->dmabuf = cm_dmabuf_export(chunk);
 	if (IS_ERR(call->dmabuf)) {
-		int ret = PTR_ERR(call->dmabuf);
-
+		ret = PTR_ERR(call->dmabuf);
 		call->dmabuf = NULL;
 		cm_chunk_abandon(chunk);
 		req->reason = CM_REASON_NO_MEMORY;
@@ -104,19 +115,36 @@ static int call_free(struct cm_call *call)
 static int call_pin(struct cm_call *call)
 {
 	struct cm_pin *req = call->arg;
+	struct dma_buf *dmabuf;
+	int ret;
 
 	if (req->flags || req->address || req->size)
 		return -EINVAL;
-	return cm_pin_take(&call->file->pins, call->file->ctx, req);
+	dmabuf = cm_dmabuf_get(call->file->ctx, req->fd);
+	if (IS_ERR(dmabuf))
+		return PTR_ERR(dmabuf);
+	ret = cm_pin_take(&call->file->pins, dmabuf, req);
+	if (ret)
+		dma_buf_put(dmabuf);
+	else
+		call->pinned = dmabuf;
+	return ret;
 }
 
 static int call_unpin(struct cm_call *call)
 {
 	struct cm_unpin *req = call->arg;
+	struct dma_buf *dmabuf;
+	int ret;
 
 	if (req->flags)
 		return -EINVAL;
-	return cm_pin_give(&call->file->pins, call->file->ctx, req);
+	dmabuf = cm_dmabuf_get(call->file->ctx, req->fd);
+	if (IS_ERR(dmabuf))
+		return PTR_ERR(dmabuf);
+	ret = cm_pin_give(&call->file->pins, dmabuf);
+	dma_buf_put(dmabuf);
+	return ret;
 }
 
 static int call_info(struct cm_call *call)
@@ -228,16 +256,22 @@ static int copy_out(const struct cm_ioctl *ioctl, const void *arg,
 }
 
 /* Last, because an installed descriptor cannot be taken back. */
-static void finish(struct cm_call *call, int ret)
+static void finish_alloc(struct cm_call *call, int ret)
 {
-	if (call->dmabuf && !ret) {
+	if (!ret) {
 		fd_install(call->fd, call->dmabuf->file);
 		return;
 	}
 	if (call->dmabuf)
 		dma_buf_put(call->dmabuf);
-	if (call->fd >= 0)
-		put_unused_fd(call->fd);
+	put_unused_fd(call->fd);
+}
+
+static void finish_pin(struct cm_call *call, int ret)
+{
+	if (ret)
+		cm_pin_give(&call->file->pins, call->pinned);
+	dma_buf_put(call->pinned);
 }
 
 static long cm_chardev_ioctl(struct file *file, unsigned int cmd,
@@ -260,7 +294,10 @@ static long cm_chardev_ioctl(struct file *file, unsigned int cmd,
 		if (!ret || ioctl->reports_failure)
 			copied = copy_out(ioctl, call.arg, uarg, _IOC_SIZE(cmd));
 		ret = ret ?: copied;
-		finish(&call, ret);
+		if (call.fd >= 0)
+			finish_alloc(&call, ret);
+		if (call.pinned)
+			finish_pin(&call, ret);
 	}
 	kfree(call.arg);
 	return ret;

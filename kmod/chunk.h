@@ -20,6 +20,7 @@ struct dma_buf;
  * @ctx:     its context; holds a reference on the context's device
  * @extent:  its page frames; linked as long as the memory is taken
  * @drain:   in &cm_context.drains once freed while in use by somebody
+ * @drained: pages that nobody else holds any more, once freed
  * @id:      number for humans and programs, never used twice
  * @align:   bytes
  * @uid:     user that asked for it
@@ -41,6 +42,7 @@ struct cm_chunk {
 	struct cm_context *ctx;
 	struct cm_extent extent;
 	struct list_head drain;
+	unsigned long drained;
 	u64 id;
 	u64 align;
 	kuid_t uid;

@@ -11,6 +11,7 @@
 #include <linux/of.h>
 #include <linux/platform_device.h>
 #include <linux/slab.h>
+#include <linux/swiotlb.h>
 
 #include "chardev.h"
 #include "context.h"
@@ -61,21 +62,21 @@ void cm_context_query(struct cm_context *ctx, struct cm_query *query)
 
 /**
  * cm_context_holding() - find the context whose bank holds a range
- * @start: first byte
- * @end:   one past the last byte
+ * @first: physical address of the first byte
+ * @last:  physical address of the last byte
  * @name:  CM_NAME_LEN bytes, set to the context's name when there is one
  *
  * Return: whether there is one.
  */
-bool cm_context_holding(phys_addr_t start, phys_addr_t end, char *name)
+bool cm_context_holding(u64 first, u64 last, char *name)
 {
 	struct cm_context *ctx;
 	bool found = false;
 
 	mutex_lock(&contexts_lock);
 	list_for_each_entry(ctx, &contexts, node) {
-		if (start < PFN_PHYS(ctx->bank.start) ||
-		    end > PFN_PHYS(ctx->bank.start + ctx->bank.count))
+		if (first >> PAGE_SHIFT < ctx->bank.start ||
+		    last >> PAGE_SHIFT >= ctx->bank.start + ctx->bank.count)
 			continue;
 		strscpy(name, dev_name(&ctx->dev), CM_NAME_LEN);
 		found = true;
@@ -183,6 +184,9 @@ static void release_memory(struct cm_context *ctx)
 /* The context's own device, so that CPU access can be synced for it. */
 static int prepare_dma(struct device *dev)
 {
+	if (is_swiotlb_force_bounce(dev))
+		return dev_err_probe(dev, -EINVAL,
+			"swiotlb=force gives every device bounce buffers: drivers could never reach a chunk\n");
 	dma_set_max_seg_size(dev, UINT_MAX);
 	return dma_set_mask_and_coherent(dev, DMA_BIT_MASK(64));
 }
@@ -226,10 +230,14 @@ static void remove_node(struct cm_context *ctx)
 	cdev_device_del(&ctx->cdev, &ctx->dev);
 }
 
+/* The last reference is gone: there are no chunks, drains or open nodes. */
 static void free_context(struct device *dev)
 {
 	struct cm_context *ctx = container_of(dev, struct cm_context, dev);
 
+	if (ctx->map.count)
+		release_memory(ctx);
+	put_device(ctx->dma_dev);
 	ida_free(&minors, MINOR(dev->devt));
 	kfree(ctx);
 }
@@ -252,7 +260,7 @@ static struct cm_context *new_context(struct device *dev)
 	ctx->dev.parent = dev;
 	ctx->dev.release = free_context;
 	ctx->dev.devt = MKDEV(MAJOR(cm_devt), minor);
-	ctx->dma_dev = dev;
+	ctx->dma_dev = get_device(dev);
 	mutex_init(&ctx->lock);
 	INIT_LIST_HEAD(&ctx->drains);
 	INIT_DELAYED_WORK(&ctx->drain_work, cm_drain_work);
@@ -279,7 +287,7 @@ static int cm_context_probe(struct platform_device *pdev)
 		goto put;
 	ret = add_node(dev, ctx);
 	if (ret)
-		goto release;
+		goto put;
 
 	platform_set_drvdata(pdev, ctx);
 	dev_info(dev, "%s context \"%s\": %lu KiB in bank %s\n",
@@ -287,24 +295,23 @@ static int cm_context_probe(struct platform_device *pdev)
 		 ctx->bank.count << (PAGE_SHIFT - 10), ctx->bank.name);
 	return 0;
 
-release:
-	release_memory(ctx);
 put:
 	put_device(&ctx->dev);
 	return ret;
 }
 
 /*
- * Runs only while the module is unloaded: chunks, drains and open nodes hold
- * the module, and the driver cannot be unbound by hand.
+ * When the module is unloaded nobody uses the context any more: chunks, drains
+ * and open nodes hold the module. When an overlay is taken out of the device
+ * tree somebody may: then the context lives on without a node until they let go.
  */
 static void cm_context_remove(struct platform_device *pdev)
 {
 	struct cm_context *ctx = platform_get_drvdata(pdev);
 
+	WRITE_ONCE(ctx->gone, true);
 	remove_node(ctx);
-	cancel_delayed_work_sync(&ctx->drain_work);
-	release_memory(ctx);
+	flush_delayed_work(&ctx->drain_work);
 	put_device(&ctx->dev);
 }
 

@@ -27,6 +27,7 @@
  * @dma_dev:     the device that CPU access is synced for when nothing imports
  * @min_align:   page frames, a power of two
  * @private:     the whole bank was taken at creation
+ * @gone:        its node is; nothing more is allocated
  * @lock:        protects everything below; held briefly, never while pages
  *               migrate, are zeroed, or while user memory is touched
  * @map:         which pages are taken
@@ -48,6 +49,7 @@ struct cm_context {
 	struct device *dma_dev;
 	unsigned long min_align;
 	bool private;
+	bool gone;
 
 	struct mutex lock;
 	struct cm_placement map;
@@ -63,6 +65,6 @@ int cm_context_init(void);
 void cm_context_exit(void);
 
 void cm_context_query(struct cm_context *ctx, struct cm_query *query);
-bool cm_context_holding(phys_addr_t start, phys_addr_t end, char *name);
+bool cm_context_holding(u64 first, u64 last, char *name);
 
 #endif /* CM_CONTEXT_H */

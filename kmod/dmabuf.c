@@ -91,9 +91,11 @@ static bool is_bounced(const struct cm_chunk *chunk,
 		       const struct cm_attachment *att)
 {
 	phys_addr_t phys = page_to_phys(cm_chunk_page(chunk));
+	struct iommu_domain *domain = iommu_get_domain_for_dev(att->dev);
 
-	return !device_iommu_mapped(att->dev) &&
-	       sg_dma_address(att->table.sgl) != phys_to_dma(att->dev, phys);
+	if (domain && domain->type != IOMMU_DOMAIN_IDENTITY)
+		return false;
+	return sg_dma_address(att->table.sgl) != phys_to_dma(att->dev, phys);
 }
 
 static int map_attachment(struct cm_chunk *chunk, struct cm_attachment *att,
@@ -172,6 +174,9 @@ static int cm_dmabuf_begin_cpu_access(struct dma_buf *dmabuf,
 		ret = -ESTALE;
 		goto unlock;
 	}
+	/* What another CPU user has not written back yet must not be discarded. */
+	dma_sync_single_for_device(chunk->ctx->dma_dev, chunk->dma,
+				   cm_chunk_size(chunk), DMA_TO_DEVICE);
 	list_for_each_entry(att, &chunk->attachments, node)
 		if (att->mapped)
 			dma_sync_sgtable_for_cpu(att->dev, &att->table,
@@ -228,7 +233,7 @@ static int populate(struct vm_area_struct *vma, struct cm_chunk *chunk,
 		unsigned long left = batch, i;
 
 		for (i = 0; i < batch; i++)
-			pages[i] = nth_page(cm_chunk_page(chunk), index + i);
+			pages[i] = pfn_to_page(chunk->extent.start + index + i);
 		ret = vm_insert_pages(vma, address, pages, &left);
 		address += batch << PAGE_SHIFT;
 	}
@@ -293,14 +298,14 @@ static void *map_kernel(struct cm_chunk *chunk)
 	unsigned long i;
 	void *vaddr;
 
-	if (!PageHighMem(nth_page(cm_chunk_page(chunk), count - 1)))
+	if (!PageHighMem(pfn_to_page(chunk->extent.start + count - 1)))
 		return page_address(cm_chunk_page(chunk));
 
 	pages = kvmalloc_array(count, sizeof(*pages), GFP_KERNEL);
 	if (!pages)
 		return NULL;
 	for (i = 0; i < count; i++)
-		pages[i] = nth_page(cm_chunk_page(chunk), i);
+		pages[i] = pfn_to_page(chunk->extent.start + i);
 	vaddr = vmap(pages, count, VM_MAP, PAGE_KERNEL);
 	kvfree(pages);
 	return vaddr;

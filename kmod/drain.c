@@ -14,12 +14,13 @@
  * Somebody else may hold references on pages: an O_DIRECT transfer that is
  * under way outlives both the mapping and the descriptor.
  */
-static bool is_in_use(const struct cm_extent *extent)
+static bool is_in_use(struct cm_chunk *chunk)
 {
-	unsigned long i;
+	const struct cm_extent *extent = &chunk->extent;
 
-	for (i = 0; i < extent->count; i++)
-		if (page_count(pfn_to_page(extent->start + i)) > 1)
+	/* A page that was let go stays so: nobody can get at it any more. */
+	for (; chunk->drained < extent->count; chunk->drained++)
+		if (page_count(pfn_to_page(extent->start + chunk->drained)) > 1)
 			return true;
 	return false;
 }
@@ -62,7 +63,7 @@ void cm_drain_work(struct work_struct *work)
 
 	mutex_lock(&ctx->lock);
 	list_for_each_entry_safe(chunk, next, &ctx->drains, drain) {
-		if (is_in_use(&chunk->extent))
+		if (is_in_use(chunk))
 			continue;
 		list_move(&chunk->drain, &drained);
 		ctx->draining -= chunk->extent.count;
@@ -87,7 +88,7 @@ void cm_drain_work(struct work_struct *work)
  */
 void cm_drain(struct cm_chunk *chunk)
 {
-	if (is_in_use(&chunk->extent))
+	if (is_in_use(chunk))
 		drain_later(chunk);
 	else
 		retire(chunk);

@@ -94,25 +94,21 @@ static void unhold(struct pinned *entry)
 
 /**
  * cm_pin_take() - pin a chunk once more
- * @pins: the open file's pins
- * @ctx:  the open file's context
- * @req:  the request; address and size are filled in
+ * @pins:   the open file's pins
+ * @dmabuf: the chunk's dma-buf
+ * @req:    the request; address and size are filled in
  *
- * Return: 0, EPERM without CAP_SYS_RAWIO, or as documented in cm.h.
+ * Return: 0, EPERM without CAP_SYS_RAWIO, ESTALE, or ENOMEM.
  */
-int cm_pin_take(struct cm_pins *pins, struct cm_context *ctx,
+int cm_pin_take(struct cm_pins *pins, struct dma_buf *dmabuf,
 		struct cm_pin *req)
 {
-	struct dma_buf *dmabuf;
-	struct cm_chunk *chunk;
+	struct cm_chunk *chunk = dmabuf->priv;
 	struct pinned *entry;
 	int ret = -ENOMEM;
 
 	if (!capable(CAP_SYS_RAWIO))
 		return -EPERM;
-	dmabuf = cm_dmabuf_get(ctx, req->fd);
-	if (IS_ERR(dmabuf))
-		return PTR_ERR(dmabuf);
 
 	mutex_lock(&pins->lock);
 	entry = find_or_add(pins, dmabuf);
@@ -123,30 +119,22 @@ int cm_pin_take(struct cm_pins *pins, struct cm_context *ctx,
 	}
 	mutex_unlock(&pins->lock);
 	if (!ret) {
-		chunk = dmabuf->priv;
 		req->address = page_to_phys(cm_chunk_page(chunk));
 		req->size = cm_chunk_size(chunk);
 	}
-	dma_buf_put(dmabuf);
 	return ret;
 }
 
 /**
  * cm_pin_give() - undo one cm_pin_take()
- * @pins: the open file's pins
- * @ctx:  the open file's context
- * @req:  the request
+ * @pins:   the open file's pins
+ * @dmabuf: the chunk's dma-buf
  *
- * Return: 0, or as documented in cm.h.
+ * Return: 0, or ENOENT when the file holds no pin on it.
  */
-int cm_pin_give(struct cm_pins *pins, struct cm_context *ctx,
-		struct cm_unpin *req)
+int cm_pin_give(struct cm_pins *pins, struct dma_buf *dmabuf)
 {
-	struct dma_buf *dmabuf = cm_dmabuf_get(ctx, req->fd);
 	struct pinned *entry;
-
-	if (IS_ERR(dmabuf))
-		return PTR_ERR(dmabuf);
 
 	mutex_lock(&pins->lock);
 	entry = find(pins, dmabuf);
@@ -156,7 +144,6 @@ int cm_pin_give(struct cm_pins *pins, struct cm_context *ctx,
 			remove(entry);
 	}
 	mutex_unlock(&pins->lock);
-	dma_buf_put(dmabuf);
 	return entry ? 0 : -ENOENT;
 }
 

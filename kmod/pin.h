@@ -8,9 +8,8 @@
 #include <linux/list.h>
 #include <linux/mutex.h>
 
-struct cm_context;
 struct cm_pin;
-struct cm_unpin;
+struct dma_buf;
 
 /**
  * struct cm_pins - pins taken through one open file
@@ -24,9 +23,8 @@ struct cm_pins {
 
 void cm_pins_init(struct cm_pins *pins);
 void cm_pins_drop(struct cm_pins *pins);
-int cm_pin_take(struct cm_pins *pins, struct cm_context *ctx,
+int cm_pin_take(struct cm_pins *pins, struct dma_buf *dmabuf,
 		struct cm_pin *req);
-int cm_pin_give(struct cm_pins *pins, struct cm_context *ctx,
-		struct cm_unpin *req);
+int cm_pin_give(struct cm_pins *pins, struct dma_buf *dmabuf);
 
 #endif /* CM_PIN_H */

@@ -9,7 +9,8 @@
 
 #include "search.h"
 
-#define DEFAULT_DEADLINE_NS	(10 * NSEC_PER_SEC)
+#define DEFAULT_DEADLINE_NS	(10ULL * NSEC_PER_SEC)
+#define MAX_DEADLINE_NS		(3600ULL * NSEC_PER_SEC)
 
 /**
  * cm_search_init() - read a request
@@ -23,7 +24,7 @@ int cm_search_init(struct cm_search *search, struct cm_context *ctx,
 		   const struct cm_alloc *req)
 {
 	u64 align = max_t(u64, req->alignment, ctx->min_align << PAGE_SHIFT);
-	u64 now = ktime_get_ns();
+	u64 limit = req->deadline_ns ?: DEFAULT_DEADLINE_NS;
 
 	*search = (struct cm_search){ .ctx = ctx };
 	if (!req->size)
@@ -38,9 +39,7 @@ int cm_search_init(struct cm_search *search, struct cm_context *ctx,
 			      ULONG_MAX);
 	search->align = min_t(u64, align >> PAGE_SHIFT,
 			      1UL << (BITS_PER_LONG - 1));
-	search->deadline = now + (req->deadline_ns ?: DEFAULT_DEADLINE_NS);
-	if (search->deadline < now)
-		search->deadline = U64_MAX;
+	search->deadline = ktime_get_ns() + min(limit, MAX_DEADLINE_NS);
 	return 0;
 }
 
@@ -68,21 +67,42 @@ static void unplace(struct cm_context *ctx, struct cm_extent *extent)
 }
 
 /*
+ * The bank is locked for one place at a time: others take their turn, and see
+ * as taken only what is.
+ */
+static int try_next(struct cm_search *search, unsigned long stride,
+		    struct cm_place *place)
+{
+	struct cm_bank *bank = &search->ctx->bank;
+	int ret;
+
+	ret = cm_bank_lock(bank, search->deadline);
+	if (ret)
+		return ret;
+	if (place_next(search, stride, place)) {
+		ret = cm_bank_take(bank, place->start, search->count);
+		if (ret)
+			unplace(search->ctx, search->extent);
+	} else {
+		ret = -ENOSPC;
+	}
+	cm_bank_unlock(bank);
+	return ret;
+}
+
+/*
  * Try places @stride apart until one can be emptied. ENOSPC when none is left;
  * any other error ends the search.
  */
 static int take_place(struct cm_search *search, unsigned long stride)
 {
-	struct cm_context *ctx = search->ctx;
 	struct cm_place place = { 0 };
 	int ret;
 
-	while (place_next(search, stride, &place)) {
-		ret = cm_bank_take(&ctx->bank, place.start, search->count);
-		if (!ret)
-			return 0;
-
-		unplace(ctx, search->extent);
+	for (;;) {
+		ret = try_next(search, stride, &place);
+		if (!ret || ret == -ENOSPC)
+			return ret;
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		if (ret != -EBUSY && ret != -ENOMEM)
@@ -93,7 +113,6 @@ static int take_place(struct cm_search *search, unsigned long stride)
 			return -ETIMEDOUT;
 		cond_resched();
 	}
-	return -ENOSPC;
 }
 
 /*
@@ -102,16 +121,11 @@ static int take_place(struct cm_search *search, unsigned long stride)
  */
 static int take_shared(struct cm_search *search)
 {
-	struct cm_context *ctx = search->ctx;
 	int ret;
 
-	ret = cm_bank_lock(&ctx->bank, search->deadline);
-	if (ret)
-		return ret;
 	ret = take_place(search, max(search->align, pageblock_nr_pages));
 	if (ret == -ENOSPC && search->retries)
 		ret = take_place(search, search->align);
-	cm_bank_unlock(&ctx->bank);
 	return ret;
 }
 

@@ -157,8 +157,8 @@ class Context(Descriptor):
     def attest(self, buffer: Buffer, *, dma_bits: int = 64) -> Attestation:
         """Ask the kernel where any dma-buf lies, and whether a dma_bits wide device reaches it.
 
-        All runs are returned. Addresses only with CAP_SYS_RAWIO. The exporter's own errno when it
-        does not let others import the buffer.
+        All runs are returned, up to the million that the kernel stores. Addresses only with
+        CAP_SYS_RAWIO. The exporter's own errno when it does not let others import the buffer.
         """
         capacity = _FIRST_RUNS
         while True:
@@ -171,7 +171,7 @@ class Context(Descriptor):
                 runs_capacity=capacity,
                 runs=uapi.address_of(runs),
             )
-            if got.run_count <= capacity:
+            if got.run_count <= capacity or capacity >= uapi.ATTEST_MAX_RUNS:
                 return Attestation.read(got, runs)
             capacity = got.run_count
 

@@ -152,9 +152,8 @@ def attested(attestation: Attestation, *, own: bool, dma_bits: int = 64) -> Witn
             consistent=False,
         )
     address = runs[0].address
-    if attestation.unreachable or attestation.bounced:
-        how = "is refused the buffer" if attestation.unreachable else "sees a bounce buffer"
-        detail = f"a device that reaches {dma_bits} address bits {how}"
+    if attestation.bounced:
+        detail = f"out of reach of a device with {dma_bits} address bits"
         return Witness(ATTESTATION, Verdict.BOUNCED, detail, len(runs), address, True)
     if own and not attestation.in_bank:
         detail = "the chunk does not lie in the bank of any context"

@@ -157,8 +157,8 @@ class Attestation:
     """Where the kernel says that the bytes of a dma-buf lie; sizes in bytes.
 
     `context` is the one whose bank holds every byte, None without such a bank. `bounced`: a
-    device with the DMA mask that was asked about sees a bounce buffer; `unreachable`: mapping for
-    it was refused.
+    device with the DMA mask that was asked about, and no IOMMU, cannot reach every byte, so it
+    would be given a bounce buffer or be refused.
     """
 
     size: int
@@ -166,7 +166,6 @@ class Attestation:
     longest_run: int
     context: str | None
     bounced: bool
-    unreachable: bool
     in_bank: bool
     has_addresses: bool
 
@@ -178,12 +177,11 @@ class Attestation:
             size=got.size,
             runs=tuple(
                 Run(run.offset, run.length, run.address if has_addresses else None)
-                for run in runs[0 : got.run_count]
+                for run in runs[0 : min(got.run_count, len(runs))]
             ),
             longest_run=got.longest_run,
             context=uapi.text(got.context) or None,
             bounced=bool(got.found & uapi.ATTEST_BOUNCED),
-            unreachable=bool(got.found & uapi.ATTEST_UNREACHABLE),
             in_bank=bool(got.found & uapi.ATTEST_IN_BANK),
             has_addresses=has_addresses,
         )

@@ -27,7 +27,7 @@ def _number(name: str) -> int:
 NUMBERS = {name: _number(name) for name in _IOCTLS}
 CONTEXT_PRIVATE = constant("CM_CONTEXT_PRIVATE")
 ATTEST_BOUNCED = constant("CM_ATTEST_BOUNCED")
-ATTEST_UNREACHABLE = constant("CM_ATTEST_UNREACHABLE")
+ATTEST_MAX_RUNS = constant("CM_ATTEST_MAX_RUNS")
 ATTEST_IN_BANK = constant("CM_ATTEST_IN_BANK")
 ATTEST_ADDRESSES = constant("CM_ATTEST_ADDRESSES")
 PATTERN_FILL = constant("CM_PATTERN_FILL")

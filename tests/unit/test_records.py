@@ -93,10 +93,9 @@ def test_attestation_flags_are_told_apart() -> None:
     runs = uapi.new_runs(0)
     for flag, field in (
         (uapi.ATTEST_BOUNCED, "bounced"),
-        (uapi.ATTEST_UNREACHABLE, "unreachable"),
         (uapi.ATTEST_IN_BANK, "in_bank"),
         (uapi.ATTEST_ADDRESSES, "has_addresses"),
     ):
         got = Attestation.read(ffi.new("struct cm_attest *", {"found": flag}), runs)
-        names = ("bounced", "unreachable", "in_bank", "has_addresses")
+        names = ("bounced", "in_bank", "has_addresses")
         assert [name for name in names if getattr(got, name)] == [field]

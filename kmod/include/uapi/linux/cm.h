@@ -111,8 +111,8 @@ enum cm_reason {
  * @size:         in: bytes, at least 1; out: rounded up to whole pages
  * @alignment:    in: bytes, a power of two of at least a page, or 0 for the
  *                context's minimum; out: the alignment that was used
- * @deadline_ns:  in: give up this long after the call, 0 for 10 seconds. A
- *                migration that is under way is not broken off, so a shared
+ * @deadline_ns:  in: give up this long after the call, 0 for 10 seconds, at
+ *                most an hour. A migration that is under way is not broken off, so a shared
  *                context may overshoot by one attempt.
  * @flags:        in: must be 0
  * @fd:           in: must be 0; out: dma-buf file descriptor, O_CLOEXEC and
@@ -218,10 +218,12 @@ struct cm_info {
 };
 
 /* What an attestation found, in cm_attest.found. */
-#define CM_ATTEST_BOUNCED	(1 << 0) /* @dma_bits see a bounce buffer */
-#define CM_ATTEST_UNREACHABLE	(1 << 1) /* mapping for @dma_bits was refused */
-#define CM_ATTEST_IN_BANK	(1 << 2) /* every byte lies in one bank */
-#define CM_ATTEST_ADDRESSES	(1 << 3) /* the addresses were filled in */
+#define CM_ATTEST_BOUNCED	(1 << 0) /* out of reach of @dma_bits, see there */
+#define CM_ATTEST_IN_BANK	(1 << 1) /* every byte lies in one bank */
+#define CM_ATTEST_ADDRESSES	(1 << 2) /* the addresses were filled in */
+
+/* More runs than this are counted, but not stored. */
+#define CM_ATTEST_MAX_RUNS	(1 << 20)
 
 /**
  * struct cm_run - a physically contiguous part of a dma-buf
@@ -239,8 +241,11 @@ struct cm_run {
  * struct cm_attest - where the bytes of any dma-buf lie
  * @fd:            in: descriptor of any dma-buf, of this module or not
  * @flags:         in: must be 0
- * @dma_bits:      in: width of the DMA mask to test with, 1 ... 64
- * @runs_capacity: in: number of struct cm_run at @runs
+ * @dma_bits:      in: width of the DMA mask to test with, 1 ... 64. When a
+ *                 byte lies beyond it, a device with that mask and no IOMMU
+ *                 would be given a bounce buffer or refused: BOUNCED
+ * @runs_capacity: in: number of struct cm_run at @runs; of these, at most
+ *                 CM_ATTEST_MAX_RUNS are used
  * @runs:          in: user pointer to struct cm_run[], or 0 with capacity 0
  * @run_count:     out: runs that there are, which may be more than were stored
  * @found:         out: CM_ATTEST_*
