@@ -33,7 +33,7 @@ def prepare(arguments: argparse.Namespace) -> None:
     prerequisites.programs()
     described = descriptions.read(arguments.board)
     jobs = [
-        lambda: toolchain.make(described.suite),
+        lambda: module.make(described),
         lambda: image.make(described),
         prerequisites.environment,
     ]
@@ -42,7 +42,6 @@ def prepare(arguments: argparse.Namespace) -> None:
     with ThreadPoolExecutor() as pool:
         for job in [pool.submit(job) for job in jobs]:
             job.result()
-    module.make(described)
 
 
 def install(arguments: argparse.Namespace) -> None:

@@ -39,7 +39,7 @@ def lock(name: str) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say(f"waiting for another process that makes {name}")
+            say(f"waiting for {name}, which is being made")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

@@ -5,6 +5,8 @@ labgrid's own QEMUDriver knows no initramfs and keeps the serial console in a so
 must read; ours boots an image of this package and writes the console to a file.
 """
 
+from typing import ClassVar
+
 import attr
 from labgrid.driver import Driver
 from labgrid.factory import target_factory
@@ -28,7 +30,7 @@ class EmulatedBoardDriver(Driver, PowerProtocol):
         overlays: device tree overlays below the project; None for the board's own list
     """
 
-    bindings = {"networkservice": "NetworkService"}
+    bindings: ClassVar = {"networkservice": "NetworkService"}
     board = attr.ib(validator=attr.validators.instance_of(str))
     overlays = attr.ib(
         default=None, validator=attr.validators.optional(attr.validators.instance_of(list))

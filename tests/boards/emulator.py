@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,12 +44,12 @@ class Emulator:
         devicetree.merge(self.board, self.overlays, tree)
         self.console.parent.mkdir(parents=True, exist_ok=True)
         self.console.unlink(missing_ok=True)
-        command = command_line(self.board, self.image, tree, self.console)
+        command = ["setpriv", "--pdeathsig", "TERM", "timeout", "--kill-after=5", str(self.limit)]
+        command += command_line(self.board, self.image, tree, self.console)
         command += ["-qmp", f"unix:{self._scratch}/qmp,server=on,wait=off"]
         with (self._scratch / "qemu.err").open("w") as said:
             self._process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "TERM", "timeout", "--kill-after=5", str(self.limit)]
-                + command,
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=said,
@@ -136,10 +137,8 @@ class Monitor:
 
     def quit(self) -> None:
         """Ask QEMU to end."""
-        try:
+        with suppress(OSError):
             self._command("quit")
-        except OSError:
-            pass
         self._lines.close()
         self._socket.close()
 

@@ -40,9 +40,7 @@ def make(board: Board) -> Image:
         "modules": board.kernel.modules,
         "sources": cache.sources("image.py", "cpio.py"),
     }
-    tree = cache.entry(
-        f"image-{board.name}", inputs, lambda path: _fill(board, kernel, root, path)
-    )
+    tree = cache.entry(f"image-{board.name}", inputs, lambda path: _fill(board, kernel, root, path))
     return Image(tree, kernel)
 
 

@@ -13,7 +13,7 @@ from .progress import step
 
 @dataclass(frozen=True)
 class Kernel:
-    """An unpacked kernel; `tree` holds boot/, usr/lib/modules, usr/src and usr/lib/linux-kbuild-*."""
+    """An unpacked kernel: its image, modules, headers and the headers' build programs."""
 
     tree: Path
 

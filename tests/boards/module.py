@@ -4,8 +4,8 @@
 import shutil
 from pathlib import Path
 
+from . import cache, toolchain
 from . import kernel as kernels
-from . import toolchain
 from .board import PROJECT, Board
 from .error import BoardError
 
@@ -18,11 +18,21 @@ def make(board: Board, sources: Path = SOURCES) -> Path:
     """Build the module in `sources` and return `build/module/<board>/<name>.ko`."""
     if not (sources / "Kbuild").is_file():
         raise BoardError(f"no module to build: {sources}/Kbuild is missing")
-    place = BUILD / board.name
+    with cache.lock(f"module-{cache.digest({'place': BUILD / board.name})}"):
+        return _build(board, sources, BUILD / board.name)
+
+
+def release(board: Board) -> str:
+    """Return the kernel release the module is built for."""
+    return kernels.make(board).release
+
+
+def _build(board: Board, sources: Path, place: Path) -> Path:
     shutil.copytree(sources, place / "source", ignore=LITTER, dirs_exist_ok=True)
     _forget_removed(sources, place / "source")
+    compilers = toolchain.make(board.suite)
     kernel = kernels.make(board)
-    said = toolchain.make(board.suite).run(
+    said = compilers.run(
         [
             "make", "-C", f"/usr/src/linux-headers-{kernel.release}", "M=/module", "-j2", "W=1",
             f"ARCH={board.kernel_arch}", f"CROSS_COMPILE={board.cross}", "modules",
@@ -42,11 +52,6 @@ def make(board: Board, sources: Path = SOURCES) -> Path:
         raise BoardError(f"{sources} built {len(built)} modules, expected one; see build.log")
     shutil.copy2(built[0], place / built[0].name)
     return place / built[0].name
-
-
-def release(board: Board) -> str:
-    """Return the kernel release the module is built for."""
-    return kernels.make(board).release
 
 
 def _forget_removed(sources: Path, copy: Path) -> None:

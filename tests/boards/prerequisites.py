@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 from . import cache
@@ -43,28 +44,68 @@ def programs() -> None:
 
 
 def environment() -> Path:
-    """Return the virtual environment's Python; make it or bring it up to date first."""
+    """Return the virtual environment's Python; make it or bring it up to date first.
+
+    What comes from PyPI is kept in the cache, for every clone; build/venv refers to it and has
+    the project itself in development form.
+    """
     python = ENVIRONMENT / "bin/python"
-    inputs = {"project": (PROJECT / "pyproject.toml").read_text(), "python": sys.version}
+    wanted = _requirements()
+    packages = cache.entry(
+        "python",
+        {"requirements": wanted, "python": sys.version},
+        lambda path: _fetch(wanted, path),
+    )
     stamp = ENVIRONMENT / "made-from"
-    wanted = cache.digest(inputs)
+    made_from = f"{packages} {sys.version} {PROJECT}"
     with cache.lock(f"venv-{cache.digest({'place': ENVIRONMENT})}"):
-        if stamp.exists() and stamp.read_text() == wanted:
+        if stamp.exists() and stamp.read_text() == made_from:
             return python
         with step("making the Python environment build/venv"):
-            run([sys.executable, "-m", "venv", ENVIRONMENT], doing="making build/venv")
+            venv = [sys.executable, "-m", "venv", "--clear", "--without-pip"]
+            run([*venv, ENVIRONMENT], doing="making build/venv")
+            (site,) = ENVIRONMENT.glob("lib/python*/site-packages")
+            (site / "cached.pth").write_text(f"{packages / 'site'}\n")
+            pip = [python, "-m", "pip", "install", "--quiet"]
             run(
-                [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-                + ["--editable", f"{PROJECT}[test]"],
-                doing="installing the project's Python dependencies from PyPI",
+                [*pip, "--no-deps", "--no-build-isolation", "--editable", PROJECT],
+                doing="installing the project in development form",
                 env=dict(os.environ),
             )
-        stamp.write_text(wanted)
+        stamp.write_text(made_from)
     return python
 
 
-def promtool(suite: str = "trixie") -> Path:
-    """Return Prometheus' checker, unpacked into the cache: no service comes with it."""
+def _requirements() -> list[str]:
+    """Return what pyproject.toml asks for: to build, to run, and to test."""
+    described = tomllib.loads((PROJECT / "pyproject.toml").read_text())
+    project = described["project"]
+    return [
+        *described["build-system"]["requires"],
+        *project["dependencies"],
+        *project["optional-dependencies"]["test"],
+        "pip",
+    ]
+
+
+def _fetch(requirements: list[str], into: Path) -> None:
+    """Install packages from PyPI into the directory `site`, by a pip that is thrown away."""
+    with step("fetching the project's Python dependencies from PyPI"):
+        run([sys.executable, "-m", "venv", into / "pip"], doing="making a virtual environment")
+        pip = [into / "pip/bin/python", "-m", "pip", "install", "--quiet"]
+        run(
+            [*pip, "--target", into / "site", *requirements],
+            doing="fetching the project's Python dependencies from PyPI",
+            env=dict(os.environ),
+        )
+        cache.remove(into / "pip")
+
+
+def promtool(suite: str = "bookworm") -> Path:
+    """Return Prometheus' checker, unpacked into the cache: no service comes with it.
+
+    Debian 13 packages Prometheus without it.
+    """
     inputs = {"suite": suite, "sources": cache.sources("apt.py")}
 
     def fill(into: Path) -> None:

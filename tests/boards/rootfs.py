@@ -9,8 +9,8 @@ from pathlib import Path
 
 from . import cache, cpio
 from .apt import Archive, unpack
-from .bytecode import compiled
 from .board import HERE, Board
+from .bytecode import compiled
 from .progress import step
 
 OVERLAY = HERE / "root"

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from .board import PROJECT
-from .cache import remove
+from .cache import digest, lock, remove
 from .error import BoardError, run
 
 STAGE = PROJECT / "build/stage"
@@ -32,6 +32,11 @@ sys.exit(main())
 
 def make() -> Path:
     """Fill `build/stage` anew and return it. Needs the cffi of the virtual environment."""
+    with lock(f"stage-{digest({'place': STAGE})}"):
+        return _fill()
+
+
+def _fill() -> Path:
     run(
         [sys.executable, PROJECT / "agent/generate_abi.py"],
         doing="generating the agent's binding of cm.h",

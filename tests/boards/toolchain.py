@@ -19,7 +19,8 @@ from .progress import step
 PACKAGES = (
     "bash", "coreutils", "dash", "diffutils", "findutils", "gawk", "gcc", "gcc-aarch64-linux-gnu",
     "gcc-arm-linux-gnueabihf", "grep", "gzip", "kmod", "libc6-dev", "libc6-dev-arm64-cross",
-    "libc6-dev-armhf-cross", "libelf1t64", "libssl3t64", "make", "pahole", "perl", "sed", "xz-utils",
+    "libc6-dev-armhf-cross", "libelf1t64", "libssl3t64", "make", "pahole", "perl", "sed",
+    "xz-utils",
 )  # fmt: skip
 COMPILERS = {
     "amd64": "x86_64-linux-gnu-gcc",
@@ -44,10 +45,9 @@ class Toolchain:
             (self.tree / place.lstrip("/")).mkdir(parents=True, exist_ok=True)
             lines.append(f'mount --bind "{source}" "{self.tree}{place}"')
         lines.append(f'exec chroot "{self.tree}" /bin/sh -c \'cd "$0" && exec "$@" 2>&1\' "$@"')
-        become_root = [] if os.geteuid() == 0 else ["--map-root-user"]
+        enter = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
         return run(
-            ["unshare", "--mount", *become_root, "sh", "-c", "\n".join(lines), "sh"]
-            + [directory, *command],
+            [*enter, "sh", "-c", "\n".join(lines), "sh", directory, *command],
             doing=doing,
             env={"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C", "DEB_BUILD_ARCH": HOST},
         )
@@ -56,9 +56,7 @@ class Toolchain:
 def make(suite: str) -> Toolchain:
     """Return the suite's toolchain from the cache, made first when it is missing."""
     inputs = {"suite": suite, "packages": PACKAGES, "sources": cache.sources("apt.py")}
-    return Toolchain(
-        cache.entry(f"toolchain-{suite}", inputs, lambda path: _fill(suite, path))
-    )
+    return Toolchain(cache.entry(f"toolchain-{suite}", inputs, lambda path: _fill(suite, path)))
 
 
 def compile(suite: str, architecture: str, words: Sequence[str]) -> str:

@@ -18,10 +18,9 @@ from typing import Any
 
 import pytest
 from boards.remote import RemoteBoard
+from cm_agent import uapi
 from labgrid.factory import target_factory
 from labgrid.pytestplugin.hooks import LABGRID_ENV_KEY
-
-from cm_agent import uapi
 
 BOARD = pytest.StashKey[RemoteBoard]()
 DESELECTED = pytest.StashKey[list]()

@@ -10,7 +10,9 @@
 """
 
 import tarfile
+import tempfile
 from pathlib import Path
+from typing import ClassVar
 
 import attr
 from boards import module, stage
@@ -31,7 +33,7 @@ SOURCES = "/var/tmp/cm-kmod"
 class BoardStrategy(Strategy):
     """Moves a board from state to state, one step up or down at a time."""
 
-    bindings = {"power": {"EmulatedBoardDriver", None}, "ssh": "SSHDriver"}
+    bindings: ClassVar = {"power": {"EmulatedBoardDriver", None}, "ssh": "SSHDriver"}
     status = attr.ib(default="off", validator=attr.validators.in_(STATES))
 
     def __attrs_post_init__(self):
@@ -53,7 +55,7 @@ class BoardStrategy(Strategy):
             here = STATES.index(self.status)
             up = here < STATES.index(status)
             action = getattr(self, f"_{'up_to' if up else 'down_from'}_{STATES[here + up]}")
-            self.logger.info("%s: %s", self.board_name, action.__name__.strip("_").replace("_", " "))
+            self.logger.info("%s: %s", self.board_name, action.__name__)
             action()
             self.status = STATES[here + 1 if up else here - 1]
 
@@ -94,7 +96,8 @@ class BoardStrategy(Strategy):
             self._install_agent()
             self._agent_installed = True
         self._run(f"systemctl unmask --runtime --quiet {UNITS}")
-        code = self._try(f"udevadm trigger --subsystem-match=cm --settle; systemctl restart {UNITS}")
+        self._run("udevadm trigger --subsystem-match=cm --settle")
+        code = self._try(f"systemctl restart {UNITS}")
         if code != 0:
             raise BoardError(f"cm-agent.service did not start on {self.board_name}:\n{self._log()}")
 
@@ -128,10 +131,11 @@ class BoardStrategy(Strategy):
 
     def _send_tree(self, tree: Path, where: str):
         """Unpack a tree of ours at a place on the board, owned by root."""
-        archive = PROJECT / f"build/{self.target.name}-{tree.name}.tar.gz"
-        with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
-            tar.add(tree, ".", filter=_owned_by_root)
-        self.ssh.put(str(archive), "/tmp/cm-tree.tar.gz")
+        with tempfile.NamedTemporaryFile(suffix=".tar.gz") as archive:
+            with tarfile.open(fileobj=archive, mode="w:gz", compresslevel=1) as tar:
+                tar.add(tree, ".", filter=_owned_by_root)
+            archive.flush()
+            self.ssh.put(archive.name, "/tmp/cm-tree.tar.gz")
         self._run(
             f"mkdir -p {where} && tar -C {where} --no-overwrite-dir --keep-directory-symlink"
             " -xzf /tmp/cm-tree.tar.gz && rm /tmp/cm-tree.tar.gz"

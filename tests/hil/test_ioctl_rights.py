@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import errno
+import os
 from typing import Any
 
 import pytest
+from cm_agent import uapi
 
 CONTEXTS = ("shared", "private")
 FRAME = 640 * 480 * 3
@@ -89,7 +91,7 @@ def test_pin_without_rawio_is_eperm(quiet: Any, context: str) -> None:
 @pytest.mark.parametrize("context", CONTEXTS)
 def test_attestation_without_rawio_tells_no_address(quiet: Any, context: str) -> None:
     got = quiet.call(without_rawio, context=context)
-    addresses, in_bank = 1 << 3, 1 << 2
+    addresses, in_bank = uapi.ATTEST_ADDRESSES, uapi.ATTEST_IN_BANK
     assert got["without"]["runs"] == [[0, 1 << 16, 0], [0, 0, 0]]
     assert (got["without"]["count"], got["without"]["flags"]) == (1, in_bank)
     assert got["with"]["runs"][0][2] != 0 and got["with"]["flags"] == in_bank | addresses
@@ -145,21 +147,26 @@ def call_with_a_drivers_buffer(request: str, members: dict[str, int], access: in
     from cm_agent.v4l2.device import VideoDevice
     from cm_agent.v4l2.lookup import find
 
+    def export(access: int) -> int:
+        asked = {"type": v4l2.CAPTURE, "index": 0, "flags": access | os.O_CLOEXEC}
+        told = v4l2.ffi.new("struct v4l2_exportbuffer *", asked)
+        fcntl.ioctl(device.fileno(), v4l2.NUMBERS["VIDIOC_EXPBUF"], v4l2.ffi.buffer(told))
+        return int(told.fd)
+
     with VideoDevice(find("vivid")) as device, Context("shared") as pool:
         device.negotiate(640, 480, "RGB3")
         device.request_exported(1)
-        export = {"type": v4l2.CAPTURE, "index": 0, "flags": access | os.O_CLOEXEC}
-        told = v4l2.ffi.new("struct v4l2_exportbuffer *", export)
-        fcntl.ioctl(device.fileno(), v4l2.NUMBERS["VIDIOC_EXPBUF"], v4l2.ffi.buffer(told))
-        mapping = mmap.mmap(told.fd, 640 * 480 * 3, prot=mmap.PROT_READ)
+        fd, ours = export(access), export(os.O_RDWR)
+        mapping = mmap.mmap(ours, 640 * 480 * 3)
         before, content, number, size = pool.query(), mapping[:], 0, 0
         try:
-            size = uapi.call(pool.fileno(), request, fd=told.fd, **members).size
+            size = uapi.call(pool.fileno(), request, fd=fd, **members).size
         except OSError as error:
             number = error.errno or 0
         same = (before, content) == (pool.query(), mapping[:])
         mapping.close()
-        os.close(told.fd)
+        os.close(fd)
+        os.close(ours)
         device.release_buffers()
         return number, size, same
 
@@ -184,14 +191,19 @@ def test_a_dma_buf_of_another_exporter(vivid: Any, request_name: str) -> None:
     assert got[1] >= FRAME or number
 
 
+ACCESSES = {
+    "check-rdonly": (os.O_RDONLY, 0, 0),
+    "fill-rdonly": (os.O_RDONLY, uapi.PATTERN_FILL, errno.EACCES),
+    "check-wronly": (os.O_WRONLY, 0, errno.EACCES),
+    "fill-wronly": (os.O_WRONLY, uapi.PATTERN_FILL, errno.EACCES),
+}
+
+
 @pytest.mark.lg_feature("vivid")
-@pytest.mark.parametrize(("flags", "number"), [(0, 0), (1, errno.EACCES)])
-def test_the_pattern_is_not_written_through_a_read_only_descriptor(
-    vivid: Any, flags: int, number: int
-) -> None:
-    """Chunks are always exported O_RDWR, so this takes a driver's buffer exported O_RDONLY."""
-    members = {"seed": 1, "flags": flags}
-    got = vivid.call(
-        call_with_a_drivers_buffer, request="CM_IOC_PATTERN", members=members, access=0
-    )
+@pytest.mark.parametrize("case", ACCESSES)
+def test_the_pattern_takes_the_access_that_the_descriptor_gives(vivid: Any, case: str) -> None:
+    """Chunks are always exported O_RDWR, so this takes a driver's buffer exported otherwise."""
+    access, flags, number = ACCESSES[case]
+    asked = {"members": {"seed": 1, "flags": flags}, "access": access}
+    got = vivid.call(call_with_a_drivers_buffer, request="CM_IOC_PATTERN", **asked)
     assert (got[0], got[2]) == (number, True)

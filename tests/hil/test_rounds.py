@@ -92,12 +92,12 @@ def wrong(result: dict[str, Any]) -> bool:
     )
 
 
-@pytest.fixture
-def quiet(agent: Any) -> Iterator[Any]:
+@pytest.fixture(scope="module")
+def quiet(board: Any) -> Iterator[Any]:
     """The board with the agent installed and its service, which allocates too, at rest."""
-    agent.check("systemctl stop cm-agent.service")
-    yield agent
-    agent.check("systemctl start cm-agent.service")
+    board.check("systemctl stop cm-agent.service")
+    yield board
+    board.check("systemctl start cm-agent.service")
 
 
 def test_a_thousand_rounds_end_as_they_began(

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 cm-agent authors
+"""The command on a board with contexts: what it prints, and what it ends with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+MIB = 1 << 20
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quiet(board: Any) -> Iterator[None]:
+    """No service, which would allocate while we look."""
+    board.check("systemctl stop cm-agent.service")
+    yield
+    board.check("systemctl start cm-agent.service")
+
+
+# -- list
+
+
+def test_list_shows_each_context_on_a_line(board: Any) -> None:
+    head, *rows = board.check("cm-agent list").splitlines()
+    assert head.split() == ["NAME", "KIND", "SIZE", "FREE", "LARGEST", "HOLE", "PINNED", "CHUNKS"]
+    full = ["64", "MiB"] * 3 + ["0", "B", "0"]
+    assert [row.split() for row in rows] == [
+        ["private", "private", *full],
+        ["shared", "shared", *full],
+    ]
+
+
+def test_list_as_json_has_bytes(board: Any) -> None:
+    private, shared = json.loads(board.check("cm-agent list --json"))
+    for state, name in ((private, "private"), (shared, "shared")):
+        assert (state["name"], state["private"]) == (name, name == "private")
+        assert state["size"] == state["free"] == state["largest_hole"] == 64 * MIB
+        assert (state["pinned"], state["draining"], state["chunks"]) == (0, 0, 0)
+        assert state["min_alignment"] == state["page_size"] == 4096
+
+
+# -- alloc
+
+
+def test_alloc_tells_the_chunks_and_what_is_left(board: Any) -> None:
+    got = board.run("cm-agent alloc private 8MiB/1MiB --count 3")
+    first, second, third, left = got.stdout.splitlines()
+    for line in (first, second, third):
+        assert line.startswith("chunk ") and line.endswith(": 8 MiB, aligned to 1 MiB")
+    assert (left, got.code) == ("left: 40 MiB, largest hole 40 MiB", 0)
+
+
+def test_alloc_as_json_tells_who_asked(board: Any) -> None:
+    got = board.check("cm-agent alloc shared 1MiB/2MiB --count 2 --name camera --verify --json")
+    told = json.loads(got)
+    assert [chunk["name"] for chunk in told["chunks"]] == ["camera"] * 2
+    assert [chunk["alignment"] for chunk in told["chunks"]] == [2 * MIB] * 2
+    assert [chunk["uid"] for chunk in told["chunks"]] == [0] * 2
+    assert [it["verdict"] for it in told["verifications"]] == ["CONTIGUOUS"] * 2
+    assert (told["state"]["free"], told["error"]) == (62 * MIB, None)
+
+
+def test_alloc_that_fails_ends_with_1_and_frees_what_it_had(board: Any) -> None:
+    """Every number that matters is in the sentence."""
+    got = board.run("cm-agent alloc private 24MiB --count 3")
+    assert got.code == 1
+    assert got.stderr.startswith("cm-agent alloc: context 'private' gave no chunk of 24 MiB: FULL;")
+    assert "16 MiB free, largest hole 16 MiB" in got.stderr
+    assert got.stdout.count("chunk ") == 2
+    assert json.loads(board.check("cm-agent list --json"))[0]["free"] == 64 * MIB
+
+
+def test_alloc_that_fails_tells_the_reason_in_json(board: Any) -> None:
+    got = board.run("cm-agent alloc private 65MiB --json")
+    error = json.loads(got.stdout)["error"]
+    assert (got.code, error["errno"], error["reason"]) == (1, 12, "FULL")
+
+
+def test_a_deadline_can_be_given(board: Any) -> None:
+    assert board.run("cm-agent alloc private 1MiB --deadline 5").code == 0
+
+
+# -- verify
+
+
+def test_verify_names_three_witnesses(board: Any) -> None:
+    head, *witnesses = board.check("cm-agent verify shared 1MiB").splitlines()
+    assert head == "context 'shared': 1 MiB: CONTIGUOUS"
+    said = [line.split()[:2] for line in witnesses]
+    assert said == [
+        ["attestation", "CONTIGUOUS"],
+        ["pagemap", "CONTIGUOUS"],
+        ["pattern", "matches"],
+    ]
+
+
+def test_verify_as_json_is_a_line_for_each_size(board: Any) -> None:
+    told = board.check("cm-agent verify private 4KiB 3MiB/1MiB --json").splitlines()
+    verifications = [json.loads(line) for line in told]
+    assert [it["size"] for it in verifications] == [4096, 3 * MIB]
+    assert all(it["agree"] and it["verdict"] == "CONTIGUOUS" for it in verifications)
+    assert len({it["witnesses"][0]["address"] % MIB for it in verifications}) >= 1
+    assert verifications[1]["witnesses"][0]["address"] % MIB == 0
+
+
+# -- mistakes
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("alloc shared 0", "'0' is out of range"),
+        ("alloc shared much", "'much' is not a size"),
+        ("alloc shared 1XB", "unknown unit 'XB'"),
+        ("alloc shared -- -1", "'-1' is not a size"),
+        ("alloc shared 1MiB/3000", "'3000' is no alignment: use a power of two"),
+        ("alloc shared 1MiB --count 0", "'0' is not a whole number above 0"),
+        ("alloc shared 1MiB --deadline never", "'never' is not a number of seconds"),
+        ("alloc control 1MiB", "'control' cannot be the name of a context"),
+        ("alloc ../null 1MiB", "'../null' cannot be the name of a context"),
+        ("alloc shared", "the following arguments are required: SIZE"),
+        ("verify", "give CONTEXT and SIZE, or --pid and --fd"),
+        ("verify shared --pid 1", "--pid and --fd go together"),
+        ("verify shared 1MiB --dma-bits 65", "more than the 64 address bits"),
+        ("verify --pid 1 --fd 0", "and not a dma-buf"),
+        ("conjure", "invalid choice: 'conjure'"),
+        ("", "the following arguments are required: VERB"),
+    ],
+)
+def test_a_mistake_ends_with_2_and_a_sentence(board: Any, words: str, sentence: str) -> None:
+    got = board.run(f"cm-agent {words}")
+    assert (got.code, sentence in got.stderr) == (2, True), got
+    assert "Traceback" not in got.stderr
+
+
+@pytest.mark.parametrize("verb", ["alloc", "verify"])
+def test_an_unknown_context_ends_with_1_and_names_those_there_are(board: Any, verb: str) -> None:
+    got = board.run(f"cm-agent {verb} nowhere 1MiB")
+    assert got.code == 1
+    assert "context 'nowhere'" in got.stderr and "there: private, shared" in got.stderr
+
+
+def test_an_alignment_below_a_page_is_the_kernels_to_refuse(board: Any) -> None:
+    got = board.run("cm-agent alloc shared 1MiB/16")
+    assert got.code == 1
+    assert "INVALID" in got.stderr and "a power of two of at least a page" in got.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[metrics", "/tmp/c.toml: line 1, column 9: "),
+        ("[metrics]\\nlisten = 80", "/tmp/c.toml: metrics.listen: 80 is not a string"),
+        ("[verification]\\nsize = '1 furlong'", "/tmp/c.toml: verification.size: '1 furlong' has"),
+        ("[nonsense]", "/tmp/c.toml: nonsense: unknown key"),
+    ],
+)
+def test_a_mistake_in_a_configuration_names_file_and_key(
+    board: Any, text: str, sentence: str
+) -> None:
+    got = board.run(f'printf "{text}" > /tmp/c.toml; cm-agent serve --config /tmp/c.toml')
+    assert (got.code, sentence in got.stderr) == (2, True), got
+
+
+def test_a_configuration_that_is_not_there_is_a_mistake(board: Any) -> None:
+    got = board.run("cm-agent serve --config /tmp/none.toml")
+    assert (got.code, got.stderr) == (2, "/tmp/none.toml: there is no such file")

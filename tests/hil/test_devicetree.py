@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 cm-agent authors
+"""One boot with every mistake an overlay can hold: each is refused, with the reason, alone."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.lg_feature("emulated")
+
+OVERLAY = "tests/boards/arm64-virt/broken.dtso"
+MIB = 1 << 20
+EVIDENCE = pytest.StashKey[dict[str, Any]]()
+REFUSED = {
+    "no-map": "bank unmapped is no-map: .*remove no-map from the bank",
+    "no-region": "memory-region is missing or points nowhere",
+    "not-reserved": "bank ordinary was not reserved at boot",
+    "bad-label": 'label "Bad Name!": must be 1 to 31 of a-z, 0-9, - and _',
+    "control": 'label "control": .*not "control"',
+    "same-label": 'another context is called "good-shared"',
+    "odd-alignment": "cm,min-alignment is 12288: must be a power of two of at least 4096",
+    "not-reusable": "bank lonely is not reusable: .*add cm,private to the context",
+    "same-bank": "bank pool already belongs to another context",
+    "crooked": "bank crooked .*base and size must be multiples of 2097152 bytes",
+}
+GOOD = {"good-private": (MIB, 4096), "good-shared": (16 * MIB, MIB)}
+
+
+def use(context: str) -> dict[str, Any]:
+    """Allocate, map, verify and free in a context; tell what it is."""
+    from dataclasses import asdict
+
+    from cm_agent.context import Context
+    from cm_agent.contiguity import verify
+
+    with Context(context) as pool:
+        before = pool.query()
+        with pool.alloc(12345) as small, pool.alloc(8192) as other:
+            with small.cpu_access("rw") as view:
+                view[:5] = b"hello"
+                written = bytes(view[:6])
+            return {
+                "state": asdict(before),
+                "written": written,
+                "verdicts": [str(verify(it, pool).verdict) for it in (small, other)],
+                "addresses": [pool.pin(it).address for it in (small, other)],
+                "alignments": [pool.info(it).alignment for it in (small, other)],
+            }
+
+
+@pytest.fixture
+def evidence(request: pytest.FixtureRequest, other_board: Callable[..., Any]) -> dict[str, Any]:
+    """What the board with the broken overlay said and did; it is booted once."""
+    stash = request.config.stash
+    if EVIDENCE not in stash:
+        with other_board(overlays=[OVERLAY], state="agent") as broken:
+            doctor = broken.run("cm-agent doctor --json")
+            stash[EVIDENCE] = {
+                "log": broken.check("dmesg | grep cm-context").splitlines(),
+                "nodes": broken.check("ls /dev/cm").split(),
+                "doctor": [doctor.code, json.loads(doctor.stdout)],
+                "used": {name: broken.call(use, context=name) for name in GOOD},
+                "free": [it["free"] for it in json.loads(broken.check("cm-agent list --json"))],
+            }
+    return stash[EVIDENCE]
+
+
+def test_only_the_right_contexts_are_there(evidence: dict[str, Any]) -> None:
+    assert evidence["nodes"] == sorted(GOOD)
+
+
+@pytest.mark.parametrize("node", REFUSED)
+def test_a_mistake_is_refused_with_node_property_and_reason(
+    evidence: dict[str, Any], node: str
+) -> None:
+    said = [line for line in evidence["log"] if f"cm-context context-{node}: " in line]
+    assert len(said) == 1, evidence["log"]
+    assert re.search(REFUSED[node], said[0]), said[0]
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_right_one_among_them_works(evidence: dict[str, Any], name: str) -> None:
+    size, alignment = GOOD[name]
+    used = evidence["used"][name]
+    state = used["state"]
+    assert (state["size"], state["min_alignment"]) == (size, alignment)
+    assert state["private"] == (name == "good-private")
+    assert used["verdicts"] == ["CONTIGUOUS"] * 2
+    assert used["written"] == b"hello\0"
+
+
+def test_the_minimum_alignment_is_honoured(evidence: dict[str, Any]) -> None:
+    used = evidence["used"]["good-shared"]
+    assert used["alignments"] == [MIB, MIB]
+    assert [address % MIB for address in used["addresses"]] == [0, 0]
+
+
+def test_all_is_free_again(evidence: dict[str, Any]) -> None:
+    assert evidence["free"] == [GOOD[name][0] for name in sorted(GOOD)]
+
+
+@pytest.mark.parametrize("node", sorted(set(REFUSED) - {"same-label"}))
+def test_doctor_names_what_was_refused(evidence: dict[str, Any], node: str) -> None:
+    code, findings = evidence["doctor"]
+    name = "Bad Name!" if node == "bad-label" else node
+    wrong = [it for it in findings if it["ok"] is False]
+    assert code == 1
+    assert any(repr(name) in it["what"] and it["mend"] for it in wrong), wrong

@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 cm-agent authors
+"""CM_IOC_FREE: the memory goes back now, or nothing changes; and never while it is in use."""
+
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.parametrize("context", ["shared", "private"])
+PAGE = 4096
+LEAK = (
+    "videobuf2 of Linux 6.12 leaks the dma-buf when attaching fails, which cm does for a stale "
+    "chunk; the module could not be unloaded any more (it should refuse when mapped instead)"
+)
+
+
+@pytest.fixture(scope="module")
+def installed(board: Any) -> None:
+    """Install the agent's package, and stop the service: it would allocate its probes."""
+    board.need("agent")
+    board.need("module")
+
+
+@pytest.fixture
+def quiet(module: Any, installed: None) -> Any:
+    """The board with the module loaded, the package importable, and nobody else allocating."""
+    return module
+
+
+@pytest.fixture
+def vivid(quiet: Any) -> Any:
+    """A V4L2 driver that imports dma-bufs."""
+    quiet.check("modprobe vivid n_devs=1 node_types=0x1 allocators=1 multiplanar=1")
+    yield quiet
+    quiet.check("modprobe -r vivid")
+
+
+def free_idle(context: str) -> dict[str, Any]:
+    """Free a chunk that is mapped and has two descriptors, and close those later."""
+    import mmap
+    import os
+
+    from cm_agent.context import Context
+
+    with Context(context) as pool:
+        before = pool.query()
+        with pool.alloc(1 << 20) as chunk, mmap.mmap(chunk.fd, 1 << 20) as view:
+            view[0] = 1
+            other = os.dup(chunk.fd)
+            during = pool.query()
+            pool.free(chunk)
+            freed, frees = pool.query(), pool.stats().frees
+        os.close(other)
+        closed = pool.query()
+        return {
+            "held": [before.free - during.free, during.chunks - before.chunks],
+            "freed": freed == before,
+            "closed": closed == before and pool.stats().frees == frees,
+        }
+
+
+def test_an_idle_chunks_memory_is_back_at_once_and_only_once(quiet: Any, context: str) -> None:
+    got = quiet.call(free_idle, context=context)
+    assert got == {"held": [1 << 20, 1], "freed": True, "closed": True}
+
+
+def free_while_pinned(context: str) -> list[Any]:
+    from cm_agent.context import Context
+
+    with Context(context) as pool, pool.alloc(1 << 16) as chunk:
+        pool.pin(chunk)
+        before, tries = pool.query(), []
+        for step in range(2):
+            try:
+                pool.free(chunk)
+                tries.append([0, pool.query().pinned])
+            except OSError as error:
+                tries.append([error.errno, pool.query() == before])
+            if not step:
+                pool.unpin(chunk)
+        return tries
+
+
+def test_a_pinned_chunk_is_ebusy_until_it_is_unpinned(quiet: Any, context: str) -> None:
+    assert quiet.call(free_while_pinned, context=context) == [[errno.EBUSY, True], [0, 0]]
+
+
+def free_while_imported(context: str, streaming: bool) -> dict[str, Any]:
+    """Free a chunk that is queued in vivid, then again when vivid has let go of it."""
+    from cm_agent.context import Context
+    from cm_agent.v4l2.device import VideoDevice
+    from cm_agent.v4l2.lookup import find
+
+    def try_free() -> int:
+        try:
+            pool.free(chunk)
+        except OSError as error:
+            return error.errno or 0
+        return 0
+
+    with VideoDevice(find("vivid")) as device, Context(context) as pool:
+        size = device.negotiate(640, 480, "RGB3").planes[0].size
+        with pool.alloc(size) as chunk:
+            device.request_buffers(1)
+            device.queue(0, [chunk])
+            if streaming:
+                device.stream_on()
+            before, info = pool.query(), pool.info(chunk)
+            busy, same = try_free(), pool.query() == before
+            if streaming:
+                device.stream_off()
+            device.release_buffers()
+            idle = try_free()
+        return {"held": info.imports == 1 <= info.maps, "busy": busy, "same": same, "idle": idle}
+
+
+@pytest.mark.lg_feature("vivid")
+@pytest.mark.parametrize("streaming", [False, True], ids=["queued", "streaming"])
+def test_an_imported_chunk_is_ebusy_until_the_driver_lets_go(
+    vivid: Any, context: str, streaming: bool
+) -> None:
+    got = vivid.call(free_while_imported, context=context, streaming=streaming)
+    assert got == {"held": True, "busy": errno.EBUSY, "same": True, "idle": 0}
+
+
+def touch_after_free(context: str, touched_before: bool) -> list[Any]:
+    """Have a child read its mapping of a chunk that was freed meanwhile; tell how it ended."""
+    import mmap
+    import os
+
+    from cm_agent.context import Context
+
+    with Context(context) as pool, pool.alloc(16 * 4096) as chunk:
+        ready, tell = os.pipe()
+        wait, go = os.pipe()
+        if not (child := os.fork()):
+            mapping = mmap.mmap(chunk.fd, chunk.size)
+            if touched_before:
+                mapping[5 * 4096] = 1
+            os.write(tell, b"1")
+            os.read(wait, 1)
+            os._exit(mapping[5 * 4096])
+        os.read(ready, 1)
+        pool.free(chunk)
+        os.write(go, b"1")
+        _, status = os.waitpid(child, 0)
+        for fd in (ready, tell, wait, go):
+            os.close(fd)
+        return [os.WIFSIGNALED(status), os.WTERMSIG(status)]
+
+
+@pytest.mark.parametrize("touched_before", [False, True], ids=["empty", "populated"])
+def test_a_stale_mapping_raises_sigbus(quiet: Any, context: str, touched_before: bool) -> None:
+    sigbus = 7
+    got = quiet.call(touch_after_free, context=context, touched_before=touched_before)
+    assert got == [True, sigbus]
+
+
+def use_stale(context: str, how: str) -> int:
+    """Use the descriptor of a freed chunk for something that is no call of cm.h."""
+    import fcntl
+    import mmap
+    import struct
+
+    from cm_agent.context import Context
+    from cm_agent.v4l2.device import VideoDevice
+    from cm_agent.v4l2.lookup import find
+
+    with Context(context) as pool, pool.alloc(1 << 20) as chunk:
+        pool.free(chunk)
+        try:
+            if how == "mmap":
+                mmap.mmap(chunk.fd, chunk.size)
+            elif how == "import":
+                with VideoDevice(find("vivid")) as device:
+                    device.negotiate(640, 480, "RGB3")
+                    device.request_buffers(1)
+                    device.queue(0, [chunk])
+            else:
+                flags = {"sync-start": 3, "sync-end": 7}[how]
+                fcntl.ioctl(chunk.fd, 0x40086200, struct.pack("=Q", flags))
+        except OSError as error:
+            return error.errno or 0
+        return 0
+
+
+@pytest.mark.parametrize("how", ["mmap", "sync-start", "sync-end"])
+def test_a_stale_descriptor_is_estale(quiet: Any, context: str, how: str) -> None:
+    """And so it is for every call of cm.h: see test_ioctl."""
+    assert quiet.call(use_stale, context=context, how=how) == errno.ESTALE
+
+
+@pytest.mark.lg_feature("vivid")
+@pytest.mark.xfail(run=False, reason=LEAK)
+def test_a_stale_descriptor_cannot_be_imported(vivid: Any, context: str) -> None:
+    """And trying to leaves nothing behind that keeps the module."""
+    references = vivid.check("cat /sys/module/cm/refcnt")
+    assert vivid.call(use_stale, context=context, how="import") == errno.ESTALE
+    assert vivid.check("cat /sys/module/cm/refcnt") == references
+
+
+def free_while_pages_are_held(context: str, how: str) -> dict[str, Any]:
+    """Give a chunk back while a pipe holds one of its pages, then read the pipe."""
+    import ctypes
+    import mmap
+    import os
+    import time
+
+    from cm_agent.context import Context
+
+    libc, size = ctypes.CDLL(None, use_errno=True), 64 * 4096
+    reader, writer = os.pipe()
+    with Context(context) as pool:
+        before = pool.query()
+        chunk = pool.alloc(size)
+        mapping = mmap.mmap(chunk.fd, size)
+        mapping[:] = b"\x5a" * size
+        page = ctypes.c_char.from_buffer(mapping, 40 * 4096)
+        vector = (ctypes.c_size_t * 2)(ctypes.addressof(page), 4096)
+        spliced = libc.vmsplice(writer, vector, 1, 0)
+        del page
+        if how == "free":
+            pool.free(chunk)
+        mapping.close()
+        chunk.close()
+        during = pool.query()
+        content = os.read(reader, 4096)
+        limit = time.monotonic() + 10
+        while pool.query().draining and time.monotonic() < limit:
+            time.sleep(0.01)
+        os.close(reader)
+        os.close(writer)
+        return {
+            "spliced": spliced,
+            "draining": during.draining,
+            "missing": before.free - during.free,
+            "chunks": during.chunks - before.chunks,
+            "content": content == b"\x5a" * 4096,
+            "restored": pool.query() == before,
+        }
+
+
+@pytest.mark.parametrize("how", ["free", "close"])
+def test_memory_is_not_reused_while_a_pipe_holds_a_page(quiet: Any, context: str, how: str) -> None:
+    """It is counted as draining, keeps its content, and comes back when the pipe is read."""
+    got = quiet.call(free_while_pages_are_held, context=context, how=how)
+    assert got == {
+        "spliced": PAGE,
+        "draining": 64 * PAGE,
+        "missing": 64 * PAGE,
+        "chunks": 0,
+        "content": True,
+        "restored": True,
+    }

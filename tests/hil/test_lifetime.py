@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 cm-agent authors
+"""How long a chunk and the module live: no leak, however descriptors and processes end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+CONTEXTS = pytest.mark.parametrize("context", ["shared", "private"])
+ROUNDS = 50
+
+
+@pytest.fixture(scope="module")
+def installed(board: Any) -> None:
+    """Install the agent's package, and stop the service: it would allocate its probes."""
+    board.need("agent")
+    board.need("module")
+
+
+@pytest.fixture
+def quiet(module: Any, installed: None) -> Any:
+    """The board with the module loaded, the package importable, and nobody else allocating."""
+    return module
+
+
+@pytest.fixture
+def vivid(quiet: Any) -> Any:
+    """A V4L2 driver that imports dma-bufs."""
+    quiet.check("modprobe vivid n_devs=1 node_types=0x1 allocators=1 multiplanar=1")
+    yield quiet
+    quiet.check("modprobe -r vivid")
+
+
+@pytest.fixture
+def reloaded(quiet: Any) -> Any:
+    """A board whose module a test may unload; it is loaded again afterwards."""
+    yield quiet
+    quiet.check("modprobe cm && udevadm settle --timeout=30")
+
+
+def close_one_by_one(context: str) -> list[int]:
+    """Count the chunks after each of three descriptors is closed."""
+    import os
+
+    from cm_agent.context import Context
+
+    with Context(context) as pool:
+        before = pool.query()
+        with pool.alloc(1 << 20) as chunk:
+            others = [os.dup(chunk.fd), os.dup(chunk.fd)]
+        left = [pool.query().chunks - before.chunks]
+        for fd in others:
+            os.close(fd)
+            left.append(pool.query().chunks - before.chunks)
+        return [*left, before.free - pool.query().free]
+
+
+@CONTEXTS
+def test_closing_the_last_descriptor_frees(quiet: Any, context: str) -> None:
+    assert quiet.call(close_one_by_one, context=context) == [1, 1, 0, 0]
+
+
+def pass_on(context: str) -> dict[str, Any]:
+    """Send a chunk to a child and close it here; count chunks on its way."""
+    import mmap
+    import os
+    import signal
+    import socket
+
+    from cm_agent.context import Context
+
+    ours, theirs = socket.socketpair()
+    with Context(context) as pool, ours:
+        before = pool.query()
+        with pool.alloc(1 << 20) as chunk:
+            with chunk.cpu_access("w") as view:
+                view[4096] = 42
+            socket.send_fds(ours, [b"1"], [chunk.fd])
+        in_flight = pool.query().chunks - before.chunks
+        if not (child := os.fork()):
+            _, (fd,), _, _ = socket.recv_fds(theirs, 1, 1)
+            theirs.send(bytes([mmap.mmap(fd, 1 << 20)[4096]]))
+            signal.pause()
+        theirs.close()
+        content = ours.recv(1)[0]
+        received = pool.query().chunks - before.chunks
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        chunks = [in_flight, received, pool.query().chunks - before.chunks]
+        return {"chunks": chunks, "content": content, "same": pool.query() == before}
+
+
+@CONTEXTS
+def test_a_descriptor_passed_to_another_process_keeps_the_chunk(quiet: Any, context: str) -> None:
+    """In flight as well, when no process has it open."""
+    got = quiet.call(pass_on, context=context)
+    assert got == {"chunks": [1, 1, 0], "content": 42, "same": True}
+
+
+def kill_a_busy_process(context: str) -> dict[str, Any]:
+    """Kill -9 a child that holds 16 chunks: idle, pinned, mapped, queued in vivid, in a pipe."""
+    import ctypes
+    import mmap
+    import os
+    import signal
+    import time
+
+    from cm_agent.context import Context
+    from cm_agent.v4l2.device import VideoDevice
+    from cm_agent.v4l2.lookup import find
+
+    def hold() -> list[Any]:
+        device, mine = VideoDevice(find("vivid")), Context(context)
+        size = device.negotiate(640, 480, "RGB3").planes[0].size
+        chunks = [mine.alloc(size) for _ in range(16)]
+        pins = [mine.pin(chunk) for chunk in chunks[:6]]
+        maps = [mmap.mmap(chunk.fd, chunk.size) for chunk in chunks[4:10]]
+        for mapping in maps:
+            mapping[:] = b"x" * size
+        vector = (ctypes.c_size_t * 2)(ctypes.addressof(ctypes.c_char.from_buffer(maps[0])), 4096)
+        held = ctypes.CDLL(None).vmsplice(os.pipe()[1], vector, 1, 0) == 4096
+        for index in range(device.request_buffers(4)):
+            device.queue(index, [chunks[8 + index]])
+        device.stream_on()
+        return [device, mine, chunks, pins, maps, held]
+
+    with Context(context) as pool:
+        before = pool.query()
+        ready, tell = os.pipe()
+        if not (child := os.fork()):
+            try:
+                everything = hold()
+                os.write(tell, b"1" if everything[-1] else b"0")
+                signal.pause()
+            finally:
+                os._exit(1)
+        os.close(tell)
+        held, during = os.read(ready, 1) == b"1", pool.query()
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(ready)
+        limit = time.monotonic() + 10
+        while pool.query() != before and time.monotonic() < limit:
+            time.sleep(0.01)
+        chunks = during.chunks - before.chunks
+        pinned = during.pinned * 16 // (before.free - during.free) if chunks else 0
+        return {"held": held, "chunks": chunks, "pinned": pinned, "same": pool.query() == before}
+
+
+@CONTEXTS
+@pytest.mark.lg_feature("vivid")
+def test_all_bytes_return_from_a_process_killed_in_the_middle(vivid: Any, context: str) -> None:
+    """6 pinned and 4 queued chunks are what must not move."""
+    got = vivid.call(kill_a_busy_process, context=context)
+    assert got == {"held": True, "chunks": 16, "pinned": 10, "same": True}
+
+
+def unload_while_used(context: str, how: str) -> list[bool]:
+    """Try rmmod while nothing but a chunk, its mapping or its pages is left; then without."""
+    import ctypes
+    import mmap
+    import os
+    import subprocess
+    import time
+
+    from cm_agent.context import Context
+
+    def unload() -> bool:
+        return subprocess.run(["rmmod", "cm"], stderr=subprocess.DEVNULL).returncode == 0
+
+    reader, writer = os.pipe()
+    with Context(context) as pool:
+        chunk = pool.alloc(1 << 20)
+    mapping = mmap.mmap(chunk.fd, chunk.size)
+    vector = (ctypes.c_size_t * 2)(ctypes.addressof(ctypes.c_char.from_buffer(mapping)), 4096)
+    if how == "draining":
+        ctypes.CDLL(None).vmsplice(writer, vector, 1, 0)
+    if how != "mapped":
+        mapping.close()
+    if how != "exported":
+        chunk.close()
+    refused = not unload()
+    mapping.close()
+    chunk.close()
+    os.close(reader)
+    os.close(writer)
+    limit = time.monotonic() + 10
+    while not (unloaded := unload()) and time.monotonic() < limit:
+        time.sleep(0.01)
+    return [refused, unloaded]
+
+
+@CONTEXTS
+@pytest.mark.parametrize("how", ["exported", "mapped", "draining"])
+def test_the_module_stays_as_long_as_a_chunk_is_used(reloaded: Any, context: str, how: str) -> None:
+    """No node is open in these cases; the module can be removed afterwards."""
+    assert reloaded.call(unload_while_used, context=context, how=how) == [True, True]
+
+
+def load_and_unload(rounds: int) -> dict[str, Any]:
+    """Remove and insert the module; return what is left of it, and whether its banks are whole."""
+    import os
+    import subprocess
+    from pathlib import Path
+
+    from cm_agent.context import Context
+
+    def traces() -> list[str]:
+        names = [entry for entry in os.listdir("/dev") if entry == "cm" and os.listdir("/dev/cm")]
+        names += [str(path) for path in Path("/sys/devices").rglob("cm-witness*")]
+        names += [str(path) for path in (Path("/sys/class/cm"), Path("/sys/module/cm"))]
+        lines = Path("/proc/devices").read_text().split()
+        return [name for name in names if os.path.exists(name)] + ["chrdev"] * lines.count("cm")
+
+    found, whole = set(), []
+    for _ in range(rounds):
+        subprocess.run(["rmmod", "cm"], check=True)
+        found.update(traces())
+        subprocess.run(["modprobe", "cm"], check=True)
+    subprocess.run(["udevadm", "settle", "--timeout=30"], check=True)
+    for name in ("shared", "private"):
+        with Context(name) as pool, pool.alloc(pool.query().size, deadline=60) as chunk:
+            whole.append(chunk.size == pool.query().size)
+    return {"left": sorted(found), "whole": whole}
+
+
+def test_many_rounds_of_loading_leave_nothing(quiet: Any) -> None:
+    """The private context takes its bank anew each time: one page leaked would make it fail."""
+    got = quiet.call(load_and_unload, timeout=900, rounds=ROUNDS)
+    assert got == {"left": [], "whole": [True, True]}
+
+
+def spill_secrets(context: str, size: int, how: str) -> dict[str, Any]:
+    """Fill a chunk, give it back, and allocate until the same place comes back."""
+    from cm_agent.context import Context
+
+    secret, clean, same, tries = b"\xa5" * size, True, 0, 0
+    with Context(context) as pool:
+        while same < 3 and (tries := tries + 1) < 20:
+            with pool.alloc(size) as chunk:
+                with chunk.cpu_access("w") as view:
+                    view[:] = secret
+                with pool.pinned(chunk) as pin:
+                    there = pin.address
+                if how == "free":
+                    pool.free(chunk)
+            with pool.alloc(size) as chunk, pool.pinned(chunk) as pin:
+                same += pin.address == there
+                clean = clean and bool(pool.pattern_check(chunk, 0).matched >= min(size, 4096))
+                with chunk.cpu_access("r") as view:
+                    clean = clean and view.tobytes().count(0) == size
+    return {"same_place": same, "clean": clean}
+
+
+@CONTEXTS
+@pytest.mark.parametrize("how", ["close", "free"])
+@pytest.mark.parametrize("size", [4096, 5 * 4096, 1 << 20, 8 << 20])
+def test_memory_is_zero_whatever_it_held_before(
+    quiet: Any, context: str, size: int, how: str
+) -> None:
+    got = quiet.call(spill_secrets, context=context, size=size, how=how)
+    assert got == {"same_place": 3, "clean": True}

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 cm-agent authors
+"""Refusals of a private context, whose places only its own chunks can take: FULL, FRAGMENTED."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+MIB = 1 << 20
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quiet(board: Any) -> Iterator[None]:
+    """No service, which would allocate while we count."""
+    board.check("systemctl stop cm-agent.service")
+    yield
+    board.check("systemctl start cm-agent.service")
+
+
+def refused(steps: list[list[Any]]) -> list[dict[str, Any]]:
+    """Keep or free chunks of `private` in steps; tell what each refusal said.
+
+    A step is ["keep", size], ["free every", n] or ["ask", size, alignment].
+    """
+    from cm_agent.context import Context
+    from cm_agent.errors import AllocationError
+
+    kept, said = [], []
+    with Context("private") as context:
+        for verb, *numbers in steps:
+            if verb == "keep":
+                kept.append(context.alloc(numbers[0]))
+            elif verb == "free every":
+                for buffer in kept[:: numbers[0]]:
+                    buffer.close()
+            else:
+                try:
+                    context.alloc(*numbers).close()
+                    said.append({"reason": ""})
+                except AllocationError as error:
+                    said.append(
+                        {
+                            "reason": error.reason.name,
+                            "errno": error.errno,
+                            "numbers": [error.free, error.largest_hole],
+                            "text": str(error),
+                        }
+                    )
+        for buffer in kept:
+            buffer.close()
+    return said
+
+
+def test_more_than_is_free_is_full(board: Any) -> None:
+    (got,) = board.call(refused, steps=[["keep", 24 * MIB], ["ask", 40 * MIB + 1, 0]])
+    assert (got["reason"], got["errno"]) == ("FULL", 12)
+    assert got["numbers"] == [40 * MIB, 40 * MIB]
+    assert "40 MiB free, largest hole 40 MiB" in got["text"]
+
+
+def test_a_checkerboard_is_fragmented(board: Any) -> None:
+    steps = [["keep", 4 * MIB]] * 16 + [["free every", 2]]
+    asked = [["ask", 8 * MIB, 0], ["ask", 4 * MIB, 0], ["ask", 4 * MIB, 16 * MIB]]
+    large, fitting, aligned = board.call(refused, steps=steps + asked)
+    assert (large["reason"], large["errno"]) == ("FRAGMENTED", 12)
+    assert large["numbers"] == [32 * MIB, 4 * MIB]
+    assert "32 MiB free, largest hole 4 MiB" in large["text"]
+    assert fitting["reason"] == ""
+    assert aligned["reason"] == "", "every fourth hole of a bank so aligned is aligned, too"
+
+
+def test_an_alignment_that_no_hole_has_is_fragmented(board: Any) -> None:
+    """A bank of 64 MiB is too small to hold an address that is a multiple of 2 GiB."""
+    (got,) = board.call(refused, steps=[["keep", 4 * MIB], ["ask", 4 * MIB, 1 << 31]])
+    assert (got["reason"], got["numbers"]) == ("FRAGMENTED", [60 * MIB, 60 * MIB])
