@@ -103,11 +103,26 @@ def test_verify_as_json_is_a_line_for_each_size(board: Any) -> None:
     verifications = [json.loads(line) for line in told]
     assert [it["size"] for it in verifications] == [4096, 3 * MIB]
     assert all(it["agree"] and it["verdict"] == "CONTIGUOUS" for it in verifications)
-    assert len({it["witnesses"][0]["address"] % MIB for it in verifications}) >= 1
     assert verifications[1]["witnesses"][0]["address"] % MIB == 0
 
 
 # -- mistakes
+
+
+def command(words: list[str]) -> dict[str, Any]:
+    """Do what the program does, in a Python that runs already; return how it ended."""
+    import contextlib
+    import io
+
+    from cm_agent.cli import main
+
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            code = main(words)
+        except SystemExit as end:
+            code = end.code
+    return {"code": code, "stdout": out.getvalue(), "stderr": err.getvalue()}
 
 
 @pytest.mark.parametrize(
@@ -132,31 +147,35 @@ def test_verify_as_json_is_a_line_for_each_size(board: Any) -> None:
     ],
 )
 def test_a_mistake_ends_with_2_and_a_sentence(board: Any, words: str, sentence: str) -> None:
-    got = board.run(f"cm-agent {words}")
-    assert (got.code, sentence in got.stderr) == (2, True), got
-    assert "Traceback" not in got.stderr
+    got = board.call(command, words=words.split())
+    assert (got["code"], sentence in got["stderr"]) == (2, True), got
+
+
+def test_the_program_ends_with_the_same_code_and_sentence(board: Any) -> None:
+    got = board.run("cm-agent alloc shared much")
+    assert (got.code, got.stdout) == (2, "")
+    assert got.stderr.splitlines()[-1].startswith("cm-agent alloc: error: ")
+    assert "'much' is not a size" in got.stderr
 
 
 @pytest.mark.parametrize("verb", ["alloc", "verify"])
 def test_an_unknown_context_ends_with_1_and_names_those_there_are(board: Any, verb: str) -> None:
-    got = board.run(f"cm-agent {verb} nowhere 1MiB")
-    assert got.code == 1
-    assert "context 'nowhere'" in got.stderr and "there: private, shared" in got.stderr
+    got = board.call(command, words=[verb, "nowhere", "1MiB"])
+    assert got["code"] == 1
+    assert "context 'nowhere'" in got["stderr"] and "there: private, shared" in got["stderr"]
 
 
 def test_an_alignment_below_a_page_is_the_kernels_to_refuse(board: Any) -> None:
-    got = board.run("cm-agent alloc shared 1MiB/16")
-    assert got.code == 1
-    assert "INVALID" in got.stderr and "a power of two of at least a page" in got.stderr
+    got = board.call(command, words=["alloc", "shared", "1MiB/16"])
+    assert got["code"] == 1
+    assert "INVALID" in got["stderr"] and "a power of two of at least a page" in got["stderr"]
 
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
         ("[metrics", "/tmp/c.toml: line 1, column 9: "),
-        ("[metrics]\\nlisten = 80", "/tmp/c.toml: metrics.listen: 80 is not a string"),
         ("[verification]\\nsize = '1 furlong'", "/tmp/c.toml: verification.size: '1 furlong' has"),
-        ("[nonsense]", "/tmp/c.toml: nonsense: unknown key"),
     ],
 )
 def test_a_mistake_in_a_configuration_names_file_and_key(

@@ -196,9 +196,9 @@ def test_a_stale_descriptor_is_estale(quiet: Any, context: str, how: str) -> Non
 @pytest.mark.lg_feature("vivid")
 @pytest.mark.xfail(run=False, reason=LEAK)
 def test_a_stale_descriptor_cannot_be_imported(vivid: Any, context: str) -> None:
-    """And trying to leaves nothing behind that keeps the module."""
+    """Which errno that is, is the driver's business; nothing is left that keeps the module."""
     references = vivid.check("cat /sys/module/cm/refcnt")
-    assert vivid.call(use_stale, context=context, how="import") == errno.ESTALE
+    assert vivid.call(use_stale, context=context, how="import") in (errno.ESTALE, errno.EINVAL)
     assert vivid.check("cat /sys/module/cm/refcnt") == references
 
 

@@ -84,48 +84,40 @@ def attempt(context: str, other: str, calls: list[Any], pin: bool) -> list[Any]:
     import ctypes
     import mmap
     import os
-    import sys
     from contextlib import ExitStack
 
     from cm_agent.context import Context
 
-    def state() -> list[int]:
-        now = [pool.query(), second.query()]
-        counts = [[it.free, it.chunks, it.pinned, it.draining] for it in now]
-        return [*counts[0], *counts[1], len(os.listdir("/proc/self/fd"))]
+    def state() -> tuple[Any, ...]:
+        return pool.query(), second.query(), len(os.listdir("/proc/self/fd"))
 
-    libc = ctypes.CDLL(None, use_errno=True)
+    libc, answers = ctypes.CDLL(None, use_errno=True), []
     memory = mmap.mmap(-1, 6 * mmap.PAGESIZE)
     end = ctypes.addressof(ctypes.c_char.from_buffer(memory)) + 5 * mmap.PAGESIZE
-    answers = []
     with Context(context) as pool, Context(other) as second, ExitStack() as stack:
-        chunk, stale = (stack.enter_context(pool.alloc(8 << 12)) for _ in range(2))
-        fds = {"chunk": chunk.fd, "stale": stale.fd, "negative": -1, "closed": 1 << 16}
-        fds |= {"other": stack.enter_context(second.alloc(8 << 12)).fd, "node": pool.fileno()}
-        fds |= {"memfd": os.memfd_create("it"), "null": os.open("/dev/null", os.O_RDWR)}
-        fds |= dict(zip(("pipe", "pipe's end"), os.pipe(), strict=True))
-        for kind in ("memfd", "null", "pipe", "pipe's end"):
-            stack.callback(os.close, fds[kind])
-        pool.free(stale)
+        chunks = [stack.enter_context(it.alloc(8 << 12)) for it in (pool, pool, second)]
+        opened = [*os.pipe(), os.memfd_create("it"), os.open("/dev/null", os.O_RDWR)]
+        stack.callback(lambda: [os.close(fd) for fd in opened])
+        kinds = ("pipe", "pipe's end", "memfd", "null", "chunk", "stale", "other")
+        fds = dict(zip(kinds, [*opened, *[it.fd for it in chunks]], strict=True))
+        fds |= {"node": pool.fileno(), "negative": -1, "closed": 1 << 16}
+        pool.free(chunks[1])
         if pin:
-            pool.pin(chunk)
+            pool.pin(chunks[0])
         for number, argument, at, kind, beyond, there, address in calls:
             if kind != "new" and len(argument) >= at + 4:
-                fd = fds[kind].to_bytes(4, sys.byteorder, signed=True)
+                fd = fds[kind].to_bytes(4, "little", signed=True)
                 argument = argument[:at] + fd + argument[at + 4 :]
             start = ctypes.c_void_p(end - len(argument) + beyond)
             libc.mprotect(ctypes.c_void_p(end), mmap.PAGESIZE, 3)
             ctypes.memmove(start, argument, len(argument))
             libc.mprotect(ctypes.c_void_p(end), mmap.PAGESIZE, there)
-            before = state()
-            pointer = start if address is None else ctypes.c_void_p(address)
-            failed = libc.ioctl(pool.fileno(), ctypes.c_ulong(number), pointer)
-            result = ctypes.get_errno() if failed else 0
-            same = before == state()
-            after = ctypes.string_at(start, len(argument) - beyond)
+            before, where = state(), start if address is None else ctypes.c_void_p(address)
+            failed = libc.ioctl(pool.fileno(), ctypes.c_ulong(number), where)
+            same, after = before == state(), ctypes.string_at(start, len(argument) - beyond)
             if kind == "new" and at is not None and not failed:
-                os.close(int.from_bytes(after[at : at + 4], sys.byteorder))
-            answers.append((result, same, after))
+                os.close(int.from_bytes(after[at : at + 4], "little"))
+            answers.append((ctypes.get_errno() if failed else 0, same, after))
     return answers
 
 

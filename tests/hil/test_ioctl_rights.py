@@ -45,14 +45,16 @@ def without_rawio(context: str) -> dict[str, Any]:
     from cm_agent import uapi
     from cm_agent.context import Context
 
-    def drop(capability: int) -> None:
-        libc = ctypes.CDLL(None, use_errno=True)
-        header, sets = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+    def drop_rawio() -> None:
+        libc, header, sets = (
+            ctypes.CDLL(None),
+            (ctypes.c_uint32 * 2)(0x20080522, 0),
+            (ctypes.c_uint32 * 6)(),
+        )
         libc.capget(header, sets)
         for at in range(3):
-            sets[at] &= ~(1 << capability)
-        if libc.capset(header, sets):
-            raise OSError(ctypes.get_errno(), "capset")
+            sets[at] &= ~(1 << 17)
+        assert libc.capset(header, sets) == 0
 
     def look() -> dict[str, Any]:
         found: dict[str, Any] = {"pin": 0}
@@ -61,22 +63,21 @@ def without_rawio(context: str) -> dict[str, Any]:
         except OSError as error:
             found["pin"] = error.errno
         runs = uapi.new_runs(2)
-        asked = {"dma_bits": 64, "runs_capacity": 2, "runs": uapi.address_of(runs)}
-        got = uapi.call(pool.fileno(), "CM_IOC_ATTEST", fd=chunk.fd, **asked)
+        asked = {"fd": chunk.fd, "dma_bits": 64, "runs_capacity": 2}
+        got = uapi.call(pool.fileno(), "CM_IOC_ATTEST", runs=uapi.address_of(runs), **asked)
         found["runs"] = [[runs[i].offset, runs[i].length, runs[i].address] for i in range(2)]
-        found["count"], found["flags"] = got.run_count, got.found
-        return found | {"pinned": pool.query().pinned}
+        return found | {"count": got.run_count, "flags": got.found, "pinned": pool.query().pinned}
 
     with Context(context) as pool, pool.alloc(1 << 16) as chunk:
         reader, writer = os.pipe()
         if not (child := os.fork()):
             try:
-                drop(17)
+                drop_rawio()
                 os.write(writer, json.dumps(look()).encode())
             finally:
                 os._exit(0)
-        os.waitpid(child, 0)
         os.close(writer)
+        os.waitpid(child, 0)
         with os.fdopen(reader) as pipe:
             return {"without": json.loads(pipe.read()), "with": look()}
 

@@ -211,10 +211,7 @@ def reach_from_outside(context: str, how: str) -> dict[str, Any]:
         if how == "/proc/pid/mem":
             with open(f"/proc/{parent}/mem", "r+b", buffering=0) as file:
                 file.seek(there)
-                if name == "read":
-                    memory[:] = file.read(size)
-                else:
-                    file.write(bytes(memory))
+                (file.readinto if name == "read" else file.write)(memory)
             return
         libc = ctypes.CDLL(None, use_errno=True)
         local = (ctypes.c_size_t * 2)(ctypes.addressof(memory), size)
