@@ -52,18 +52,12 @@ static int cm_dmabuf_attach(struct dma_buf *dmabuf,
 	att->dev = attach->dev;
 
 	down_write(&chunk->lock);
-	if (chunk->freed) {
-		ret = -ESTALE;
-	} else {
-		list_add(&att->node, &chunk->attachments);
-		chunk->imports++;
-		attach->priv = att;
-	}
+	list_add(&att->node, &chunk->attachments);
+	chunk->imports++;
+	attach->priv = att;
 	up_write(&chunk->lock);
-	if (!ret)
-		return 0;
+	return 0;
 
-	sg_free_table(&att->table);
 free_attachment:
 	kfree(att);
 	return ret;
@@ -131,8 +125,9 @@ static struct sg_table *cm_dmabuf_map(struct dma_buf_attachment *attach,
 	struct cm_attachment *att = attach->priv;
 	int ret;
 
+	/* Not refused when attached: videobuf2 of 6.12 leaks the dma-buf then. */
 	down_write(&chunk->lock);
-	ret = map_attachment(chunk, att, direction);
+	ret = chunk->freed ? -ESTALE : map_attachment(chunk, att, direction);
 	if (!ret) {
 		att->mapped = true;
 		att->direction = direction;

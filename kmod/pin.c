@@ -130,11 +130,14 @@ int cm_pin_take(struct cm_pins *pins, struct dma_buf *dmabuf,
  * @pins:   the open file's pins
  * @dmabuf: the chunk's dma-buf
  *
- * Return: 0, or ENOENT when the file holds no pin on it.
+ * Return: 0, ESTALE when the chunk was freed, or ENOENT when the file holds no
+ * pin on it.
  */
 int cm_pin_give(struct cm_pins *pins, struct dma_buf *dmabuf)
 {
+	struct cm_chunk *chunk = dmabuf->priv;
 	struct pinned *entry;
+	int ret;
 
 	mutex_lock(&pins->lock);
 	entry = find(pins, dmabuf);
@@ -144,7 +147,13 @@ int cm_pin_give(struct cm_pins *pins, struct dma_buf *dmabuf)
 			remove(entry);
 	}
 	mutex_unlock(&pins->lock);
-	return entry ? 0 : -ENOENT;
+	if (entry)
+		return 0;
+
+	down_read(&chunk->lock);
+	ret = chunk->freed ? -ESTALE : -ENOENT;
+	up_read(&chunk->lock);
+	return ret;
 }
 
 /**

@@ -97,7 +97,7 @@ class BoardStrategy(Strategy):
             self._agent_installed = True
         self._run(f"systemctl unmask --runtime --quiet {UNITS}")
         self._run("udevadm trigger --subsystem-match=cm --settle")
-        code = self._try(f"systemctl restart {UNITS}")
+        code = self._try(f"systemctl start {UNITS}")
         if code != 0:
             raise BoardError(f"cm-agent.service did not start on {self.board_name}:\n{self._log()}")
 
@@ -125,7 +125,7 @@ class BoardStrategy(Strategy):
     def _install_agent(self):
         self._send_tree(stage.make(), "/")
         self._run(
-            "systemd-sysusers && python3 -m compileall -q /usr/lib/python3/dist-packages/cm_agent"
+            "systemd-sysusers && python3 -m compileall -q -j 2 /usr/lib/python3/dist-packages/cm_agent"
             " && udevadm control --reload && systemctl daemon-reload"
         )
 

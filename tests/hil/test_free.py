@@ -11,10 +11,6 @@ import pytest
 
 pytestmark = pytest.mark.parametrize("context", ["shared", "private"])
 PAGE = 4096
-LEAK = (
-    "videobuf2 of Linux 6.12 leaks the dma-buf when attaching fails, which cm does for a stale "
-    "chunk; the module could not be unloaded any more (it should refuse when mapped instead)"
-)
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +190,6 @@ def test_a_stale_descriptor_is_estale(quiet: Any, context: str, how: str) -> Non
 
 
 @pytest.mark.lg_feature("vivid")
-@pytest.mark.xfail(run=False, reason=LEAK)
 def test_a_stale_descriptor_cannot_be_imported(vivid: Any, context: str) -> None:
     """Which errno that is, is the driver's business; nothing is left that keeps the module."""
     references = vivid.check("cat /sys/module/cm/refcnt")
