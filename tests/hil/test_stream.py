@@ -62,7 +62,7 @@ def stream_by_command(context: str, frames: int, save: str | None) -> dict[str, 
     from cm_agent.cli import main
 
     arguments = ["stream", "vivid", context, "--frames", str(frames), "--json"]
-    arguments += ["--width", "640", "--height", "480", "--pixelformat", "RGB3"]
+    arguments += ["--width", "640", "--height", "480", "--pixelformat", "RGB3", "--fps", "25"]
     arguments += ["--save", save] if save else []
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
