@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -211,9 +211,9 @@ def _cross(buffer: Buffer, context: Context) -> tuple[PatternResult, PatternResu
     """Fill by the kernel and check by the user, then the other way round with another seed."""
     seed = int.from_bytes(os.urandom(8), "little")
     other = ~seed % (1 << 64)
-    context.pattern_fill(buffer, seed)
+    filled = context.pattern_fill(buffer, seed)
     with buffer.cpu_access("r") as view:
-        by_kernel = pattern.check(view, seed)
+        by_kernel = replace(pattern.check(view, seed), linear=filled.linear)
     with buffer.cpu_access("w") as view:
         pattern.fill(view, other)
     return by_kernel, context.pattern_check(buffer, other)

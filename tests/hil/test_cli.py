@@ -94,7 +94,7 @@ def test_verify_names_three_witnesses(board: Any) -> None:
     assert said == [
         ["attestation", "CONTIGUOUS"],
         ["pagemap", "CONTIGUOUS"],
-        ["pattern", "matches"],
+        ["pattern", "CONTIGUOUS"],
     ]
 
 
