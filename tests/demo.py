@@ -18,7 +18,7 @@ from typing import Any
 
 from boards.board import PROJECT
 from boards.error import BoardError
-from boards.progress import say, step
+from boards.progress import step
 from boards.remote import RemoteBoard
 from labgrid import Environment
 from labgrid.strategy import StrategyError

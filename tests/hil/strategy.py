@@ -125,7 +125,7 @@ class BoardStrategy(Strategy):
     def _install_agent(self):
         self._send_tree(stage.make(), "/")
         self._run(
-            "systemd-sysusers && python3 -m compileall -q -j 2 /usr/lib/python3/dist-packages/cm_agent"
+            f"systemd-sysusers && python3 -m compileall -q -j 2 /{stage.PACKAGES}/cm_agent"
             " && udevadm control --reload && systemctl daemon-reload"
         )
 
