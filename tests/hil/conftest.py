@@ -3,6 +3,7 @@
 
 `board`, `agent`, `module` and `shell` are one board in different states; a test that asks for
 `module` or `shell` gets the board brought down to it, all others get it with the agent running.
+Tests are sorted by state, so that the board changes it three times and not at every file.
 After each test the kernel's log must not have gained a complaint, and every context must have as
 many free bytes as before. `@pytest.mark.kernel_log("pattern", ...)` declares complaints a test
 provokes.
@@ -24,7 +25,8 @@ from labgrid.pytestplugin.hooks import LABGRID_ENV_KEY
 
 BOARD = pytest.StashKey[RemoteBoard]()
 DESELECTED = pytest.StashKey[list]()
-STATES = ("shell", "module", "agent")
+STATES = ("module", "agent", "shell")
+"""In the order they are tested in."""
 METRICS_PORT = 28877
 SETTLE_SECONDS = 3
 COMPLAINT = re.compile(
@@ -59,6 +61,14 @@ def module(board: RemoteBoard) -> RemoteBoard:
 def agent(board: RemoteBoard) -> RemoteBoard:
     """The board with the module loaded and the agent running."""
     return board
+
+
+@pytest.fixture
+def vivid(module: RemoteBoard) -> Iterator[RemoteBoard]:
+    """The board with a camera driver that takes dma-bufs and allocates contiguous buffers."""
+    module.check("modprobe vivid n_devs=1 node_types=0x1 allocators=1 multiplanar=1")
+    yield module
+    module.check("modprobe -r vivid")
 
 
 @pytest.fixture
@@ -111,7 +121,18 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     handle = _board(item.config)
     if handle.strategy.broken:
         pytest.skip(f"board {handle.name} broke earlier: {handle.strategy.broken}")
-    handle.need(next((state for state in STATES if state in names), "agent"))
+    handle.need(_state(item))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort the tests by the state they want, those without a board first."""
+    items.sort(key=lambda item: STATES.index(_state(item)) if "board" in item.fixturenames else -1)
+
+
+def _state(item: pytest.Item) -> str:
+    """Return the state a test wants the board in: the lowest it names."""
+    return next((state for state in ("shell", "module") if state in item.fixturenames), "agent")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

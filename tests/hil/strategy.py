@@ -5,8 +5,8 @@
 |---|---|
 | off | an emulated board is stopped; a real one is only let go of |
 | shell | SSH answers; the module is not loaded, the agent does not run |
-| module | cm.ko is installed and loaded |
-| agent | the agent is installed, `cm-agent.service` is active |
+| module | module and agent are installed, cm.ko is loaded; nobody allocates by himself |
+| agent | `cm-agent.service` is active |
 """
 
 import tarfile
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import attr
-from boards import module, stage
+from boards import bytecode, module, stage
 from boards.board import PROJECT
 from boards.error import BoardError
 from labgrid.driver import ExecutionError
@@ -38,7 +38,7 @@ class BoardStrategy(Strategy):
 
     def __attrs_post_init__(self):
         super().__attrs_post_init__()
-        self._module_installed = self._agent_installed = False
+        self._installed = False
 
     @property
     def board_name(self):
@@ -71,7 +71,7 @@ class BoardStrategy(Strategy):
             self.power.on()
             self.ssh.keyfile = str(self.power.keyfile)
         self.target.activate(self.ssh)
-        self._module_installed = self._agent_installed = False
+        self._installed = False
         self._run(f"if grep -q '^cm ' /proc/modules; then {DISARM}; rmmod cm; fi")
 
     def _down_from_shell(self):
@@ -80,21 +80,19 @@ class BoardStrategy(Strategy):
             self.power.off()
 
     def _up_to_module(self):
-        if not self._module_installed:
+        if not self._installed:
             if self.power:
                 self._install_built_here()
             else:
                 self._build_on_board()
-            self._module_installed = True
+            self._install_agent()
+            self._installed = True
         self._run("modprobe cm && udevadm settle --timeout=30")
 
     def _down_from_module(self):
         self._run("rmmod cm")
 
     def _up_to_agent(self):
-        if not self._agent_installed:
-            self._install_agent()
-            self._agent_installed = True
         self._run(f"systemctl unmask --runtime --quiet {UNITS}")
         self._run("udevadm trigger --subsystem-match=cm --settle")
         code = self._try(f"systemctl start {UNITS}")
@@ -123,10 +121,16 @@ class BoardStrategy(Strategy):
         )
 
     def _install_agent(self):
-        self._send_tree(stage.make(), "/")
+        """Install the agent, compiled, its service held back until the state `agent`."""
+        tree = stage.make()
+        compiling = f"python3 -m compileall -q /{stage.PACKAGES}/cm_agent"
+        if self.power:
+            bytecode.add(self.power.description.suite, tree)
+            compiling = "true"
+        self._send_tree(tree, "/")
         self._run(
-            f"systemd-sysusers && python3 -m compileall -q -j 2 /{stage.PACKAGES}/cm_agent"
-            " && udevadm control --reload && systemctl daemon-reload"
+            f"systemd-sysusers && {compiling} && udevadm control --reload"
+            f" && systemctl daemon-reload && systemctl mask --runtime --quiet {UNITS}"
         )
 
     def _send_tree(self, tree: Path, where: str):
@@ -166,7 +170,7 @@ DISARM = f"systemctl stop {UNITS}; systemctl mask --runtime --quiet {UNITS}"
 
 
 def _owned_by_root(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    if member.name.endswith((".o", ".ko", ".mod", ".mod.c", ".cmd", ".pyc")):
+    if member.name.endswith((".o", ".ko", ".mod", ".mod.c", ".cmd")):
         return None
     member.uid = member.gid = 0
     member.uname = member.gname = "root"

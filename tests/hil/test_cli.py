@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,12 +12,7 @@ import pytest
 MIB = 1 << 20
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quiet(board: Any) -> Iterator[None]:
-    """No service, which would allocate while we look."""
-    board.check("systemctl stop cm-agent.service")
-    yield
-    board.check("systemctl start cm-agent.service")
+pytestmark = pytest.mark.usefixtures("module")
 
 
 # -- list

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 cm-agent authors
-"""What is said of buffers that are not ours, and what is said to those who may not know.
+"""What is said of buffers that are not ours, and of ours that a device does not reach.
 
 The buffers come from the kernel as it is: vivid with vmalloc, vivid with dma-contig, udmabuf.
 """
@@ -8,15 +8,10 @@ The buffers come from the kernel as it is: vivid with vmalloc, vivid with dma-co
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
-ADDRESS = re.compile(r"0x[0-9a-f]{6,}|\b1[89]\d{8}\b|\b20\d{8}\b|\b21[0-4]\d{7}\b")
-"""What looks like an address, or like one of the banks' (0x70000000 to 0x7fffffff) in decimal."""
-GUEST = "setpriv --reuid guest --regid guest --groups cm"
 
 
 def load_vivid(allocators: int) -> None:
@@ -96,35 +91,79 @@ def test_what_only_pagemap_could_see_and_cannot_is_unverifiable(board: Any) -> N
         assert (found["verdict"], found["agree"]) == ("UNVERIFIABLE", True), found
 
 
-def verify_udmabuf(pages: int) -> dict[str, Any]:
-    """Verify a dma-buf made of a memory file, through Linux' own udmabuf."""
+# -- memory scattered on purpose
+
+
+def hold_scattered(pages: int) -> list[int]:
+    """Leave a process holding a dma-buf of ordinary pages, no two of them in a row.
+
+    Linux' own udmabuf strings the pages of a memory file together in the order it is told:
+    here from the highest page frame down. Returns the pid and the descriptor.
+    """
     import fcntl
-    import json
+    import mmap
     import os
+    import signal
     import struct
 
-    from cm_agent.buffer import Buffer
-    from cm_agent.context import Context
-    from cm_agent.contiguity import verify
-
-    memory = os.memfd_create("tenant", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
-    os.ftruncate(memory, pages * 4096)
+    page, create_list = 4096, 1 << 30 | 8 << 16 | ord("u") << 8 | 0x43
+    memory = os.memfd_create("tenant", os.MFD_ALLOW_SEALING)
+    os.ftruncate(memory, pages * page)
     fcntl.fcntl(memory, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
-    device = os.open("/dev/udmabuf", os.O_RDWR)
-    request = bytearray(struct.pack("=IIQQ", memory, 1, 0, pages * 4096))
-    udmabuf_create = 1 << 30 | len(request) << 16 | ord("u") << 8 | 0x42
-    buffer = Buffer.from_fd(fcntl.ioctl(device, udmabuf_create, request))
-    os.close(device)
+    view = mmap.mmap(memory, pages * page)
+    for offset in range(0, pages * page, page):
+        view[offset] = 1
+    with open("/proc/self/maps") as maps, open("/proc/self/pagemap", "rb") as pagemap:
+        (start,) = (int(line.split("-")[0], 16) for line in maps if "memfd:tenant" in line)
+        pagemap.seek(start // page * 8)
+        entries = struct.unpack(f"={pages}Q", pagemap.read(8 * pages))
+    frames = [entry & (1 << 55) - 1 for entry in entries]
+    downwards = sorted(range(pages), key=lambda index: -frames[index])
+    request = struct.pack("=II", 0, pages)
+    request += b"".join(struct.pack("=IIQQ", memory, 0, at * page, page) for at in downwards)
+    with open("/dev/udmabuf", "r+b", buffering=0) as device:
+        buffer = fcntl.ioctl(device, create_list, bytearray(request))
+    pid = os.fork()
+    if not pid:
+        for descriptor in (0, 1, 2):
+            os.close(descriptor)
+        while True:
+            signal.pause()
+    os.close(buffer)
     os.close(memory)
-    with buffer, Context("shared") as context:
-        return json.loads(json.dumps(verify(buffer, context).to_json()))
+    return [pid, buffer]
 
 
-def test_a_dma_buf_of_ordinary_memory_is_fragmented(board: Any) -> None:
+def ended(pid: int) -> None:
+    """Kill a child process and take its leave."""
+    import os
+    import signal
+
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+@pytest.fixture
+def scattered(board: Any) -> Iterator[str]:
+    """The arguments by which the verifier finds a dma-buf of 64 scattered pages."""
     if board.run("test -c /dev/udmabuf").code:
         pytest.skip("this kernel has no udmabuf")
-    found = board.call(verify_udmabuf, pages=1024)
+    pid, fd = board.call(hold_scattered, pages=64)
+    yield f"--pid {pid} --fd {fd}"
+    board.call(ended, pid=pid)
+
+
+def test_a_deliberately_scattered_buffer_is_fragmented(board: Any, scattered: str) -> None:
+    got = board.run(f"cm-agent verify shared {scattered} --json")
+    (found,) = json.loads(got.stdout)
     assert (found["verdict"], found["agree"]) == ("FRAGMENTED", True), found
+    runs = {witness["name"]: witness["runs"] for witness in found["witnesses"]}
+    assert (runs["attestation"], runs["pagemap"]) == (64, 64)
+
+
+def test_the_exit_code_is_1_for_a_fragmented_buffer(board: Any, scattered: str) -> None:
+    got = board.run(f"cm-agent verify shared {scattered}")
+    assert got.code == 1 and "FRAGMENTED" in got.stdout, got
 
 
 # -- whom a device reaches
@@ -151,99 +190,6 @@ def test_a_chunk_out_of_a_devices_reach_is_bounced(
     assert f"{bits} address bits" in words(found)["attestation"][1]
 
 
-# -- who may know addresses
-
-
-def guest_looks(context: str) -> dict[str, Any]:
-    """Say all that the library tells a member of group cm without any capability."""
-    import ctypes
-    import grp
-    import json
-    import os
-    from dataclasses import asdict
-
-    def look() -> dict[str, Any]:
-        from cm_agent.context import Context
-        from cm_agent.contiguity import verify
-
-        with Context(context) as pool, pool.alloc(1 << 20) as buffer:
-            try:
-                pinned = repr(pool.pin(buffer))
-            except PermissionError as error:
-                pinned = f"errno {error.errno}"
-            return {
-                "pin": pinned,
-                "attest": asdict(pool.attest(buffer)),
-                "info": asdict(pool.info(buffer)),
-                "query": asdict(pool.query()),
-                "verify": verify(buffer, pool).to_json(),
-                "alone": verify(buffer, None).to_json(),
-            }
-
-    reader, writer = os.pipe()
-    if not os.fork():
-        try:
-            os.setgroups([grp.getgrnam("cm").gr_gid])
-            os.setgid(1000)
-            os.setuid(1000)
-            ctypes.CDLL(None).prctl(4, 1)  # PR_SET_DUMPABLE, as after exec()
-            os.write(writer, json.dumps(look()).encode())
-        finally:
-            os._exit(0)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as answer:
-        return json.loads(answer.read())
-
-
-@pytest.fixture(scope="module")
-def guest(board: Any) -> dict[str, Any]:
-    """What a user without capabilities is told."""
-    return board.call(guest_looks, context="shared")
-
-
-def test_a_guest_may_not_pin(guest: dict[str, Any]) -> None:
-    assert guest["pin"] == "errno 1"
-
-
-def test_a_guest_is_told_that_it_is_one_run_and_not_where(guest: dict[str, Any]) -> None:
-    attested = guest["attest"]
-    assert (attested["has_addresses"], attested["in_bank"]) == (False, True)
-    assert [run["address"] for run in attested["runs"]] == [None]
-    assert (guest["verify"]["verdict"], guest["verify"]["agree"]) == ("CONTIGUOUS", True)
-
-
-def test_a_guests_pagemap_is_blind_and_says_so(guest: dict[str, Any]) -> None:
-    assert words(guest["verify"])["pagemap"][0] == "UNVERIFIABLE"
-    assert "CAP_SYS_ADMIN" in words(guest["verify"])["pagemap"][1]
-    assert guest["alone"]["verdict"] == "UNVERIFIABLE"
-
-
-def test_a_guest_finds_no_address_anywhere(guest: dict[str, Any]) -> None:
-    assert not ADDRESS.findall(json.dumps(guest))
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        "cm-agent verify shared 1MiB --json",
-        "cm-agent verify shared 1MiB",
-        "cm-agent alloc private 2MiB --verify --json",
-        "cm-agent alloc private 2MiB --verify",
-        "cm-agent list --json",
-        "cat /sys/class/cm/*/uevent",
-    ],
-)
-def test_a_command_tells_a_guest_no_address(board: Any, command: str) -> None:
-    said = board.check(f"{GUEST} sh -c '{command}' 2>&1")
-    assert said and not ADDRESS.findall(said), said
-
-
-def test_root_is_told_the_address(board: Any) -> None:
-    """So that the tests above look for the right thing."""
-    assert ADDRESS.findall(board.check("cm-agent verify shared 1MiB"))
-    assert ADDRESS.findall(board.check("cm-agent verify shared 1MiB --json"))
-
-
 # -- exit codes
 
 
@@ -263,30 +209,10 @@ def hold() -> list[int]:
     return [process.pid, int(process.stdout.readline())]
 
 
-def ended(pid: int) -> None:
-    """Kill a child process and take its leave."""
-    import os
-    import signal
-
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-
-
 def test_the_exit_code_is_0_for_contiguous_only(board: Any) -> None:
     assert board.run("cm-agent verify shared 64KiB 1MiB/2MiB").code == 0
     bounced = board.run("cm-agent verify shared 64KiB --dma-bits 30")
     assert bounced.code == 1 and "BOUNCED" in bounced.stdout
-
-
-@pytest.mark.lg_feature("vivid")
-@pytest.mark.usefixtures("vmalloc_vivid")
-def test_the_exit_code_is_1_for_a_fragmented_buffer_of_another_process(board: Any) -> None:
-    pid, fd = board.call(hold)
-    try:
-        got = board.run(f"cm-agent verify shared --pid {pid} --fd {fd}")
-        assert got.code == 1 and "FRAGMENTED" in got.stdout, got
-    finally:
-        board.call(ended, pid=pid)
 
 
 @pytest.mark.lg_feature("vivid")

@@ -33,7 +33,7 @@ def test_a_board_that_has_all_is_told_so(agent: Any) -> None:
 
 
 def test_a_module_that_is_not_loaded_is_named_with_the_cure(shell: Any) -> None:
-    shell.need("agent").need("shell")
+    shell.need("module").need("shell")
     code, wrong = examine(shell)
     assert (code, wrong["module cm is built, but not loaded"]) == (1, "modprobe cm")
     shell.check(wrong["module cm is built, but not loaded"])

@@ -13,27 +13,6 @@ pytestmark = pytest.mark.parametrize("context", ["shared", "private"])
 PAGE = 4096
 
 
-@pytest.fixture(scope="module")
-def installed(board: Any) -> None:
-    """Install the agent's package, and stop the service: it would allocate its probes."""
-    board.need("agent")
-    board.need("module")
-
-
-@pytest.fixture
-def quiet(module: Any, installed: None) -> Any:
-    """The board with the module loaded, the package importable, and nobody else allocating."""
-    return module
-
-
-@pytest.fixture
-def vivid(quiet: Any) -> Any:
-    """A V4L2 driver that imports dma-bufs."""
-    quiet.check("modprobe vivid n_devs=1 node_types=0x1 allocators=1 multiplanar=1")
-    yield quiet
-    quiet.check("modprobe -r vivid")
-
-
 def free_idle(context: str) -> dict[str, Any]:
     """Free a chunk that is mapped and has two descriptors, and close those later."""
     import mmap
@@ -58,8 +37,8 @@ def free_idle(context: str) -> dict[str, Any]:
         }
 
 
-def test_an_idle_chunks_memory_is_back_at_once_and_only_once(quiet: Any, context: str) -> None:
-    got = quiet.call(free_idle, context=context)
+def test_an_idle_chunks_memory_is_back_at_once_and_only_once(module: Any, context: str) -> None:
+    got = module.call(free_idle, context=context)
     assert got == {"held": [1 << 20, 1], "freed": True, "closed": True}
 
 
@@ -80,8 +59,8 @@ def free_while_pinned(context: str) -> list[Any]:
         return tries
 
 
-def test_a_pinned_chunk_is_ebusy_until_it_is_unpinned(quiet: Any, context: str) -> None:
-    assert quiet.call(free_while_pinned, context=context) == [[errno.EBUSY, True], [0, 0]]
+def test_a_pinned_chunk_is_ebusy_until_it_is_unpinned(module: Any, context: str) -> None:
+    assert module.call(free_while_pinned, context=context) == [[errno.EBUSY, True], [0, 0]]
 
 
 def free_while_imported(context: str, streaming: bool) -> dict[str, Any]:
@@ -149,9 +128,9 @@ def touch_after_free(context: str, touched_before: bool) -> list[Any]:
 
 
 @pytest.mark.parametrize("touched_before", [False, True], ids=["empty", "populated"])
-def test_a_stale_mapping_raises_sigbus(quiet: Any, context: str, touched_before: bool) -> None:
+def test_a_stale_mapping_raises_sigbus(module: Any, context: str, touched_before: bool) -> None:
     sigbus = 7
-    got = quiet.call(touch_after_free, context=context, touched_before=touched_before)
+    got = module.call(touch_after_free, context=context, touched_before=touched_before)
     assert got == [True, sigbus]
 
 
@@ -184,9 +163,9 @@ def use_stale(context: str, how: str) -> int:
 
 
 @pytest.mark.parametrize("how", ["mmap", "sync-start", "sync-end"])
-def test_a_stale_descriptor_is_estale(quiet: Any, context: str, how: str) -> None:
+def test_a_stale_descriptor_is_estale(module: Any, context: str, how: str) -> None:
     """And so it is for every call of cm.h: see test_ioctl."""
-    assert quiet.call(use_stale, context=context, how=how) == errno.ESTALE
+    assert module.call(use_stale, context=context, how=how) == errno.ESTALE
 
 
 @pytest.mark.lg_feature("vivid")
@@ -239,9 +218,11 @@ def free_while_pages_are_held(context: str, how: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("how", ["free", "close"])
-def test_memory_is_not_reused_while_a_pipe_holds_a_page(quiet: Any, context: str, how: str) -> None:
+def test_memory_is_not_reused_while_a_pipe_holds_a_page(
+    module: Any, context: str, how: str
+) -> None:
     """It is counted as draining, keeps its content, and comes back when the pipe is read."""
-    got = quiet.call(free_while_pages_are_held, context=context, how=how)
+    got = module.call(free_while_pages_are_held, context=context, how=how)
     assert got == {
         "spliced": PAGE,
         "draining": 64 * PAGE,

@@ -145,86 +145,73 @@ def refuse(board: Any, calls: list[Any], *numbers: int, **scene: Any) -> None:
     assert not wrong, "\n".join([f"{len(wrong)} of {len(calls)} calls:", *wrong[:10]])
 
 
-@pytest.fixture(scope="module")
-def installed(board: Any) -> None:
-    """Install the agent's package, and stop the service: it would allocate its probes."""
-    board.need("agent")
-    board.need("module")
-
-
-@pytest.fixture
-def quiet(module: Any, installed: None) -> Any:
-    """The board with the module loaded, the package importable, and nobody else allocating."""
-    return module
-
-
 def test_the_table_has_every_call_of_the_header() -> None:
     assert set(VALID) == set(uapi.NUMBERS)
 
 
 @pytest.mark.parametrize("context", ["shared", "private"])
 @pytest.mark.parametrize("name", NAMES)
-def test_a_valid_call_works(quiet: Any, name: str, context: str) -> None:
+def test_a_valid_call_works(module: Any, name: str, context: str) -> None:
     """All tests below spoil one thing in exactly this call."""
-    ((result, same, _),) = ask(quiet, [call(name)], context=context)
+    ((result, same, _),) = ask(module, [call(name)], context=context)
     assert (result, same) == (0, name not in CHANGES)
 
 
 @pytest.mark.parametrize("name", WRITING)
-def test_every_bit_that_must_be_zero_is_einval(quiet: Any, name: str) -> None:
+def test_every_bit_that_must_be_zero_is_einval(module: Any, name: str) -> None:
     valid = call(name)[1]
     calls = [
         call(name, valid[:at] + bytes([1 << bit]) + valid[at + 1 :]) for at, bit in zero_bits(name)
     ]
     assert len(calls) >= 32, "each structure has flags"
-    refuse(quiet, calls, errno.EINVAL)
+    refuse(module, calls, errno.EINVAL)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_shorter_structure_is_einval(quiet: Any, name: str) -> None:
+def test_every_shorter_structure_is_einval(module: Any, name: str) -> None:
     valid = call(name)[1]
-    refuse(quiet, [call(name, valid[:size]) for size in range(len(valid))], errno.EINVAL)
+    refuse(module, [call(name, valid[:size]) for size in range(len(valid))], errno.EINVAL)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_longer_structure_works_and_its_tail_is_zero(quiet: Any, name: str) -> None:
+def test_a_longer_structure_works_and_its_tail_is_zero(module: Any, name: str) -> None:
     valid = call(name)[1]
     fill = b"\0" if name in WRITING else b"\xff"
     for tail in (1, 8, PAGE):
-        ((result, _, after),) = ask(quiet, [call(name, valid + tail * fill)])
+        ((result, _, after),) = ask(module, [call(name, valid + tail * fill)])
         assert (result, after[len(valid) :]) == (0, bytes(tail))
 
 
 @pytest.mark.parametrize("name", WRITING)
-def test_a_longer_structure_that_says_something_there_is_e2big(quiet: Any, name: str) -> None:
+def test_a_longer_structure_that_says_something_there_is_e2big(module: Any, name: str) -> None:
     valid = call(name)[1]
     tails = [bytes(at) + b"\1" + bytes(63 - at) for at in range(64)] + [bytes(PAGE) + b"\x80"]
-    refuse(quiet, [call(name, valid + tail) for tail in tails], errno.E2BIG)
+    refuse(module, [call(name, valid + tail) for tail in tails], errno.E2BIG)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_inaccessible_structure_is_efault(quiet: Any, name: str) -> None:
+def test_an_inaccessible_structure_is_efault(module: Any, name: str) -> None:
     size = len(call(name)[1])
     calls = [call(name, beyond=beyond) for beyond in (1, size // 2, size)]
     calls += [call(name, address=address) for address in (0, 8, -8 & U64, 0xFFFF << 48)]
-    refuse(quiet, calls, errno.EFAULT)
+    refuse(module, calls, errno.EFAULT)
 
 
 @pytest.mark.parametrize("name", READING)
-def test_a_structure_that_cannot_be_written_back_is_efault(quiet: Any, name: str) -> None:
+def test_a_structure_that_cannot_be_written_back_is_efault(module: Any, name: str) -> None:
     """And what was done until then is undone."""
     size = len(call(name)[1])
     calls = [call(name, beyond=beyond, there=READ_ONLY) for beyond in (1, size // 2)]
-    refuse(quiet, calls, errno.EFAULT)
+    refuse(module, calls, errno.EFAULT)
 
 
-def test_unknown_calls_are_enotty(quiet: Any) -> None:
+def test_unknown_calls_are_enotty(module: Any) -> None:
     known = {number & 0xFF for number in uapi.NUMBERS.values()}
     valid = uapi.NUMBERS["CM_IOC_ALLOC"]
     numbers = [valid & ~0xFF | nr for nr in range(256) if nr not in known]
     numbers += [valid ^ bit << 8 for bit in (1, 2, 0x80)]
     numbers += [number ^ flip << 30 for number in uapi.NUMBERS.values() for flip in (1, 2, 3)]
-    refuse(quiet, [call("CM_IOC_ALLOC", number=number) for number in numbers], errno.ENOTTY)
+    refuse(module, [call("CM_IOC_ALLOC", number=number) for number in numbers], errno.ENOTTY)
 
 
 DESCRIPTORS = {
@@ -243,11 +230,11 @@ DESCRIPTORS = {
 @pytest.mark.parametrize("context", ["shared", "private"])
 @pytest.mark.parametrize("name", WITH_FD)
 def test_a_descriptor_that_is_no_live_chunk_of_the_context(
-    quiet: Any, name: str, context: str
+    module: Any, name: str, context: str
 ) -> None:
     expected = DESCRIPTORS | ({"other": 0} if name in TAKES_ANY_DMABUF else {})
     calls = [call(name, kind=kind) for kind in expected]
-    refuse(quiet, calls, *expected.values(), context=context)
+    refuse(module, calls, *expected.values(), context=context)
 
 
 WRONG_VALUES = {
@@ -271,19 +258,19 @@ WRONG_VALUES = {
 
 
 @pytest.mark.parametrize("case", WRONG_VALUES)
-def test_a_value_that_makes_no_sense_is_refused(quiet: Any, case: str) -> None:
+def test_a_value_that_makes_no_sense_is_refused(module: Any, case: str) -> None:
     name, members, number = WRONG_VALUES[case]
     for context in ("shared", "private"):
-        refuse(quiet, [call(name, **members)], number, context=context)
+        refuse(module, [call(name, **members)], number, context=context)
 
 
 @pytest.mark.parametrize("wrong", [{"size": 0}, {"alignment": 3}, {"flags": 1}, {"size": U64}])
-def test_a_refused_allocation_names_no_descriptor(quiet: Any, wrong: dict[str, int]) -> None:
+def test_a_refused_allocation_names_no_descriptor(module: Any, wrong: dict[str, int]) -> None:
     """A caller that ignores the errno must not go on with descriptor 0."""
-    ((result, _, after),) = ask(quiet, [call("CM_IOC_ALLOC", **wrong)])
+    ((result, _, after),) = ask(module, [call("CM_IOC_ALLOC", **wrong)])
     said = uapi.ffi.from_buffer("struct cm_alloc *", after)
     assert result and said.fd == -1
 
 
-def test_unpin_without_a_pin_is_enoent(quiet: Any) -> None:
-    refuse(quiet, [call("CM_IOC_UNPIN")], errno.ENOENT, pin=False)
+def test_unpin_without_a_pin_is_enoent(module: Any) -> None:
+    refuse(module, [call("CM_IOC_UNPIN")], errno.ENOENT, pin=False)

@@ -15,27 +15,6 @@ CONTEXTS = ("shared", "private")
 FRAME = 640 * 480 * 3
 
 
-@pytest.fixture(scope="module")
-def installed(board: Any) -> None:
-    """Install the agent's package, and stop the service: it would allocate its probes."""
-    board.need("agent")
-    board.need("module")
-
-
-@pytest.fixture
-def quiet(module: Any, installed: None) -> Any:
-    """The board with the module loaded, the package importable, and nobody else allocating."""
-    return module
-
-
-@pytest.fixture
-def vivid(quiet: Any) -> Any:
-    """A V4L2 driver, whose own buffers are dma-bufs of another exporter."""
-    quiet.check("modprobe vivid n_devs=1 node_types=0x1 allocators=1 multiplanar=1")
-    yield quiet
-    quiet.check("modprobe -r vivid")
-
-
 def without_rawio(context: str) -> dict[str, Any]:
     """Pin and attest in a child that has every capability but CAP_SYS_RAWIO."""
     import ctypes
@@ -80,15 +59,15 @@ def without_rawio(context: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("context", CONTEXTS)
-def test_pin_without_rawio_is_eperm(quiet: Any, context: str) -> None:
-    got = quiet.call(without_rawio, context=context)
+def test_pin_without_rawio_is_eperm(module: Any, context: str) -> None:
+    got = module.call(without_rawio, context=context)
     assert (got["without"]["pin"], got["without"]["pinned"]) == (errno.EPERM, 0)
     assert (got["with"]["pin"], got["with"]["pinned"]) == (0, 1 << 16)
 
 
 @pytest.mark.parametrize("context", CONTEXTS)
-def test_attestation_without_rawio_tells_no_address(quiet: Any, context: str) -> None:
-    got = quiet.call(without_rawio, context=context)
+def test_attestation_without_rawio_tells_no_address(module: Any, context: str) -> None:
+    got = module.call(without_rawio, context=context)
     addresses, in_bank = uapi.ATTEST_ADDRESSES, uapi.ATTEST_IN_BANK
     assert got["without"]["runs"] == [[0, 1 << 16, 0], [0, 0, 0]]
     assert (got["without"]["count"], got["without"]["flags"]) == (1, in_bank)
@@ -127,9 +106,9 @@ def out_of_descriptors(context: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("context", CONTEXTS)
-def test_alloc_without_a_free_descriptor_is_emfile(quiet: Any, context: str) -> None:
+def test_alloc_without_a_free_descriptor_is_emfile(module: Any, context: str) -> None:
     """Nothing is allocated, and the structure names no descriptor."""
-    got = quiet.call(out_of_descriptors, context=context)
+    got = module.call(out_of_descriptors, context=context)
     assert got == {"errno": errno.EMFILE, "fd": -1, "same": True}
 
 

@@ -12,32 +12,11 @@ CONTEXTS = pytest.mark.parametrize("context", ["shared", "private"])
 ROUNDS = 50
 
 
-@pytest.fixture(scope="module")
-def installed(board: Any) -> None:
-    """Install the agent's package, and stop the service: it would allocate its probes."""
-    board.need("agent")
-    board.need("module")
-
-
 @pytest.fixture
-def quiet(module: Any, installed: None) -> Any:
-    """The board with the module loaded, the package importable, and nobody else allocating."""
-    return module
-
-
-@pytest.fixture
-def vivid(quiet: Any) -> Any:
-    """A V4L2 driver that imports dma-bufs."""
-    quiet.check("modprobe vivid n_devs=1 node_types=0x1 allocators=1 multiplanar=1")
-    yield quiet
-    quiet.check("modprobe -r vivid")
-
-
-@pytest.fixture
-def reloaded(quiet: Any) -> Any:
+def reloaded(module: Any) -> Any:
     """A board whose module a test may unload; it is loaded again afterwards."""
-    yield quiet
-    quiet.check("modprobe cm && udevadm settle --timeout=30")
+    yield module
+    module.check("modprobe cm && udevadm settle --timeout=30")
 
 
 def close_one_by_one(context: str) -> list[int]:
@@ -58,8 +37,8 @@ def close_one_by_one(context: str) -> list[int]:
 
 
 @CONTEXTS
-def test_closing_the_last_descriptor_frees(quiet: Any, context: str) -> None:
-    assert quiet.call(close_one_by_one, context=context) == [1, 1, 0, 0]
+def test_closing_the_last_descriptor_frees(module: Any, context: str) -> None:
+    assert module.call(close_one_by_one, context=context) == [1, 1, 0, 0]
 
 
 def pass_on(context: str) -> dict[str, Any]:
@@ -93,9 +72,9 @@ def pass_on(context: str) -> dict[str, Any]:
 
 
 @CONTEXTS
-def test_a_descriptor_passed_to_another_process_keeps_the_chunk(quiet: Any, context: str) -> None:
+def test_a_descriptor_passed_to_another_process_keeps_the_chunk(module: Any, context: str) -> None:
     """In flight as well, when no process has it open."""
-    got = quiet.call(pass_on, context=context)
+    got = module.call(pass_on, context=context)
     assert got == {"chunks": [1, 1, 0], "content": 42, "same": True}
 
 
@@ -222,9 +201,9 @@ def load_and_unload(rounds: int) -> dict[str, Any]:
     return {"left": sorted(found), "whole": whole}
 
 
-def test_many_rounds_of_loading_leave_nothing(quiet: Any) -> None:
+def test_many_rounds_of_loading_leave_nothing(module: Any) -> None:
     """The private context takes its bank anew each time: one page leaked would make it fail."""
-    got = quiet.call(load_and_unload, timeout=900, rounds=ROUNDS)
+    got = module.call(load_and_unload, timeout=900, rounds=ROUNDS)
     assert got == {"left": [], "whole": [True, True]}
 
 
@@ -254,7 +233,7 @@ def spill_secrets(context: str, size: int, how: str) -> dict[str, Any]:
 @pytest.mark.parametrize("how", ["close", "free"])
 @pytest.mark.parametrize("size", [4096, 5 * 4096, 1 << 20, 8 << 20])
 def test_memory_is_zero_whatever_it_held_before(
-    quiet: Any, context: str, size: int, how: str
+    module: Any, context: str, size: int, how: str
 ) -> None:
-    got = quiet.call(spill_secrets, context=context, size=size, how=how)
+    got = module.call(spill_secrets, context=context, size=size, how=how)
     assert got == {"same_place": 3, "clean": True}

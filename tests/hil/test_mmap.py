@@ -14,19 +14,6 @@ PAGE = 4096
 FAULTS = 4
 
 
-@pytest.fixture(scope="module")
-def installed(board: Any) -> None:
-    """Install the agent's package, and stop the service: it would allocate its probes."""
-    board.need("agent")
-    board.need("module")
-
-
-@pytest.fixture
-def quiet(module: Any, installed: None) -> Any:
-    """The board with the module loaded, the package importable, and nobody else allocating."""
-    return module
-
-
 def where_it_lies(context: str, size: int) -> dict[str, Any]:
     from cm_agent import pagemap
     from cm_agent.context import Context
@@ -42,8 +29,8 @@ def where_it_lies(context: str, size: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("size", [PAGE, 33 * PAGE, 4 << 20])
-def test_pagemap_shows_one_run_at_the_pinned_address(quiet: Any, context: str, size: int) -> None:
-    got = quiet.call(where_it_lies, context=context, size=size)
+def test_pagemap_shows_one_run_at_the_pinned_address(module: Any, context: str, size: int) -> None:
+    got = module.call(where_it_lies, context=context, size=size)
     assert got["runs"] == [[0, size, got["pin"]]]
 
 
@@ -76,11 +63,11 @@ MAPPINGS = {
 
 @pytest.mark.parametrize("case", MAPPINGS)
 def test_only_shared_mappings_inside_the_chunk_are_made(
-    quiet: Any, context: str, case: str
+    module: Any, context: str, case: str
 ) -> None:
     length, offset, private, number = MAPPINGS[case]
     asked = {"length": length, "offset": offset, "private": private}
-    assert quiet.call(map_wrongly, context=context, **asked) == number
+    assert module.call(map_wrongly, context=context, **asked) == number
 
 
 def map_a_part(context: str) -> list[int]:
@@ -97,8 +84,8 @@ def map_a_part(context: str) -> list[int]:
             return [part[at] for at in (2 * 4096, 4096, 0)]
 
 
-def test_an_offset_counts_from_the_start_of_the_chunk(quiet: Any, context: str) -> None:
-    assert quiet.call(map_a_part, context=context) == [8, 7, 6]
+def test_an_offset_counts_from_the_start_of_the_chunk(module: Any, context: str) -> None:
+    assert module.call(map_a_part, context=context) == [8, 7, 6]
 
 
 def grow(context: str, how: list[int]) -> dict[str, Any]:
@@ -140,9 +127,9 @@ def grow(context: str, how: list[int]) -> dict[str, Any]:
     ids=["in-place", "by-moving", "far", "second-mapping", "its-first-page", "remap-file-pages"],
 )
 def test_a_mapping_does_not_grow_past_the_chunk(
-    quiet: Any, context: str, how: list[int], number: int
+    module: Any, context: str, how: list[int], number: int
 ) -> None:
-    assert quiet.call(grow, context=context, how=how) == {"errno": number, "first": 7}
+    assert module.call(grow, context=context, how=how) == {"errno": number, "first": 7}
 
 
 def count_faults(context: str) -> list[int]:
@@ -163,9 +150,9 @@ def count_faults(context: str) -> list[int]:
     return counts
 
 
-def test_reading_a_whole_mapping_costs_a_handful_of_faults(quiet: Any, context: str) -> None:
+def test_reading_a_whole_mapping_costs_a_handful_of_faults(module: Any, context: str) -> None:
     """Writing costs one more a page on processors that cannot mark a page dirty themselves."""
-    counts = quiet.call(count_faults, context=context)
+    counts = module.call(count_faults, context=context)
     assert 1 <= counts[-1] <= FAULTS
 
 
@@ -191,9 +178,9 @@ def share_with_a_child(context: str) -> dict[str, Any]:
         return {"status": status, "seen": seen, "kernel": pool.pattern_check(chunk, 0).matched}
 
 
-def test_a_forked_child_has_the_same_memory(quiet: Any, context: str) -> None:
+def test_a_forked_child_has_the_same_memory(module: Any, context: str) -> None:
     """The last 8 bytes are the child's; the pattern of seed 0 is zero for one page."""
-    got = quiet.call(share_with_a_child, context=context)
+    got = module.call(share_with_a_child, context=context)
     assert got == {"status": 0, "seen": [0, 2], "kernel": PAGE}
 
 
@@ -238,8 +225,8 @@ def reach_from_outside(context: str, how: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("how", ["process_vm", "/proc/pid/mem"])
-def test_another_process_reaches_it_as_a_debugger_does(quiet: Any, context: str, how: str) -> None:
-    got = quiet.call(reach_from_outside, context=context, how=how)
+def test_another_process_reaches_it_as_a_debugger_does(module: Any, context: str, how: str) -> None:
+    got = module.call(reach_from_outside, context=context, how=how)
     assert got == {"status": 0, "written": True}
 
 
@@ -256,8 +243,8 @@ def flags_in_smaps(context: str) -> list[str]:
         return re.search(r"^VmFlags: (.*)$", entry, re.MULTILINE)[1].split()
 
 
-def test_its_flags_are_dont_expand_and_dont_dump(quiet: Any, context: str) -> None:
-    flags = set(quiet.call(flags_in_smaps, context=context))
+def test_its_flags_are_dont_expand_and_dont_dump(module: Any, context: str) -> None:
+    flags = set(module.call(flags_in_smaps, context=context))
     assert {"sh", "de", "dd", "mm"} <= flags, "shared, not expanded, not dumped, with struct pages"
     assert not {"pf", "io"} & flags, "frame numbers only would hide it from pagemap and O_DIRECT"
 
@@ -285,6 +272,6 @@ def outlive_the_descriptor(context: str) -> dict[str, Any]:
         }
 
 
-def test_a_mapping_keeps_the_memory_after_the_last_descriptor(quiet: Any, context: str) -> None:
-    got = quiet.call(outlive_the_descriptor, context=context)
+def test_a_mapping_keeps_the_memory_after_the_last_descriptor(module: Any, context: str) -> None:
+    got = module.call(outlive_the_descriptor, context=context)
     assert got == {"held": [16 * PAGE, 1], "content": [1, 0, 2], "same": True}

@@ -13,19 +13,6 @@ pytestmark = pytest.mark.parametrize("context", ["shared", "private"])
 SIZE = 1 << 16
 
 
-@pytest.fixture(scope="module")
-def installed(board: Any) -> None:
-    """Install the agent's package, and stop the service: it would allocate its probes."""
-    board.need("agent")
-    board.need("module")
-
-
-@pytest.fixture
-def quiet(module: Any, installed: None) -> Any:
-    """The board with the module loaded, the package importable, and nobody else allocating."""
-    return module
-
-
 def pin_and_unpin(context: str, steps: str) -> list[list[int]]:
     """Pin (p) and unpin (u); return each errno, the chunk's pins and the pinned bytes."""
     from cm_agent.context import Context
@@ -42,8 +29,8 @@ def pin_and_unpin(context: str, steps: str) -> list[list[int]]:
     return told
 
 
-def test_pins_nest_and_their_bytes_count_once(quiet: Any, context: str) -> None:
-    got = quiet.call(pin_and_unpin, context=context, steps="ppuuu")
+def test_pins_nest_and_their_bytes_count_once(module: Any, context: str) -> None:
+    got = module.call(pin_and_unpin, context=context, steps="ppuuu")
     counts = [[0, 1, SIZE], [0, 2, SIZE], [0, 1, SIZE], [0, 0, 0], [errno.ENOENT, 0, 0]]
     assert got == counts
 
@@ -70,8 +57,8 @@ def pin_through_two_files(context: str) -> dict[str, Any]:
         }
 
 
-def test_pins_belong_to_the_open_file_and_go_with_it(quiet: Any, context: str) -> None:
-    got = quiet.call(pin_through_two_files, context=context)
+def test_pins_belong_to_the_open_file_and_go_with_it(module: Any, context: str) -> None:
+    got = module.call(pin_through_two_files, context=context)
     assert got == {"errno": errno.ENOENT, "during": [2, SIZE], "after": [0, 0]}
 
 
@@ -91,8 +78,8 @@ def outlive_the_descriptor(context: str) -> dict[str, Any]:
         return {"during": during, "same": pool.query() == before}
 
 
-def test_a_pinned_chunk_outlives_its_descriptor(quiet: Any, context: str) -> None:
-    got = quiet.call(outlive_the_descriptor, context=context)
+def test_a_pinned_chunk_outlives_its_descriptor(module: Any, context: str) -> None:
+    got = module.call(outlive_the_descriptor, context=context)
     assert got == {"during": [SIZE, 1, SIZE], "same": True}
 
 
@@ -106,8 +93,8 @@ def pin_again_and_again(context: str) -> list[int]:
         return [*[pin.address for pin in pins], *[run.address or 0 for run in attested]]
 
 
-def test_all_pins_tell_the_address_that_is_attested(quiet: Any, context: str) -> None:
-    addresses = quiet.call(pin_again_and_again, context=context)
+def test_all_pins_tell_the_address_that_is_attested(module: Any, context: str) -> None:
+    addresses = module.call(pin_again_and_again, context=context)
     assert len(addresses) == 4 and len(set(addresses)) == 1 and addresses[0]
 
 
@@ -122,9 +109,9 @@ def name_a_chunk(context: str, names: list[str]) -> list[str]:
         return told
 
 
-def test_the_name_of_the_dma_buf_is_in_info(quiet: Any, context: str) -> None:
+def test_the_name_of_the_dma_buf_is_in_info(module: Any, context: str) -> None:
     names = ["camera 0", "x" * 31, ""]
-    assert quiet.call(name_a_chunk, context=context, names=names) == ["", *names]
+    assert module.call(name_a_chunk, context=context, names=names) == ["", *names]
 
 
 def allocate_as_somebody_else(context: str) -> dict[str, Any]:
@@ -164,9 +151,9 @@ def allocate_as_somebody_else(context: str) -> dict[str, Any]:
         }
 
 
-def test_info_tells_who_asked_for_the_chunk(quiet: Any, context: str) -> None:
+def test_info_tells_who_asked_for_the_chunk(module: Any, context: str) -> None:
     """Also after that process is gone and the chunk belongs to another one."""
-    got = quiet.call(allocate_as_somebody_else, context=context)
+    got = module.call(allocate_as_somebody_else, context=context)
     assert got["who"] == [4321, True, "painter", 4321]
     assert got["what"] == [3 * 4096, 8192, 0, 0, 0]
     assert got["newer"] and got["own"] == [0, True]

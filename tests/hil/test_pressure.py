@@ -18,12 +18,7 @@ BANK = 64 * MIB
 FILE = "/run/tenants/file"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quiet(board: Any) -> Iterator[None]:
-    """No service, which would allocate while we count."""
-    board.check("systemctl stop cm-agent.service")
-    yield
-    board.check("systemctl start cm-agent.service")
+pytestmark = pytest.mark.usefixtures("module")
 
 
 def where(context: str) -> list[int]:

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,12 +11,7 @@ import pytest
 MIB = 1 << 20
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quiet(board: Any) -> Iterator[None]:
-    """No service, which would allocate while we count."""
-    board.check("systemctl stop cm-agent.service")
-    yield
-    board.check("systemctl start cm-agent.service")
+pytestmark = pytest.mark.usefixtures("module")
 
 
 def refused(steps: list[list[Any]]) -> list[dict[str, Any]]:

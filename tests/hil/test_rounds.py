@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -92,29 +91,21 @@ def wrong(result: dict[str, Any]) -> bool:
     )
 
 
-@pytest.fixture(scope="module")
-def quiet(board: Any) -> Iterator[Any]:
-    """The board with the agent installed and its service, which allocates too, at rest."""
-    board.check("systemctl stop cm-agent.service")
-    yield board
-    board.check("systemctl start cm-agent.service")
-
-
 def test_a_thousand_rounds_end_as_they_began(
-    quiet: Any, capsys: pytest.CaptureFixture[str]
+    module: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Every verdict CONTIGUOUS by all witnesses, aligned as asked, no retry, nothing lost."""
     seed = int(os.environ.get("CM_SEED", random.SystemRandom().randrange(1 << 32)))
     chance = random.Random(seed)
     rounds = [draw(chance, number) for number in range(ROUNDS)]
-    before = quiet.call(counted)
+    before = module.call(counted)
     for done in range(0, ROUNDS, BATCH):
         with capsys.disabled():
             print(f"\rCM_SEED={seed}: round {done} of {ROUNDS}", end="", flush=True)
-        results = quiet.call(one_batch, rounds=rounds[done : done + BATCH])
+        results = module.call(one_batch, rounds=rounds[done : done + BATCH])
         bad = [result for result in results if wrong(result)]
         assert not bad, f"CM_SEED={seed}: {len(bad)} rounds of {BATCH} went wrong: {bad[:3]}"
-    after = quiet.call(counted)
+    after = module.call(counted)
     for name in CONTEXTS:
         shares = rounds[CONTEXTS.index(name) :: len(CONTEXTS)]
         expected = dict(before[name])
@@ -159,5 +150,5 @@ def side_by_side(rounds: int) -> list[str]:
     return [os.read(reader, 4096).decode() for reader in results]
 
 
-def test_processes_allocate_in_both_contexts_side_by_side(quiet: Any) -> None:
-    assert quiet.call(side_by_side, rounds=40) == [""] * 4
+def test_processes_allocate_in_both_contexts_side_by_side(module: Any) -> None:
+    assert module.call(side_by_side, rounds=40) == [""] * 4

@@ -37,9 +37,9 @@ def unload_vivid() -> None:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def vivid(board: RemoteBoard) -> Iterator[None]:
-    """vivid loaded, our package installed, and no service whose own probes count as chunks."""
-    board.need("agent").need("module").call(load_vivid, multiplanar=1)
+def camera(board: RemoteBoard) -> Iterator[None]:
+    """vivid, loaded once for the file, and no service whose own probes count as chunks."""
+    board.need("module").call(load_vivid, multiplanar=1)
     yield
     board.call(unload_vivid)
 
