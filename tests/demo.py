@@ -76,8 +76,8 @@ def running() -> Iterator[RemoteBoard]:
         board = RemoteBoard(environment.get_target())
         for state, doing in (
             ("shell", f"booting {BOARD} under QEMU"),
-            ("module", "installing and loading cm.ko"),
-            ("agent", "installing the agent; udev starts cm-agent.service"),
+            ("module", "installing module and agent, loading cm.ko"),
+            ("agent", "starting cm-agent.service"),
         ):
             with step(doing):
                 board.need(state)

@@ -7,40 +7,45 @@ interpreter makes it, run in place with its own loader and libraries.
 """
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
+from . import cache
 from .apt import HOST, Archive, unpack
 from .error import BoardError, run
+from .progress import step
 
+PACKAGES = ("python3-minimal", "libpython3-stdlib")
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
 LOADER = "usr/lib64/ld-linux-x86-64.so.2"
 
 
-def compiled(suite: str, debs: Iterable[Path], scratch: Path) -> list[tuple[str, bytes]]:
-    """Return the name and content of the bytecode file of every module in these packages."""
-    target = scratch / "target"
-    unpack((deb for deb in debs if deb.name.startswith(("python3", "libpython3"))), target)
-    interpreter = _interpreter(suite, target, scratch)
-    library = target / "usr/lib"
+def add(suite: str, tree: Path) -> None:
+    """Put beside every Python module below `tree` its bytecode for this suite's Python.
+
+    The board trusts it unseen: `tree` is a board's root, or what will be copied over one.
+    """
+    home = _interpreter(suite)
+    versions = sorted(path.name for path in (home / "usr/bin").glob("python3.[0-9]*"))
+    if len(versions) != 1:
+        raise BoardError(f"expected one Python in {home}/usr/bin, found {versions or 'none'}")
     run(
         [
-            *interpreter, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash",
-            "-s", str(target), "-p", "/", *sorted(library.glob("python3*")),
+            home / LOADER, "--library-path", home / LIBRARIES, home / "usr/bin" / versions[0],
+            "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash",
+            "-s", str(tree), "-p", "/", *sorted((tree / "usr/lib").glob("python3*")),
         ],
         doing="compiling the board's Python",
-        env={**os.environ, "PYTHONHOME": str(scratch / "host/usr"), "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**os.environ, "PYTHONHOME": str(home / "usr"), "PYTHONDONTWRITEBYTECODE": "1"},
     )  # fmt: skip
-    files = sorted(library.rglob("*.pyc"))
-    return [(str(path.relative_to(target)), path.read_bytes()) for path in files]
 
 
-def _interpreter(suite: str, target: Path, scratch: Path) -> list[str | Path]:
-    """Fetch the target's version of Python for this machine; return the words that start it."""
-    versions = sorted(path.name for path in (target / "usr/bin").glob("python3.[0-9]*"))
-    if not versions:
-        raise BoardError(f"no Python among the packages of the {suite} root; see board.toml")
-    packages = [f"{versions[0]}-minimal", f"lib{versions[0]}-stdlib"]
-    host = scratch / "host"
-    unpack(Archive(suite, (HOST,)).download(packages, scratch / "host-debs"), host)
-    return [host / LOADER, "--library-path", host / LIBRARIES, host / "usr/bin" / versions[0]]
+def _interpreter(suite: str) -> Path:
+    """Return the cache entry with the suite's Python for this machine."""
+    inputs = {"suite": suite, "packages": PACKAGES, "sources": cache.sources("apt.py")}
+    return cache.entry(f"interpreter-{suite}", inputs, lambda path: _fill(suite, path))
+
+
+def _fill(suite: str, into: Path) -> None:
+    with step(f"downloading the Python of {suite}"):
+        unpack(Archive(suite, (HOST,)).download(PACKAGES, into / "debs"), into)
+    cache.remove(into / "debs")

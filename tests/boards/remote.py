@@ -13,6 +13,7 @@ import execnet
 from labgrid import Target
 
 SECONDS = 120
+SETTLE_SECONDS = 5
 
 # What execnet runs on the board: a function from its source, with lines for its tracebacks.
 STUB = """
@@ -52,7 +53,7 @@ class RemoteBoard:
     def __init__(self, target: Target) -> None:
         self.target = target
         self.strategy = target.get_driver("BoardStrategy", activate=False)
-        self._gateway: Any = None
+        self._gateways = execnet.Group()
 
     @property
     def name(self) -> str:
@@ -136,16 +137,14 @@ class RemoteBoard:
 
     def disconnect(self) -> None:
         """Close the persistent Python on the board; the next call starts another."""
-        if self._gateway is not None:
-            self._gateway.exit()
-            self._gateway = None
+        self._gateways.terminate(timeout=SETTLE_SECONDS)
 
     @property
     def _ssh(self) -> Any:
         return self.strategy.ssh
 
     def _connected(self) -> Any:
-        if self._gateway is None:
+        if not self._gateways:
             words = self.ssh_command()[1:]
-            self._gateway = execnet.makegateway(f"ssh={' '.join(words)}//python=python3")
-        return self._gateway
+            self._gateways.makegateway(f"ssh={' '.join(words)}//python=python3")
+        return self._gateways[0]

@@ -5,12 +5,12 @@ What the packages' own scripts would have made (users, PAM, enabled units) comes
 `boards/root/`, a tree laid over the packages, and from the few lines below.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
-from . import cache, cpio
+from . import bytecode, cache, cpio
 from .apt import Archive, unpack
 from .board import HERE, Board
-from .bytecode import compiled
 from .progress import step
 
 OVERLAY = HERE / "root"
@@ -57,19 +57,27 @@ def _fill(board: Board, into: Path) -> None:
         )
     kept = [deb for deb in debs if deb.name.split("_")[0] not in board.root.leave_out]
     with step("compiling the board's Python"):
-        bytecode = compiled(board.suite, kept, into / "debs/python")
+        compiled = _bytecode(board.suite, kept, into / "debs/python")
     with step(f"unpacking {len(kept)} packages"), cpio.Archive(into / "root.cpio") as root:
         for name in cpio.MERGED:
             root.alias(name, f"usr/{name}")
         for deb in kept:
             root.package(deb, WITHOUT)
-        for name, content in bytecode:
+        for path in sorted(compiled.rglob("*.pyc")):
+            name = str(path.relative_to(compiled))
             if not name.startswith(WITHOUT):
-                root.file(name, content)
+                root.file(name, path.read_bytes())
         _accounts(root, into / "debs")
         _units(root, board)
         root.tree(OVERLAY)
     cache.remove(into / "debs")
+
+
+def _bytecode(suite: str, debs: Iterable[Path], scratch: Path) -> Path:
+    """Unpack and compile the Python among these packages; return the tree they are in."""
+    unpack((deb for deb in debs if deb.name.startswith(("python3", "libpython3"))), scratch)
+    bytecode.add(suite, scratch)
+    return scratch
 
 
 def _accounts(root: cpio.Archive, debs: Path) -> None:
