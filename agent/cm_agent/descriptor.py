@@ -7,7 +7,6 @@ from __future__ import annotations
 import os
 import warnings
 import weakref
-from types import TracebackType
 from typing import Self
 
 from cm_agent.errors import ClosedError
@@ -51,12 +50,7 @@ class Descriptor:
         self.fileno()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __repr__(self) -> str:

@@ -73,7 +73,7 @@ def examine(machine: Machine | None = None) -> list[Finding]:
     machine = machine or Machine()
     wanted = context_nodes(machine.procfs / "device-tree")
     loaded = (machine.sysfs / "module/cm").is_dir()
-    made = names(machine.sysfs / "class/cm")
+    made = _made(machine.sysfs)
     return [
         *_versions(machine),
         *_device_tree(machine, wanted),
@@ -145,22 +145,30 @@ def _module(machine: Machine, loaded: bool) -> Finding:
     )
 
 
-def _contexts(wanted: list[ContextNode], made: list[str], loaded: bool) -> list[Finding]:
+def _made(sysfs: Path) -> dict[str, str]:
+    """Return for each context there is the path of the device tree node it was made for."""
+    links = {
+        name: sysfs / "class/cm" / name / "device/of_node" for name in names(sysfs / "class/cm")
+    }
+    return {name: str(link.resolve()).partition("/base")[2] for name, link in links.items()}
+
+
+def _contexts(wanted: list[ContextNode], made: dict[str, str], loaded: bool) -> list[Finding]:
     if not loaded:
         return [_skipped("contexts", "the module is not loaded")]
     return [
         Finding(True, f"the module made context {node.name!r}")
-        if node.name in made
+        if made.get(node.name) == node.path
         else Finding(
             False,
-            f"the module refused context {node.name!r}",
+            f"the module refused context {node.name!r} at {node.path}",
             "the reason is in the kernel log: dmesg | grep cm-context",
         )
         for node in wanted
     ] or [_skipped("contexts", "the device tree asks for none")]
 
 
-def _nodes(machine: Machine, made: list[str]) -> list[Finding]:
+def _nodes(machine: Machine, made: dict[str, str]) -> list[Finding]:
     if not made:
         return [_skipped(f"nodes in {machine.dev} and their permissions", "there is no context")]
     return [_node(machine, machine.dev / name) for name in made]

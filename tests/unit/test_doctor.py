@@ -2,6 +2,7 @@
 # SPDX-FileCopyrightText: 2026 cm-agent authors
 """The doctor, on small trees that look like /proc, /sys, /dev/cm and /lib/modules."""
 
+import shutil
 import struct
 from collections.abc import Callable
 from dataclasses import replace
@@ -48,9 +49,16 @@ def machine(tmp_path: Path) -> Machine:
     add_context(machine, "camera", "camera@70000000")
     write(machine.procfs / "self/status", f"Name:\tx\nCapEff:\t{ALL:016x}\n")
     (machine.sysfs / "module/cm").mkdir(parents=True)
-    (machine.sysfs / "class/cm/camera").mkdir(parents=True)
-    write(machine.dev / "camera")
+    make(machine, "camera", "context-camera")
     return machine
+
+
+def make(machine: Machine, name: str, node: str) -> None:
+    """Do what the module and udev do for a context of the device tree."""
+    folder = machine.sysfs / "class/cm" / name / "device"
+    folder.mkdir(parents=True)
+    (folder / "of_node").symlink_to(machine.sysfs / "firmware/devicetree/base" / node)
+    write(machine.dev / name)
 
 
 def bad(machine: Machine) -> list[Finding]:
@@ -70,7 +78,7 @@ def only(machine: Machine) -> Finding:
 
 def unload(machine: Machine) -> None:
     (machine.sysfs / "module/cm").rmdir()
-    (machine.sysfs / "class/cm/camera").rmdir()
+    shutil.rmtree(machine.sysfs / "class/cm/camera")
     (machine.dev / "camera").unlink()
 
 
@@ -106,8 +114,7 @@ def test_machine_without_device_tree_is_told(machine: Machine, tmp_path: Path) -
 
 def test_context_without_bank_is_found(machine: Machine) -> None:
     node = add_context(machine, "codec", None)
-    (machine.sysfs / "class/cm/codec").mkdir()
-    write(machine.dev / "codec")
+    make(machine, "codec", node.name)
     finding = only(machine)
     assert "'codec'" in finding.what
     assert node.name in finding.what
@@ -150,6 +157,12 @@ def test_refused_context_points_to_the_kernel_log(machine: Machine) -> None:
     finding = only(machine)
     assert "refused context 'codec'" in finding.what
     assert "dmesg | grep cm-context" in finding.mend
+
+
+def test_the_second_of_two_nodes_with_one_label_is_refused(machine: Machine) -> None:
+    node = machine.procfs / "device-tree/context-other"
+    shutil.copytree(machine.procfs / "device-tree/context-camera", node)
+    assert "refused context 'camera' at /context-other" in only(machine).what
 
 
 def test_missing_node_is_found(machine: Machine) -> None:
