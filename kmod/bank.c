@@ -8,6 +8,7 @@
 #include <linux/of.h>
 #include <linux/of_reserved_mem.h>
 #include <linux/pfn.h>
+#include <linux/sched.h>
 
 #include "bank.h"
 #include "compat.h"
@@ -42,19 +43,23 @@ static int check_reservation(struct device *dev, struct device_node *np,
 
 /*
  * What the kernel could not set up as asked it gives back to the system and
- * still lists, so look at every page: those of a plain bank are reserved, those
- * of a reusable one are not, and whole pageblocks of one zone.
+ * still lists: only a bank that became a CMA area has data of its own. And look
+ * at every page: those of a plain bank are reserved, those of a reusable one
+ * are not, and whole pageblocks of one zone.
  */
-static bool is_set_up(const struct cm_bank *bank)
+static bool is_set_up(const struct cm_bank *bank,
+		      const struct reserved_mem *rmem)
 {
 	unsigned long pfn, end = bank->start + bank->count;
 	struct zone *zone = NULL;
 
-	if (bank->reusable && (!IS_ALIGNED(bank->start, pageblock_nr_pages) ||
-			       !IS_ALIGNED(end, pageblock_nr_pages)))
+	if (bank->reusable &&
+	    (!rmem->priv || !IS_ALIGNED(bank->start, pageblock_nr_pages) ||
+	     !IS_ALIGNED(end, pageblock_nr_pages)))
 		return false;
 	for (pfn = bank->start; pfn < end; pfn++) {
-		if (!pfn_valid(pfn))
+		/* Holes in the RAM have struct pages, too, and no mapping. */
+		if (!pfn_valid(pfn) || !page_is_ram(pfn))
 			return false;
 		zone = zone ?: page_zone(pfn_to_page(pfn));
 		if (PageReserved(pfn_to_page(pfn)) == bank->reusable ||
@@ -65,9 +70,10 @@ static bool is_set_up(const struct cm_bank *bank)
 }
 
 static int check_pages(struct device *dev, struct device_node *np,
-		       const struct cm_bank *bank)
+		       const struct cm_bank *bank,
+		       const struct reserved_mem *rmem)
 {
-	if (is_set_up(bank))
+	if (is_set_up(bank, rmem))
 		return 0;
 	if (bank->reusable)
 		return dev_err_probe(dev, -EINVAL,
@@ -136,7 +142,7 @@ int cm_bank_claim(struct cm_bank *bank, struct device *dev)
 	mutex_init(&bank->migrating);
 	init_waitqueue_head(&bank->migrated);
 
-	ret = check_pages(dev, np, bank);
+	ret = check_pages(dev, np, bank, rmem);
 	if (!ret)
 		ret = add_bank(dev, bank);
 put_node:
@@ -187,6 +193,20 @@ void cm_bank_unlock(struct cm_bank *bank)
 {
 	mutex_unlock(&bank->migrating);
 	wake_up(&bank->migrated);
+}
+
+/**
+ * cm_bank_step_aside() - let those who wait for a bank have their turn
+ * @bank: a bank that the caller has unlocked and means to lock again
+ *
+ * They are woken by cm_bank_unlock(), but would find it locked again.
+ */
+void cm_bank_step_aside(struct cm_bank *bank)
+{
+	if (wq_has_sleeper(&bank->migrated))
+		schedule_timeout_killable(1);
+	else
+		cond_resched();
 }
 
 /**

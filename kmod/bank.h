@@ -38,6 +38,7 @@ void cm_bank_release(struct cm_bank *bank);
 
 int cm_bank_lock(struct cm_bank *bank, u64 deadline);
 void cm_bank_unlock(struct cm_bank *bank);
+void cm_bank_step_aside(struct cm_bank *bank);
 int cm_bank_take(struct cm_bank *bank, unsigned long start, unsigned long count);
 void cm_bank_give(struct cm_bank *bank, unsigned long start, unsigned long count);
 

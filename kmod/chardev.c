@@ -69,29 +69,22 @@ static int call_alloc(struct cm_call *call)
 	struct cm_context *ctx = call->file->ctx;
 	struct cm_alloc *req = call->arg;
 	bool clean = is_clean(req);
-	struct cm_chunk *chunk;
-	int ret;
+	struct dma_buf *dmabuf;
 
 	req->fd = -1;
-	if (!clean)
+	if (!clean) {
+		req->reason = CM_REASON_INVALID;
 		return -EINVAL;
+	}
 	if (READ_ONCE(ctx->gone))
 		return -ENODEV;
 	call->fd = get_unused_fd_flags(O_CLOEXEC);
 	if (call->fd < 0)
 		return call->fd;
-	chunk = cm_chunk_alloc(ctx, req);
-	if (IS_ERR(chunk))
-		return PTR_ERR(chunk);
-
-	call->dmabuf = cm_dmabuf_export(chunk);
-	if (IS_ERR(call->dmabuf)) {
-		ret = PTR_ERR(call->dmabuf);
-		call->dmabuf = NULL;
-		cm_chunk_abandon(chunk);
-		req->reason = CM_REASON_NO_MEMORY;
-		return ret;
-	}
+	dmabuf = cm_chunk_alloc(ctx, req);
+	if (IS_ERR(dmabuf))
+		return PTR_ERR(dmabuf);
+	call->dmabuf = dmabuf;
 	req->fd = call->fd;
 	return 0;
 }

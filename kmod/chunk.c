@@ -14,6 +14,7 @@
 #include <linux/slab.h>
 
 #include "chunk.h"
+#include "dmabuf.h"
 #include "drain.h"
 #include "search.h"
 
@@ -66,6 +67,13 @@ static int map_own(struct cm_chunk *chunk)
 	return 0;
 }
 
+static void unmap_own(struct cm_chunk *chunk)
+{
+	dma_unmap_page_attrs(chunk->ctx->dma_dev, chunk->dma,
+			     cm_chunk_size(chunk), DMA_BIDIRECTIONAL,
+			     DMA_ATTR_SKIP_CPU_SYNC);
+}
+
 static struct cm_chunk *new_chunk(struct cm_context *ctx)
 {
 	struct cm_chunk *chunk = kzalloc(sizeof(*chunk), GFP_KERNEL);
@@ -112,10 +120,20 @@ static int fill_chunk(struct cm_chunk *chunk, struct cm_search *search)
 		return ret;
 
 	ret = zero_pages(chunk->extent.start, chunk->extent.count);
-	if (!ret)
-		ret = map_own(chunk);
 	if (ret)
-		cm_search_give(ctx, &chunk->extent);
+		goto give;
+	ret = map_own(chunk);
+	if (ret)
+		goto give;
+	ret = cm_dmabuf_export(chunk);
+	if (ret)
+		goto unmap;
+	return 0;
+
+unmap:
+	unmap_own(chunk);
+give:
+	cm_search_give(ctx, &chunk->extent);
 	return ret;
 }
 
@@ -143,11 +161,12 @@ static void report(struct cm_search *search, struct cm_alloc *req,
  * @ctx: the context
  * @req: the request; its output members but @fd are filled in
  *
- * Sleeps. Give the chunk to a dma-buf, or back with cm_chunk_abandon().
+ * Sleeps.
  *
- * Return: the chunk, or an ERR_PTR() as documented for &struct cm_alloc.
+ * Return: the chunk's dma-buf, the caller's, with the only reference; or an
+ * ERR_PTR() as documented for &struct cm_alloc.
  */
-struct cm_chunk *cm_chunk_alloc(struct cm_context *ctx, struct cm_alloc *req)
+struct dma_buf *cm_chunk_alloc(struct cm_context *ctx, struct cm_alloc *req)
 {
 	struct cm_search search;
 	struct cm_chunk *chunk = NULL;
@@ -169,7 +188,7 @@ struct cm_chunk *cm_chunk_alloc(struct cm_context *ctx, struct cm_alloc *req)
 	}
 	report(&search, req, reason, ktime_get_ns() - begin);
 	if (!reason)
-		return chunk;
+		return chunk->dmabuf;
 	if (chunk)
 		cm_chunk_put(chunk);
 	return ERR_PTR(errno_of(reason));
@@ -179,8 +198,7 @@ static void release_memory(struct cm_chunk *chunk)
 {
 	struct cm_context *ctx = chunk->ctx;
 
-	dma_unmap_page_attrs(ctx->dma_dev, chunk->dma, cm_chunk_size(chunk),
-			     DMA_BIDIRECTIONAL, DMA_ATTR_SKIP_CPU_SYNC);
+	unmap_own(chunk);
 	mutex_lock(&ctx->lock);
 	ctx->chunks--;
 	mutex_unlock(&ctx->lock);

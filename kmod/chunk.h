@@ -26,6 +26,7 @@ struct dma_buf;
  * @uid:     user that asked for it
  * @pid:     process that asked for it, in the initial pid namespace
  * @comm:    name of that process
+ * @dmabuf:  its dma-buf, which holds the chunk and not the other way round
  * @dma:     address as seen by &cm_context.dma_dev
  * @lock:    protects everything below; taken for reading to use the memory
  *           and for writing to change whether and how it may be used
@@ -48,6 +49,7 @@ struct cm_chunk {
 	kuid_t uid;
 	pid_t pid;
 	char comm[TASK_COMM_LEN];
+	struct dma_buf *dmabuf;
 	dma_addr_t dma;
 
 	struct rw_semaphore lock;
@@ -70,7 +72,7 @@ static inline struct page *cm_chunk_page(const struct cm_chunk *chunk)
 	return pfn_to_page(chunk->extent.start);
 }
 
-struct cm_chunk *cm_chunk_alloc(struct cm_context *ctx, struct cm_alloc *req);
+struct dma_buf *cm_chunk_alloc(struct cm_context *ctx, struct cm_alloc *req);
 int cm_chunk_free(struct cm_chunk *chunk, struct dma_buf *dmabuf);
 void cm_chunk_abandon(struct cm_chunk *chunk);
 void cm_chunk_put(struct cm_chunk *chunk);

@@ -12,6 +12,9 @@
 #ifndef CONFIG_CMA
 #error "cm needs a kernel with CONFIG_CMA"
 #endif
+#ifndef CONFIG_DMA_CMA
+#error "cm needs a kernel with CONFIG_DMA_CMA"
+#endif
 #ifndef CONFIG_DMA_SHARED_BUFFER
 #error "cm needs a kernel with CONFIG_DMA_SHARED_BUFFER"
 #endif

@@ -3,6 +3,7 @@
  * Context: from the device tree to a node under /dev/cm.
  */
 #include <linux/ctype.h>
+#include <linux/dma-direct.h>
 #include <linux/dma-mapping.h>
 #include <linux/fs.h>
 #include <linux/idr.h>
@@ -191,6 +192,18 @@ static int prepare_dma(struct device *dev)
 	return dma_set_mask_and_coherent(dev, DMA_BIT_MASK(64));
 }
 
+/* On a bus that does not reach the bank every sync would go through copies. */
+static int check_reach(struct device *dev, const struct cm_bank *bank)
+{
+	phys_addr_t last = PFN_PHYS(bank->start + bank->count) - 1;
+
+	if (!dev->bus_dma_limit || phys_to_dma(dev, last) <= dev->bus_dma_limit)
+		return 0;
+	return dev_err_probe(dev, -EINVAL,
+		"bank %s ends at %pa, beyond the dma-ranges of this node's bus: move the node to the root of the device tree\n",
+		bank->name, &last);
+}
+
 static bool name_taken(const char *name)
 {
 	struct cm_context *other;
@@ -283,6 +296,8 @@ static int cm_context_probe(struct platform_device *pdev)
 		ret = prepare_dma(dev);
 	if (!ret)
 		ret = claim_memory(dev, ctx);
+	if (!ret)
+		ret = check_reach(dev, &ctx->bank);
 	if (ret)
 		goto put;
 	ret = add_node(dev, ctx);
@@ -311,7 +326,6 @@ static void cm_context_remove(struct platform_device *pdev)
 
 	WRITE_ONCE(ctx->gone, true);
 	remove_node(ctx);
-	flush_delayed_work(&ctx->drain_work);
 	put_device(&ctx->dev);
 }
 
@@ -347,11 +361,16 @@ int cm_context_init(void)
 	ret = class_register(&cm_class);
 	if (ret)
 		goto unregister_region;
-	ret = platform_driver_register(&cm_context_driver);
+	ret = cm_drain_init();
 	if (ret)
 		goto unregister_class;
+	ret = platform_driver_register(&cm_context_driver);
+	if (ret)
+		goto exit_drain;
 	return 0;
 
+exit_drain:
+	cm_drain_exit();
 unregister_class:
 	class_unregister(&cm_class);
 unregister_region:
@@ -365,6 +384,7 @@ unregister_region:
 void cm_context_exit(void)
 {
 	platform_driver_unregister(&cm_context_driver);
+	cm_drain_exit();
 	class_unregister(&cm_class);
 	unregister_chrdev_region(cm_devt, MAX_CONTEXTS);
 	ida_destroy(&minors);

@@ -199,12 +199,16 @@ static int cm_dmabuf_end_cpu_access(struct dma_buf *dmabuf,
 	}
 	if (chunk->vmaps)
 		flush_kernel_vmap_range(chunk->vaddr, cm_chunk_size(chunk));
+	/*
+	 * Only ever written back: 32-bit ARM takes FROM_DEVICE for leave to
+	 * discard what this or another CPU user has just written.
+	 */
+	dma_sync_single_for_device(chunk->ctx->dma_dev, chunk->dma,
+				   cm_chunk_size(chunk), DMA_TO_DEVICE);
 	list_for_each_entry(att, &chunk->attachments, node)
-		if (att->mapped)
+		if (att->mapped && att->direction != DMA_FROM_DEVICE)
 			dma_sync_sgtable_for_device(att->dev, &att->table,
 						    att->direction);
-	dma_sync_single_for_device(chunk->ctx->dma_dev, chunk->dma,
-				   cm_chunk_size(chunk), direction);
 unlock:
 	up_read(&chunk->lock);
 	return ret;
@@ -363,15 +367,16 @@ static const struct dma_buf_ops cm_dmabuf_ops = {
 };
 
 /**
- * cm_dmabuf_export() - make a dma-buf of a chunk
+ * cm_dmabuf_export() - make the dma-buf of a chunk
  * @chunk: the chunk; the dma-buf's on success, still the caller's otherwise
  *
  * The dma-buf holds a reference on the module, so that it cannot be unloaded.
  *
- * Return: the dma-buf, or an ERR_PTR().
+ * Return: 0, or an error when there is no memory.
  */
-struct dma_buf *cm_dmabuf_export(struct cm_chunk *chunk)
+int cm_dmabuf_export(struct cm_chunk *chunk)
 {
+	struct dma_buf *dmabuf;
 	DEFINE_DMA_BUF_EXPORT_INFO(info);
 
 	info.exp_name = KBUILD_MODNAME;
@@ -379,7 +384,11 @@ struct dma_buf *cm_dmabuf_export(struct cm_chunk *chunk)
 	info.size = cm_chunk_size(chunk);
 	info.flags = O_RDWR;
 	info.priv = chunk;
-	return dma_buf_export(&info);
+	dmabuf = dma_buf_export(&info);
+	if (IS_ERR(dmabuf))
+		return PTR_ERR(dmabuf);
+	chunk->dmabuf = dmabuf;
+	return 0;
 }
 
 /**

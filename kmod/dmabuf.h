@@ -9,7 +9,7 @@
 
 #include "chunk.h"
 
-struct dma_buf *cm_dmabuf_export(struct cm_chunk *chunk);
+int cm_dmabuf_export(struct cm_chunk *chunk);
 struct dma_buf *cm_dmabuf_get(struct cm_context *ctx, int fd);
 
 #endif /* CM_DMABUF_H */

@@ -10,6 +10,28 @@
 
 #define DRAIN_INTERVAL		msecs_to_jiffies(20)
 
+static struct workqueue_struct *drain_queue;
+
+/**
+ * cm_drain_init() - prepare for chunks that cannot be given back at once
+ *
+ * Return: 0 or ENOMEM.
+ */
+int cm_drain_init(void)
+{
+	drain_queue = alloc_workqueue("cm-drain", 0, 0);
+	return drain_queue ? 0 : -ENOMEM;
+}
+
+/**
+ * cm_drain_exit() - wait until the last work has ended, and undo
+ *                   cm_drain_init()
+ */
+void cm_drain_exit(void)
+{
+	destroy_workqueue(drain_queue);
+}
+
 /*
  * Somebody else may hold references on pages: an O_DIRECT transfer that is
  * under way outlives both the mapping and the descriptor.
@@ -36,17 +58,28 @@ static void retire(struct cm_chunk *chunk)
 	cm_chunk_put(chunk);
 }
 
+/*
+ * The work keeps context and module until it has run. Called with the lock
+ * held, so that somebody else's run cannot end in between.
+ */
+static void look_later(struct cm_context *ctx)
+{
+	lockdep_assert_held(&ctx->lock);
+	if (queue_delayed_work(drain_queue, &ctx->drain_work, DRAIN_INTERVAL)) {
+		get_device(&ctx->dev);
+		__module_get(THIS_MODULE);
+	}
+}
+
 static void drain_later(struct cm_chunk *chunk)
 {
 	struct cm_context *ctx = chunk->ctx;
 
-	/* The work ends before the module goes: see cm_drain_work(). */
-	__module_get(THIS_MODULE);
 	mutex_lock(&ctx->lock);
 	list_add(&chunk->drain, &ctx->drains);
 	ctx->draining += chunk->extent.count;
+	look_later(ctx);
 	mutex_unlock(&ctx->lock);
-	schedule_delayed_work(&ctx->drain_work, DRAIN_INTERVAL);
 }
 
 /**
@@ -59,7 +92,6 @@ void cm_drain_work(struct work_struct *work)
 					      struct cm_context, drain_work);
 	struct cm_chunk *chunk, *next;
 	LIST_HEAD(drained);
-	bool again;
 
 	mutex_lock(&ctx->lock);
 	list_for_each_entry_safe(chunk, next, &ctx->drains, drain) {
@@ -68,17 +100,17 @@ void cm_drain_work(struct work_struct *work)
 		list_move(&chunk->drain, &drained);
 		ctx->draining -= chunk->extent.count;
 	}
-	again = !list_empty(&ctx->drains);
+	if (!list_empty(&ctx->drains))
+		look_later(ctx);
 	mutex_unlock(&ctx->lock);
 
 	list_for_each_entry_safe(chunk, next, &drained, drain) {
 		list_del(&chunk->drain);
 		retire(chunk);
-		/* Not the last use of this code: the driver's remove waits. */
-		module_put(THIS_MODULE);
 	}
-	if (again)
-		schedule_delayed_work(&ctx->drain_work, DRAIN_INTERVAL);
+	put_device(&ctx->dev);
+	/* Not the last use of this code: cm_drain_exit() waits for its end. */
+	module_put(THIS_MODULE);
 }
 
 /**

@@ -9,6 +9,9 @@
 
 #include "chunk.h"
 
+int cm_drain_init(void);
+void cm_drain_exit(void);
+
 void cm_drain(struct cm_chunk *chunk);
 void cm_drain_work(struct work_struct *work);
 

@@ -111,7 +111,7 @@ static int take_place(struct cm_search *search, unsigned long stride)
 		search->blocked = ret;
 		if (ktime_get_ns() >= search->deadline)
 			return -ETIMEDOUT;
-		cond_resched();
+		cm_bank_step_aside(&search->ctx->bank);
 	}
 }
 

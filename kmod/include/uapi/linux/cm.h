@@ -14,7 +14,8 @@
  *   is served as long as the part unknown to the kernel is zero (E2BIG if it
  *   is not). A structure shorter than its first version is EINVAL.
  * - Every unknown flag and every reserved byte that is not zero is EINVAL, and
- *   so is every output-only file descriptor field that is not zero on input.
+ *   so is every output of a structure that is also read which is not zero on
+ *   input: fill a fresh structure for each call.
  * - Unknown calls are ENOTTY. An unreadable pointer is EFAULT. In both cases,
  *   as in every failure, nothing was allocated, freed or pinned.
  * - A file descriptor that is not open is EBADF, one that is not a dma-buf is
@@ -148,7 +149,8 @@ struct cm_alloc {
  * @flags: in: must be 0
  *
  * Mappings of the chunk raise SIGBUS from now on. EBUSY, and nothing changes,
- * while the chunk is pinned or a driver has imported it.
+ * while the chunk is pinned or a driver has imported it; CM_IOC_ATTEST and
+ * CM_IOC_PATTERN import it for as long as they run.
  */
 struct cm_free {
 	__s32 fd;
@@ -255,7 +257,8 @@ struct cm_run {
  *
  * The dma-buf is attached and mapped for reading by a device, so a driver
  * that does not let others import its buffers makes this fail with its own
- * error. The buffer is not changed.
+ * error. The buffer is not changed. Whoever may ask learns from @dma_bits how
+ * many bits the highest address has, and no more without CAP_SYS_RAWIO.
  */
 struct cm_attest {
 	__s32 fd;
