@@ -15,22 +15,23 @@ from cm_agent.uapi import PATTERN_CELL
 
 _WORD = 8
 _MODULUS = 1 << 64
+_BLOCK = 32 * PATTERN_CELL
 
 
 def fill(view: memoryview, seed: int) -> None:
     """Write the pattern over a view of bytes."""
     _check_size(view)
-    for number, start in enumerate(range(0, view.nbytes, PATTERN_CELL)):
-        cell = view[start : start + PATTERN_CELL]
-        cell[:] = _cell(seed, number)[: cell.nbytes]
+    for start in range(0, view.nbytes, _BLOCK):
+        block = view[start : start + _BLOCK]
+        block[:] = _block(seed, start)[: block.nbytes]
 
 
 def check(view: memoryview, seed: int) -> PatternResult:
     """Compare a view of bytes with the pattern, up to the first word that differs."""
     _check_size(view)
-    for number, start in enumerate(range(0, view.nbytes, PATTERN_CELL)):
-        got = view[start : start + PATTERN_CELL].tobytes()
-        expected = _cell(seed, number)[: len(got)]
+    for start in range(0, view.nbytes, _BLOCK):
+        got = view[start : start + _BLOCK].tobytes()
+        expected = _block(seed, start)[: len(got)]
         if got != expected:
             at = next(
                 i
@@ -46,9 +47,12 @@ def check(view: memoryview, seed: int) -> PatternResult:
     return PatternResult(view.nbytes, view.nbytes, 0, 0)
 
 
-def _cell(seed: int, number: int) -> bytes:
-    word = (seed + number) % _MODULUS
-    return word.to_bytes(_WORD, sys.byteorder) * (PATTERN_CELL // _WORD)
+def _block(seed: int, start: int) -> bytes:
+    """Return the pattern of one block. One call a block: slow boards feel a call a cell."""
+    first = seed + start // PATTERN_CELL
+    words = range(first, first + _BLOCK // PATTERN_CELL)
+    repeat = PATTERN_CELL // _WORD
+    return b"".join([(word % _MODULUS).to_bytes(_WORD, sys.byteorder) * repeat for word in words])
 
 
 def _check_size(view: memoryview) -> None:

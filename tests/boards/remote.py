@@ -54,6 +54,7 @@ class RemoteBoard:
         self.target = target
         self.strategy = target.get_driver("BoardStrategy", activate=False)
         self._gateways = execnet.Group()
+        self.transitions = 0
 
     @property
     def name(self) -> str:
@@ -65,6 +66,7 @@ class RemoteBoard:
         if state != self.strategy.status:
             if state == "off":
                 self.disconnect()
+            self.transitions += 1
             self.strategy.transition(state)
         return self
 

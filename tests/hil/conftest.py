@@ -152,7 +152,7 @@ def unharmed(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
         return
     handle = request.getfixturevalue("board")
-    before = _fill(handle)
+    before = _fill_before(handle)
     yield
     if handle.strategy.status == "off":
         return
@@ -160,30 +160,33 @@ def unharmed(request: pytest.FixtureRequest) -> Iterator[None]:
     _check_fill(handle, before)
 
 
-def kernel_log(after: int) -> tuple[int, str, list[tuple[int, str]]]:
-    """Return the last sequence number, the boot, and the kernel's messages after `after`."""
+def kernel_log(boot: str, last: int) -> tuple[str, int, list[str]]:
+    """Return what the kernel has said since message `last` of `boot`, and where that ends now."""
     import os
     from pathlib import Path
 
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    now = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    last = last if boot == now else -1
     device = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
-    messages, last = [], after
+    messages = []
     try:
         while True:
             try:
-                record = os.read(device, 8192).decode(errors="replace")
+                record = os.read(device, 8192)
             except BrokenPipeError:
                 continue
             except BlockingIOError:
                 break
-            facts, _, text = record.partition(";")
-            priority, sequence = facts.split(",")[:2]
-            last = max(last, int(sequence))
-            if int(sequence) > after and int(priority) < 8:
-                messages.append((int(sequence), text.splitlines()[0]))
+            priority, sequence, _ = record.split(b",", 2)
+            if int(sequence) <= last:
+                continue
+            last = int(sequence)
+            if int(priority) < 8:
+                text = record.partition(b";")[2].decode(errors="replace")
+                messages.append(text.splitlines()[0])
     finally:
         os.close(device)
-    return last, boot, messages
+    return now, last, messages
 
 
 def fill(request: int, length: int, size: int, free: int) -> dict[str, list[int]]:
@@ -209,10 +212,9 @@ def fill(request: int, length: int, size: int, free: int) -> dict[str, list[int]
 
 def _check_log(handle: RemoteBoard, node: pytest.Item) -> None:
     """Fail when the kernel said something bad since this was last looked at in this boot."""
-    seen = getattr(handle, "log_seen", ("", -1))
-    last, boot, messages = handle.call(kernel_log, after=-1)
-    handle.log_seen = (boot, last)
-    new = [text for sequence, text in messages if boot != seen[0] or sequence > seen[1]]
+    boot, last = getattr(handle, "log_seen", ("", -1))
+    *seen, new = handle.call(kernel_log, boot=boot, last=last)
+    handle.log_seen = tuple(seen)
     expected = [word for mark in node.iter_markers("kernel_log") for word in mark.args]
     bad = [
         text
@@ -236,6 +238,14 @@ def _fill(handle: RemoteBoard) -> dict[str, list[int]]:
     )
 
 
+def _fill_before(handle: RemoteBoard) -> dict[str, list[int]]:
+    """Return what is free now: what the last test left, when the board kept its state."""
+    left = getattr(handle, "left", None)
+    if left and left[0] == handle.transitions:
+        return left[1]
+    return _fill(handle)
+
+
 def _check_fill(handle: RemoteBoard, before: dict[str, list[int]]) -> None:
     """Fail when a context that was there before has another number of free bytes now.
 
@@ -251,6 +261,7 @@ def _check_fill(handle: RemoteBoard, before: dict[str, list[int]]) -> None:
             if free != size and free != before.get(name, (size, free))[1]
         ]
         if not drifts:
+            handle.left = (handle.transitions, after)
             return
         if time.monotonic() > until:
             pytest.fail("memory drifted in " + "; ".join(drifts), pytrace=False)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 CONTEXTS = pytest.mark.parametrize("context", ["shared", "private"])
-ROUNDS = 50
+ROUNDS = 20
 
 
 @pytest.fixture
