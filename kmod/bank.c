@@ -8,7 +8,6 @@
 #include <linux/of.h>
 #include <linux/of_reserved_mem.h>
 #include <linux/pfn.h>
-#include <linux/sched.h>
 
 #include "bank.h"
 #include "compat.h"
@@ -139,8 +138,7 @@ int cm_bank_claim(struct cm_bank *bank, struct device *dev)
 	bank->start = PHYS_PFN(rmem->base);
 	bank->count = PHYS_PFN(rmem->size);
 	bank->reusable = of_property_read_bool(np, "reusable");
-	mutex_init(&bank->migrating);
-	init_waitqueue_head(&bank->migrated);
+	cm_turn_init(&bank->migrating);
 
 	ret = check_pages(dev, np, bank, rmem);
 	if (!ret)
@@ -162,69 +160,37 @@ void cm_bank_release(struct cm_bank *bank)
 }
 
 /**
- * cm_bank_lock() - become the one who may take pages
- * @bank:     the bank
+ * cm_bank_take() - make the system leave pages of a reusable bank
+ * @bank:     the bank, whose turn the caller has
+ * @start:    first page frame number
+ * @count:    number of page frames
  * @deadline: ktime_get_ns() at which to give up
  *
- * Return: 0, ETIMEDOUT, or EINTR when a fatal signal is pending.
- */
-int cm_bank_lock(struct cm_bank *bank, u64 deadline)
-{
-	u64 now = ktime_get_ns();
-	long ret;
-
-	if (mutex_trylock(&bank->migrating))
-		return 0;
-	if (now >= deadline)
-		return -ETIMEDOUT;
-	ret = wait_event_killable_timeout(bank->migrated,
-					  mutex_trylock(&bank->migrating),
-					  nsecs_to_jiffies(deadline - now) + 1);
-	if (ret < 0)
-		return -EINTR;
-	return ret ? 0 : -ETIMEDOUT;
-}
-
-/**
- * cm_bank_unlock() - let the next one take pages
- * @bank: a bank locked by cm_bank_lock()
- */
-void cm_bank_unlock(struct cm_bank *bank)
-{
-	mutex_unlock(&bank->migrating);
-	wake_up(&bank->migrated);
-}
-
-/**
- * cm_bank_step_aside() - let those who wait for a bank have their turn
- * @bank: a bank that the caller has unlocked and means to lock again
- *
- * They are woken by cm_bank_unlock(), but would find it locked again.
- */
-void cm_bank_step_aside(struct cm_bank *bank)
-{
-	if (wq_has_sleeper(&bank->migrated))
-		schedule_timeout_killable(1);
-	else
-		cond_resched();
-}
-
-/**
- * cm_bank_take() - make the system leave pages of a reusable bank
- * @bank:  the bank, locked by cm_bank_lock()
- * @start: first page frame number
- * @count: number of page frames
- *
- * Sleeps while pages are migrated. On success each page has one reference,
- * the caller's.
+ * Sleeps while pages are migrated, a pageblock at a time: the deadline is seen
+ * in between. On success each page has one reference, the caller's.
  *
  * Return: 0, EBUSY when a page would not leave, ENOMEM when the system had
- * nowhere to move one to, EINTR when a fatal signal is pending.
+ * nowhere to move one to, EINTR when a fatal signal is pending, ETIMEDOUT.
  */
-int cm_bank_take(struct cm_bank *bank, unsigned long start, unsigned long count)
+int cm_bank_take(struct cm_bank *bank, unsigned long start, unsigned long count,
+		 u64 deadline)
 {
-	lockdep_assert_held(&bank->migrating);
-	return cm_take_pages(start, count);
+	unsigned long next = start, end = start + count, batch;
+	int ret = 0;
+
+	lockdep_assert_held(&bank->migrating.mutex);
+	while (!ret && next < end) {
+		batch = min(end, ALIGN(next + 1, pageblock_nr_pages)) - next;
+		if (next > start && ktime_get_ns() >= deadline)
+			ret = -ETIMEDOUT;
+		else
+			ret = cm_take_pages(next, batch);
+		if (!ret)
+			next += batch;
+	}
+	if (ret && next > start)
+		cm_bank_give(bank, start, next - start);
+	return ret;
 }
 
 /**

@@ -12,7 +12,9 @@
 
 #include "attest.h"
 #include "chardev.h"
+#include "compaction.h"
 #include "dmabuf.h"
+#include "layout.h"
 #include "pattern.h"
 #include "pin.h"
 
@@ -183,6 +185,28 @@ static int call_pattern(struct cm_call *call)
 	return cm_pattern(req);
 }
 
+static int call_compact(struct cm_call *call)
+{
+	struct cm_compact *req = call->arg;
+
+	if (req->flags ||
+	    memchr_inv(&req->reason, 0,
+		       sizeof(*req) - offsetof(struct cm_compact, reason))) {
+		req->reason = CM_REASON_INVALID;
+		return -EINVAL;
+	}
+	return cm_compact_on_request(call->file->ctx, req);
+}
+
+static int call_layout(struct cm_call *call)
+{
+	struct cm_layout *req = call->arg;
+
+	if (req->flags || req->count || req->reserved)
+		return -EINVAL;
+	return cm_layout(call->file->ctx, req);
+}
+
 /**
  * struct cm_ioctl - how a call is served
  * @cmd:             its number, with today's size
@@ -211,6 +235,8 @@ static const struct cm_ioctl cm_ioctls[] = {
 	CM_IOCTL(ATTEST, cm_attest, false, call_attest),
 	CM_IOCTL(PATTERN, cm_pattern, false, call_pattern),
 	CM_IOCTL(STATS, cm_stats, false, call_stats),
+	CM_IOCTL(COMPACT, cm_compact, true, call_compact),
+	CM_IOCTL(LAYOUT, cm_layout, false, call_layout),
 };
 
 static const struct cm_ioctl *find_ioctl(unsigned int cmd)

@@ -20,21 +20,6 @@
 
 static atomic64_t last_id = ATOMIC64_INIT(0);
 
-static int errno_of(enum cm_reason reason)
-{
-	static const int errnos[CM_REASON_COUNT] = {
-		[CM_REASON_FULL] = -ENOMEM,
-		[CM_REASON_FRAGMENTED] = -ENOMEM,
-		[CM_REASON_BUSY] = -EBUSY,
-		[CM_REASON_DEADLINE] = -ETIMEDOUT,
-		[CM_REASON_INTERRUPTED] = -EINTR,
-		[CM_REASON_NO_MEMORY] = -ENOMEM,
-		[CM_REASON_INVALID] = -EINVAL,
-	};
-
-	return errnos[reason];
-}
-
 static int zero_pages(unsigned long start, unsigned long count)
 {
 	unsigned long i;
@@ -53,25 +38,48 @@ static int zero_pages(unsigned long start, unsigned long count)
  * what CPU access is synced for when no driver has imported the chunk. The
  * first sync brings the zeros out of the caches.
  */
-static int map_own(struct cm_chunk *chunk)
+/**
+ * cm_chunk_map_dma() - map a place for the context's own device
+ * @chunk: the chunk that is, or will be, there
+ * @start: first page frame number
+ * @dma:   set to the address as seen by the device
+ *
+ * Return: 0 or ENOMEM.
+ */
+int cm_chunk_map_dma(struct cm_chunk *chunk, unsigned long start,
+		     dma_addr_t *dma)
 {
 	struct device *dev = chunk->ctx->dma_dev;
 
-	chunk->dma = dma_map_page_attrs(dev, cm_chunk_page(chunk), 0,
-					cm_chunk_size(chunk), DMA_BIDIRECTIONAL,
-					DMA_ATTR_SKIP_CPU_SYNC);
-	if (dma_mapping_error(dev, chunk->dma))
-		return -ENOMEM;
-	dma_sync_single_for_device(dev, chunk->dma, cm_chunk_size(chunk),
-				   DMA_BIDIRECTIONAL);
-	return 0;
+	*dma = dma_map_page_attrs(dev, pfn_to_page(start), 0,
+				  cm_chunk_size(chunk), DMA_BIDIRECTIONAL,
+				  DMA_ATTR_SKIP_CPU_SYNC);
+	return dma_mapping_error(dev, *dma) ? -ENOMEM : 0;
 }
 
-static void unmap_own(struct cm_chunk *chunk)
+static void unmap_dma(struct cm_chunk *chunk)
 {
 	dma_unmap_page_attrs(chunk->ctx->dma_dev, chunk->dma,
 			     cm_chunk_size(chunk), DMA_BIDIRECTIONAL,
 			     DMA_ATTR_SKIP_CPU_SYNC);
+}
+
+static void write_back(struct cm_chunk *chunk)
+{
+	dma_sync_single_for_device(chunk->ctx->dma_dev, chunk->dma,
+				   cm_chunk_size(chunk), DMA_BIDIRECTIONAL);
+}
+
+/**
+ * cm_chunk_change_dma() - let go of the old place and write back the new one
+ * @chunk: the chunk, its lock held for writing, with its new place
+ * @dma:   from cm_chunk_map_dma() for that place
+ */
+void cm_chunk_change_dma(struct cm_chunk *chunk, dma_addr_t dma)
+{
+	unmap_dma(chunk);
+	chunk->dma = dma;
+	write_back(chunk);
 }
 
 static struct cm_chunk *new_chunk(struct cm_context *ctx)
@@ -82,6 +90,7 @@ static struct cm_chunk *new_chunk(struct cm_context *ctx)
 		return NULL;
 	kref_init(&chunk->ref);
 	chunk->ctx = ctx;
+	chunk->extent.owner = chunk;
 	get_device(&ctx->dev);
 	INIT_LIST_HEAD(&chunk->drain);
 	INIT_LIST_HEAD(&chunk->attachments);
@@ -115,6 +124,7 @@ static int fill_chunk(struct cm_chunk *chunk, struct cm_search *search)
 	struct cm_context *ctx = chunk->ctx;
 	int ret;
 
+	chunk->align = (u64)search->align << PAGE_SHIFT;
 	ret = cm_search_take(search, &chunk->extent);
 	if (ret)
 		return ret;
@@ -122,16 +132,17 @@ static int fill_chunk(struct cm_chunk *chunk, struct cm_search *search)
 	ret = zero_pages(chunk->extent.start, chunk->extent.count);
 	if (ret)
 		goto give;
-	ret = map_own(chunk);
+	ret = cm_chunk_map_dma(chunk, chunk->extent.start, &chunk->dma);
 	if (ret)
 		goto give;
+	write_back(chunk);
 	ret = cm_dmabuf_export(chunk);
 	if (ret)
 		goto unmap;
 	return 0;
 
 unmap:
-	unmap_own(chunk);
+	unmap_dma(chunk);
 give:
 	cm_search_give(ctx, &chunk->extent);
 	return ret;
@@ -182,23 +193,22 @@ struct dma_buf *cm_chunk_alloc(struct cm_context *ctx, struct cm_alloc *req)
 	reason = cm_search_reason(&search, ret);
 	if (!reason) {
 		req->size = cm_chunk_size(chunk);
-		req->alignment = (u64)search.align << PAGE_SHIFT;
+		req->alignment = chunk->align;
 		req->id = chunk->id;
-		chunk->align = req->alignment;
 	}
 	report(&search, req, reason, ktime_get_ns() - begin);
 	if (!reason)
 		return chunk->dmabuf;
 	if (chunk)
 		cm_chunk_put(chunk);
-	return ERR_PTR(errno_of(reason));
+	return ERR_PTR(cm_search_errno(reason));
 }
 
 static void release_memory(struct cm_chunk *chunk)
 {
 	struct cm_context *ctx = chunk->ctx;
 
-	unmap_own(chunk);
+	unmap_dma(chunk);
 	mutex_lock(&ctx->lock);
 	ctx->chunks--;
 	mutex_unlock(&ctx->lock);
@@ -273,9 +283,25 @@ int cm_chunk_info(struct cm_chunk *chunk, struct cm_info *info)
 	return ret;
 }
 
-static bool is_held(const struct cm_chunk *chunk)
+/**
+ * cm_chunk_first_held() - find a page that somebody else holds
+ * @chunk: a chunk without any mapping
+ * @from:  index of the page to begin with
+ *
+ * Somebody else may hold references on pages: an O_DIRECT transfer that is
+ * under way outlives both the mapping and the descriptor.
+ *
+ * Return: the index of the page, or the number of pages when there is none.
+ */
+unsigned long cm_chunk_first_held(const struct cm_chunk *chunk,
+				  unsigned long from)
 {
-	return chunk->pins || chunk->maps;
+	const struct cm_extent *extent = &chunk->extent;
+
+	while (from < extent->count &&
+	       page_count(pfn_to_page(extent->start + from)) == 1)
+		from++;
+	return from;
 }
 
 static void count_pinned(struct cm_chunk *chunk, long change)
@@ -292,7 +318,7 @@ static void count_pinned(struct cm_chunk *chunk, long change)
  */
 void cm_chunk_hold(struct cm_chunk *chunk, u32 *count)
 {
-	if (!is_held(chunk))
+	if (!cm_chunk_is_fixed(chunk))
 		count_pinned(chunk, chunk->extent.count);
 	++*count;
 }
@@ -305,6 +331,6 @@ void cm_chunk_hold(struct cm_chunk *chunk, u32 *count)
 void cm_chunk_unhold(struct cm_chunk *chunk, u32 *count)
 {
 	--*count;
-	if (!is_held(chunk))
+	if (!cm_chunk_is_fixed(chunk))
 		count_pinned(chunk, -(long)chunk->extent.count);
 }

@@ -21,6 +21,7 @@ struct dma_buf;
  * @extent:  its page frames; linked as long as the memory is taken
  * @drain:   in &cm_context.drains once freed while in use by somebody
  * @drained: pages that nobody else holds any more, once freed
+ * @stuck:   number of the last compaction that could not move it
  * @id:      number for humans and programs, never used twice
  * @align:   bytes
  * @uid:     user that asked for it
@@ -44,6 +45,7 @@ struct cm_chunk {
 	struct cm_extent extent;
 	struct list_head drain;
 	unsigned long drained;
+	u64 stuck;
 	u64 id;
 	u64 align;
 	kuid_t uid;
@@ -67,6 +69,12 @@ static inline size_t cm_chunk_size(const struct cm_chunk *chunk)
 	return chunk->extent.count << PAGE_SHIFT;
 }
 
+/* Whether a driver, or somebody who was told its address, relies on its place. */
+static inline bool cm_chunk_is_fixed(const struct cm_chunk *chunk)
+{
+	return READ_ONCE(chunk->pins) || READ_ONCE(chunk->maps);
+}
+
 static inline struct page *cm_chunk_page(const struct cm_chunk *chunk)
 {
 	return pfn_to_page(chunk->extent.start);
@@ -77,6 +85,12 @@ int cm_chunk_free(struct cm_chunk *chunk, struct dma_buf *dmabuf);
 void cm_chunk_abandon(struct cm_chunk *chunk);
 void cm_chunk_put(struct cm_chunk *chunk);
 int cm_chunk_info(struct cm_chunk *chunk, struct cm_info *info);
+
+int cm_chunk_map_dma(struct cm_chunk *chunk, unsigned long start,
+		     dma_addr_t *dma);
+void cm_chunk_change_dma(struct cm_chunk *chunk, dma_addr_t dma);
+unsigned long cm_chunk_first_held(const struct cm_chunk *chunk,
+				  unsigned long from);
 
 void cm_chunk_hold(struct cm_chunk *chunk, u32 *count);
 void cm_chunk_unhold(struct cm_chunk *chunk, u32 *count);

@@ -3,6 +3,7 @@
 #ifndef CM_COMPAT_H
 #define CM_COMPAT_H
 
+#include <linux/fs.h>
 #include <linux/gfp.h>
 #include <linux/mmzone.h>
 
@@ -24,6 +25,12 @@ static inline int cm_take_pages(unsigned long start, unsigned long count)
 {
 	return alloc_contig_range(start, start + count, MIGRATE_CMA,
 				  GFP_KERNEL | __GFP_NOWARN);
+}
+
+/* Take a reference on a file unless its last one is gone. */
+static inline bool cm_get_file_active(struct file **file)
+{
+	return get_file_active(file);
 }
 
 #endif /* CM_COMPAT_H */

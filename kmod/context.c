@@ -56,6 +56,7 @@ void cm_context_query(struct cm_context *ctx, struct cm_query *query)
 
 	query->min_alignment = (u64)ctx->min_align << PAGE_SHIFT;
 	query->page_size = PAGE_SIZE;
+	query->features = CM_FEATURE_COMPACT | CM_FEATURE_LAYOUT;
 	query->flags = ctx->private ? CM_CONTEXT_PRIVATE : 0;
 	strscpy(query->name, dev_name(&ctx->dev), sizeof(query->name));
 	strscpy(query->version, CM_MODULE_VERSION, sizeof(query->version));
@@ -137,11 +138,11 @@ static int take_private(struct device *dev, struct cm_context *ctx)
 
 	if (!bank->reusable)
 		return 0;
-	mutex_lock(&bank->migrating);
+	mutex_lock(&bank->migrating.mutex);
 	do {
-		ret = cm_bank_take(bank, bank->start, bank->count);
+		ret = cm_bank_take(bank, bank->start, bank->count, U64_MAX);
 	} while (ret == -EBUSY && --tries);
-	cm_bank_unlock(bank);
+	cm_turn_give(&bank->migrating);
 	if (ret)
 		return dev_err_probe(dev, ret,
 			"bank %s: its pages are in use and would not leave; load the module earlier\n",
@@ -275,6 +276,7 @@ static struct cm_context *new_context(struct device *dev)
 	ctx->dev.devt = MKDEV(MAJOR(cm_devt), minor);
 	ctx->dma_dev = get_device(dev);
 	mutex_init(&ctx->lock);
+	cm_turn_init(&ctx->compacting);
 	INIT_LIST_HEAD(&ctx->drains);
 	INIT_DELAYED_WORK(&ctx->drain_work, cm_drain_work);
 	return ctx;

@@ -28,6 +28,8 @@
  * @min_align:   page frames, a power of two
  * @private:     the whole bank was taken at creation
  * @gone:        its node is; nothing more is allocated
+ * @compacting:  held while chunks move
+ * @compactions: number of those who held it
  * @lock:        protects everything below; held briefly, never while pages
  *               migrate, are zeroed, or while user memory is touched
  * @map:         which pages are taken
@@ -38,8 +40,8 @@
  * @drain_work:  looks after @drains
  * @stats:       counters
  *
- * Lock order: mmap_lock or dma_resv lock, &cm_chunk.lock, @lock.
- * &cm_bank.migrating comes before @lock and is not held together with a chunk's.
+ * Lock order: @compacting; &cm_bank.migrating or &cm_chunk.lock, but never
+ * both; @lock. mmap_lock and dma_resv lock come before a chunk's.
  */
 struct cm_context {
 	struct device dev;
@@ -50,6 +52,9 @@ struct cm_context {
 	unsigned long min_align;
 	bool private;
 	bool gone;
+
+	struct cm_turn compacting;
+	u64 compactions;
 
 	struct mutex lock;
 	struct cm_placement map;

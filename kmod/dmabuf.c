@@ -16,6 +16,7 @@
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
+#include "compat.h"
 #include "dmabuf.h"
 
 /**
@@ -47,8 +48,6 @@ static int cm_dmabuf_attach(struct dma_buf *dmabuf,
 	ret = sg_alloc_table(&att->table, 1, GFP_KERNEL);
 	if (ret)
 		goto free_attachment;
-	sg_set_page(att->table.sgl, cm_chunk_page(chunk), cm_chunk_size(chunk),
-		    0);
 	att->dev = attach->dev;
 
 	down_write(&chunk->lock);
@@ -97,6 +96,9 @@ static int map_attachment(struct cm_chunk *chunk, struct cm_attachment *att,
 {
 	int ret;
 
+	/* Only now: an attached driver that maps nothing does not fix the place. */
+	sg_set_page(att->table.sgl, cm_chunk_page(chunk), cm_chunk_size(chunk),
+		    0);
 	/*
 	 * Synced explicitly: the chunk is mapped for more than one device, and
 	 * the DMA API takes overlapping mappings only without an implied sync.
@@ -350,7 +352,13 @@ static void cm_dmabuf_vunmap(struct dma_buf *dmabuf, struct iosys_map *map)
 
 static void cm_dmabuf_release(struct dma_buf *dmabuf)
 {
-	cm_chunk_abandon(dmabuf->priv);
+	struct cm_chunk *chunk = dmabuf->priv;
+
+	/* A move that found the dma-buf alive is not waited for elsewhere. */
+	down_write(&chunk->lock);
+	WRITE_ONCE(chunk->dmabuf, NULL);
+	up_write(&chunk->lock);
+	cm_chunk_abandon(chunk);
 }
 
 static const struct dma_buf_ops cm_dmabuf_ops = {
@@ -387,8 +395,20 @@ int cm_dmabuf_export(struct cm_chunk *chunk)
 	dmabuf = dma_buf_export(&info);
 	if (IS_ERR(dmabuf))
 		return PTR_ERR(dmabuf);
-	chunk->dmabuf = dmabuf;
+	WRITE_ONCE(chunk->dmabuf, dmabuf);
 	return 0;
+}
+
+/**
+ * cm_dmabuf_get_live() - take a reference on a dma-buf that may be going
+ * @chunk: a chunk, its lock held
+ *
+ * Return: false when there is none, or its last reference is gone.
+ */
+bool cm_dmabuf_get_live(struct cm_chunk *chunk)
+{
+	/* The release of file and dma-buf waits for the chunk's lock. */
+	return chunk->dmabuf && cm_get_file_active(&chunk->dmabuf->file);
 }
 
 /**

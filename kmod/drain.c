@@ -32,19 +32,11 @@ void cm_drain_exit(void)
 	destroy_workqueue(drain_queue);
 }
 
-/*
- * Somebody else may hold references on pages: an O_DIRECT transfer that is
- * under way outlives both the mapping and the descriptor.
- */
 static bool is_in_use(struct cm_chunk *chunk)
 {
-	const struct cm_extent *extent = &chunk->extent;
-
 	/* A page that was let go stays so: nobody can get at it any more. */
-	for (; chunk->drained < extent->count; chunk->drained++)
-		if (page_count(pfn_to_page(extent->start + chunk->drained)) > 1)
-			return true;
-	return false;
+	chunk->drained = cm_chunk_first_held(chunk, chunk->drained);
+	return chunk->drained < chunk->extent.count;
 }
 
 static void retire(struct cm_chunk *chunk)

@@ -119,13 +119,40 @@ void cm_placement_insert(struct cm_placement *map, struct cm_extent *extent,
 }
 
 /**
+ * cm_placement_take() - take certain page frames
+ * @map:    the map
+ * @extent: filled in and linked; the caller's until it is removed
+ * @start:  first page frame number
+ * @count:  page frames, at least 1
+ *
+ * Return: false, and nothing changed, when not all of them are free.
+ */
+bool cm_placement_take(struct cm_placement *map, struct cm_extent *extent,
+		       unsigned long start, unsigned long count)
+{
+	struct list_head *prev = &map->extents;
+	struct cm_place place;
+
+	/* To the last extent that starts before the place. */
+	while (prev->next != &map->extents &&
+	       list_entry(prev->next, struct cm_extent, node)->start < start)
+		prev = prev->next;
+	if (start < hole_start(map, prev) || hole_end(map, prev) < start ||
+	    hole_end(map, prev) - start < count)
+		return false;
+	place = (struct cm_place){ .start = start, .prev = prev };
+	cm_placement_insert(map, extent, &place, count);
+	return true;
+}
+
+/**
  * cm_placement_remove() - give the page frames of an extent back to the map
  * @map:    the map
  * @extent: an extent of it
  */
 void cm_placement_remove(struct cm_placement *map, struct cm_extent *extent)
 {
-	list_del(&extent->node);
+	list_del_init(&extent->node);
 	map->used -= extent->count;
 }
 

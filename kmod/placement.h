@@ -12,11 +12,14 @@
 /**
  * struct cm_extent - page frames that are taken
  * @node:  in &struct cm_placement.extents, ordered by @start
+ * @owner: the chunk that they belong to; NULL while they are being taken for a
+ *         chunk that moves, or given back after that
  * @start: first page frame number
  * @count: number of page frames
  */
 struct cm_extent {
 	struct list_head node;
+	void *owner;
 	unsigned long start;
 	unsigned long count;
 };
@@ -57,6 +60,12 @@ struct cm_place {
 	struct list_head *prev;
 };
 
+/* Whether the page frames of an extent that was taken once are still taken. */
+static inline bool cm_extent_is_linked(const struct cm_extent *extent)
+{
+	return !list_empty(&extent->node);
+}
+
 void cm_placement_init(struct cm_placement *map, unsigned long start,
 		       unsigned long count);
 bool cm_placement_next(struct cm_placement *map, unsigned long count,
@@ -64,6 +73,8 @@ bool cm_placement_next(struct cm_placement *map, unsigned long count,
 		       struct cm_place *place);
 void cm_placement_insert(struct cm_placement *map, struct cm_extent *extent,
 			 const struct cm_place *place, unsigned long count);
+bool cm_placement_take(struct cm_placement *map, struct cm_extent *extent,
+		       unsigned long start, unsigned long count);
 void cm_placement_remove(struct cm_placement *map, struct cm_extent *extent);
 unsigned long cm_placement_largest_hole(const struct cm_placement *map);
 

@@ -7,6 +7,7 @@
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 
+#include "compaction.h"
 #include "search.h"
 
 #define DEFAULT_DEADLINE_NS	(10ULL * NSEC_PER_SEC)
@@ -76,17 +77,18 @@ static int try_next(struct cm_search *search, unsigned long stride,
 	struct cm_bank *bank = &search->ctx->bank;
 	int ret;
 
-	ret = cm_bank_lock(bank, search->deadline);
+	ret = cm_turn_take(&bank->migrating, search->deadline);
 	if (ret)
 		return ret;
 	if (place_next(search, stride, place)) {
-		ret = cm_bank_take(bank, place->start, search->count);
+		ret = cm_bank_take(bank, place->start, search->count,
+				   search->deadline);
 		if (ret)
 			unplace(search->ctx, search->extent);
 	} else {
 		ret = -ENOSPC;
 	}
-	cm_bank_unlock(bank);
+	cm_turn_give(&bank->migrating);
 	return ret;
 }
 
@@ -111,7 +113,7 @@ static int take_place(struct cm_search *search, unsigned long stride)
 		search->blocked = ret;
 		if (ktime_get_ns() >= search->deadline)
 			return -ETIMEDOUT;
-		cm_bank_step_aside(&search->ctx->bank);
+		cm_turn_step_aside(&search->ctx->bank.migrating);
 	}
 }
 
@@ -136,6 +138,35 @@ static int take_private(struct cm_search *search)
 	return place_next(search, search->align, &place) ? 0 : -ENOSPC;
 }
 
+static bool is_full(struct cm_context *ctx, unsigned long count)
+{
+	bool full;
+
+	mutex_lock(&ctx->lock);
+	full = ctx->map.count - ctx->map.used < count;
+	mutex_unlock(&ctx->lock);
+	return full;
+}
+
+/* Somebody else may be faster to take the hole: the deadline ends that. */
+static int make_hole(struct cm_search *search)
+{
+	struct cm_compaction compaction = {
+		.ctx = search->ctx,
+		.count = search->count,
+		.align = search->align,
+		.deadline = search->deadline,
+	};
+	int ret;
+
+	if (is_full(search->ctx, search->count))
+		return -ENOSPC;
+	ret = cm_compact(&compaction);
+	if (ret == -ENOSPC && compaction.stuck)
+		search->blocked = -EBUSY;
+	return ret;
+}
+
 /**
  * cm_search_take() - find a place and make its pages ours
  * @search: the search
@@ -147,8 +178,20 @@ static int take_private(struct cm_search *search)
  */
 int cm_search_take(struct cm_search *search, struct cm_extent *extent)
 {
+	int ret;
+
 	search->extent = extent;
-	return search->ctx->private ? take_private(search) : take_shared(search);
+	do {
+		if (search->ctx->private)
+			ret = take_private(search);
+		else
+			ret = take_shared(search);
+		/* Pages of the system in the way are not a matter of holes. */
+		if (ret != -ENOSPC || search->blocked)
+			return ret;
+		ret = make_hole(search);
+	} while (!ret);
+	return ret;
 }
 
 /**
@@ -162,16 +205,6 @@ void cm_search_give(struct cm_context *ctx, struct cm_extent *extent)
 	if (!ctx->private)
 		cm_bank_give(&ctx->bank, extent->start, extent->count);
 	unplace(ctx, extent);
-}
-
-static bool is_full(struct cm_context *ctx, unsigned long count)
-{
-	bool full;
-
-	mutex_lock(&ctx->lock);
-	full = ctx->map.count - ctx->map.used < count;
-	mutex_unlock(&ctx->lock);
-	return full;
 }
 
 /**
@@ -201,4 +234,25 @@ enum cm_reason cm_search_reason(const struct cm_search *search, int error)
 	default:
 		return CM_REASON_NO_MEMORY;
 	}
+}
+
+/**
+ * cm_search_errno() - the error of a reason
+ * @reason: the reason
+ *
+ * Return: as documented for &enum cm_reason.
+ */
+int cm_search_errno(enum cm_reason reason)
+{
+	static const int errnos[CM_REASON_COUNT] = {
+		[CM_REASON_FULL] = -ENOMEM,
+		[CM_REASON_FRAGMENTED] = -ENOMEM,
+		[CM_REASON_BUSY] = -EBUSY,
+		[CM_REASON_DEADLINE] = -ETIMEDOUT,
+		[CM_REASON_INTERRUPTED] = -EINTR,
+		[CM_REASON_NO_MEMORY] = -ENOMEM,
+		[CM_REASON_INVALID] = -EINVAL,
+	};
+
+	return errnos[reason];
 }

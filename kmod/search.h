@@ -31,6 +31,7 @@ int cm_search_init(struct cm_search *search, struct cm_context *ctx,
 		   const struct cm_alloc *req);
 int cm_search_take(struct cm_search *search, struct cm_extent *extent);
 void cm_search_give(struct cm_context *ctx, struct cm_extent *extent);
+int cm_search_errno(enum cm_reason reason);
 enum cm_reason cm_search_reason(const struct cm_search *search, int error);
 
 #endif /* CM_SEARCH_H */

@@ -18,9 +18,11 @@ from cm_agent.errors import AllocationError, explained
 from cm_agent.records import (
     Attestation,
     ChunkInfo,
+    Compaction,
     ContextState,
     ContextStats,
     LatencyHistogram,
+    LayoutEntry,
     PatternResult,
     Pin,
     Run,
@@ -31,10 +33,12 @@ from cm_agent.uapi import Reason
 __all__ = [
     "Attestation",
     "ChunkInfo",
+    "Compaction",
     "Context",
     "ContextState",
     "ContextStats",
     "LatencyHistogram",
+    "LayoutEntry",
     "PatternResult",
     "Pin",
     "Reason",
@@ -46,6 +50,7 @@ __all__ = [
 DEV = Path("/dev/cm")
 CONTROL = "control"
 _FIRST_RUNS = 64
+_FIRST_ENTRIES = 64
 
 
 def names(dev: Path = DEV) -> list[str]:
@@ -104,13 +109,11 @@ class Context(Descriptor):
         """
         if name is not None:
             encode_name(name)
-        if deadline is not None and deadline <= 0:
-            raise ValueError(f"a deadline of {deadline} s has passed already")
         argument = uapi.prepare(
             "CM_IOC_ALLOC",
             size=size,
             alignment=alignment,
-            deadline_ns=0 if deadline is None else max(1, round(deadline * 1e9)),
+            deadline_ns=_nanoseconds(deadline),
         )
         try:
             uapi.submit(self.fileno(), "CM_IOC_ALLOC", argument)
@@ -124,6 +127,39 @@ class Context(Descriptor):
                 buffer.close()
                 raise
         return buffer
+
+    def compact(
+        self, size: int = 0, alignment: int = 0, *, deadline: float | None = None
+    ) -> Compaction:
+        """Move chunks so that a hole of `size` bytes comes up, ahead of need; 0: a hole as large
+        as can be.
+
+        Nobody notices but by addresses. deadline: seconds, None for the kernel's 10.
+        AllocationError says why there is no such hole; what was moved until then stays moved.
+        """
+        argument = uapi.prepare(
+            "CM_IOC_COMPACT", size=size, alignment=alignment, deadline_ns=_nanoseconds(deadline)
+        )
+        try:
+            uapi.submit(self.fileno(), "CM_IOC_COMPACT", argument)
+        except OSError as error:
+            raise self._refused(error, argument, size, alignment) from None
+        return Compaction.read(argument)
+
+    def layout(self) -> list[LayoutEntry]:
+        """Ask which chunk lies where, ordered by offset; of the first 65,536 chunks."""
+        capacity = _FIRST_ENTRIES
+        while True:
+            entries = uapi.new_entries(capacity)
+            got = self._call(
+                "CM_IOC_LAYOUT",
+                "was not told its layout",
+                capacity=capacity,
+                entries=uapi.address_of(entries),
+            )
+            if got.count <= capacity or capacity >= uapi.LAYOUT_MAX_ENTRIES:
+                return [LayoutEntry.read(entries[i]) for i in range(min(got.count, capacity))]
+            capacity = got.count + _FIRST_ENTRIES
 
     def free(self, buffer: Buffer) -> None:
         """Give the chunk's memory back now; the buffer's descriptor stays open and is stale.
@@ -213,6 +249,14 @@ class Context(Descriptor):
             free=argument.free,
             largest_hole=argument.largest_hole,
         )
+
+
+def _nanoseconds(deadline: float | None) -> int:
+    if deadline is None:
+        return 0
+    if deadline <= 0:
+        raise ValueError(f"a deadline of {deadline} s has passed already")
+    return max(1, round(deadline * 1e9))
 
 
 def _hint(error: OSError, dev: Path) -> str:

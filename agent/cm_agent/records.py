@@ -83,6 +83,8 @@ class ContextStats:
     failures: dict[Reason, int]
     frees: int
     retries: int
+    moves: int
+    moved_bytes: int
     latency: tuple[LatencyHistogram, ...]
 
     @classmethod
@@ -99,6 +101,8 @@ class ContextStats:
             },
             frees=got.frees,
             retries=got.retries,
+            moves=got.moves,
+            moved_bytes=got.moved_bytes,
             latency=tuple(LatencyHistogram.read(each, i) for i, each in enumerate(got.latency)),
         )
 
@@ -133,6 +137,62 @@ class ChunkInfo:
             comm=uapi.text(got.comm),
             name=uapi.text(got.name),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class LayoutEntry:
+    """A chunk and where it lies: `offset` is in bytes from the start of its context.
+
+    `fixed`: pinned or mapped by a driver; `draining`: freed, while somebody holds pages of it.
+    """
+
+    offset: int
+    size: int
+    alignment: int
+    id: int
+    fixed: bool
+    draining: bool
+    pins: int
+    imports: int
+    maps: int
+    uid: int
+    pid: int
+    comm: str
+    name: str
+
+    @classmethod
+    def read(cls, got: Any) -> Self:
+        """Make it of a struct cm_layout_entry."""
+        return cls(
+            offset=got.offset,
+            size=got.size,
+            alignment=got.alignment,
+            id=got.id,
+            fixed=bool(got.state & uapi.CHUNK_FIXED),
+            draining=bool(got.state & uapi.CHUNK_DRAINING),
+            pins=got.pins,
+            imports=got.imports,
+            maps=got.maps,
+            uid=got.uid,
+            pid=got.pid,
+            comm=uapi.text(got.comm),
+            name=uapi.text(got.name),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Compaction:
+    """What a compaction did, and how full the context is after it; sizes in bytes."""
+
+    moves: int
+    moved_bytes: int
+    free: int
+    largest_hole: int
+
+    @classmethod
+    def read(cls, got: Any) -> Self:
+        """Make it of a struct cm_compact."""
+        return cls(got.moves, got.moved_bytes, got.free, got.largest_hole)
 
 
 @dataclass(frozen=True, slots=True)

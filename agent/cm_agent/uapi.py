@@ -26,6 +26,9 @@ def _number(name: str) -> int:
 
 NUMBERS = {name: _number(name) for name in _IOCTLS}
 CONTEXT_PRIVATE = constant("CM_CONTEXT_PRIVATE")
+CHUNK_FIXED = constant("CM_CHUNK_FIXED")
+CHUNK_DRAINING = constant("CM_CHUNK_DRAINING")
+LAYOUT_MAX_ENTRIES = constant("CM_LAYOUT_MAX_ENTRIES")
 ATTEST_BOUNCED = constant("CM_ATTEST_BOUNCED")
 ATTEST_MAX_RUNS = constant("CM_ATTEST_MAX_RUNS")
 ATTEST_IN_BANK = constant("CM_ATTEST_IN_BANK")
@@ -95,6 +98,11 @@ def call(fd: int, request: str, /, **fields: object) -> Any:
 def text(characters: Any) -> str:
     """Return a NUL-terminated character array as text; bytes that are not UTF-8 show as \\xNN."""
     return bytes(ffi.string(characters)).decode(errors="backslashreplace")
+
+
+def new_entries(capacity: int) -> Any:
+    """Return an array of struct cm_layout_entry for CM_IOC_LAYOUT to fill; keep it alive."""
+    return ffi.new("struct cm_layout_entry[]", capacity)
 
 
 def new_runs(capacity: int) -> Any:

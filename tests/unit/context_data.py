@@ -43,6 +43,8 @@ def stats() -> ContextStats:
         failures={Reason.FULL: 2, Reason.BUSY: 1},
         frees=4,
         retries=5,
+        moves=0,
+        moved_bytes=0,
         latency=(small, large),
     )
 

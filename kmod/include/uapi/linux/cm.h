@@ -36,10 +36,9 @@
 #define CM_VERSION_LEN		16
 #define CM_COMM_LEN		16
 
-/*
- * Features, for programs: a bit is set when the kernel side can do it. None is
- * defined beyond the calls below yet.
- */
+/* Features, for programs: a bit is set when the kernel side can do it. */
+#define CM_FEATURE_COMPACT	(1 << 0) /* CM_IOC_COMPACT; allocations do it, too */
+#define CM_FEATURE_LAYOUT	(1 << 1) /* CM_IOC_LAYOUT */
 
 /* Context flags, in cm_query.flags. */
 #define CM_CONTEXT_PRIVATE	(1 << 0)
@@ -81,7 +80,8 @@ struct cm_query {
  * @CM_REASON_NONE:        it did not fail
  * @CM_REASON_FULL:        fewer bytes are free than were asked for (ENOMEM)
  * @CM_REASON_FRAGMENTED:  enough bytes are free, but no aligned hole is large
- *                         enough (ENOMEM)
+ *                         enough, and chunks that must not move leave no way
+ *                         to make one (ENOMEM)
  * @CM_REASON_BUSY:        holes are large enough, but pages in every one of
  *                         them are in use by the system and would not leave
  *                         (EBUSY)
@@ -345,6 +345,8 @@ struct cm_latency {
  * @frees:     out: chunks whose memory was given back
  * @retries:   out: places tried in vain because their pages would not leave
  * @latency:   out: histograms, by size class
+ * @moves:       out: chunks that were moved to make room
+ * @moved_bytes: out: bytes that were copied for that
  */
 struct cm_stats {
 	__u64 attempts;
@@ -353,6 +355,98 @@ struct cm_stats {
 	__u64 frees;
 	__u64 retries;
 	struct cm_latency latency[CM_SIZE_CLASSES];
+	__u64 moves;
+	__u64 moved_bytes;
+};
+
+/**
+ * struct cm_compact - move chunks so that a large hole comes up
+ * @size:         in: bytes the hole must have, 0 for as many as possible
+ * @alignment:    in: bytes that a chunk placed there can be aligned to, as in
+ *                &struct cm_alloc
+ * @deadline_ns:  in: give up this long after the call, 0 for 10 seconds
+ * @flags:        in: must be 0
+ * @reason:       out: enum cm_reason
+ * @moves:        out: chunks that were moved
+ * @moved_bytes:  out: bytes that were copied for that
+ * @free:         out: free bytes of the context after the call
+ * @largest_hole: out: largest hole of the context after the call
+ *
+ * An allocation that finds no hole does the same; this is for those who cannot
+ * wait then. A chunk stays where it is while it is pinned, mapped by a driver,
+ * or while somebody (an O_DIRECT transfer, say) holds its pages. Descriptors,
+ * mappings and contents do not change. Errors are those of CM_IOC_ALLOC, and
+ * what was moved until then stays moved; the structure is written back.
+ */
+struct cm_compact {
+	__u64 size;
+	__u64 alignment;
+	__u64 deadline_ns;
+	__u32 flags;
+	__u32 reason;
+	__u64 moves;
+	__u64 moved_bytes;
+	__u64 free;
+	__u64 largest_hole;
+};
+
+/* cm_layout_entry.state */
+#define CM_CHUNK_FIXED		(1 << 0) /* pinned, or mapped by a driver */
+#define CM_CHUNK_DRAINING	(1 << 1) /* freed, while somebody holds pages */
+
+/* More entries than this are counted, but not stored. */
+#define CM_LAYOUT_MAX_ENTRIES	(1 << 16)
+
+/**
+ * struct cm_layout_entry - a chunk and where it lies
+ * @offset:    out: bytes from the start of the context
+ * @size:      out: bytes
+ * @alignment: out: bytes; wherever the chunk is moved, it keeps it
+ * @id:        out: number of the chunk
+ * @state:     out: CM_CHUNK_*
+ * @pins:      out: pins held by open files
+ * @imports:   out: drivers attached to the dma-buf
+ * @maps:      out: DMA and kernel mappings held by drivers
+ * @uid:       out: user that asked for it, as seen from the caller's user
+ *             namespace
+ * @pid:       out: process that asked for it, in the initial pid namespace
+ * @comm:      out: name of that process, NUL-terminated
+ * @name:      out: what DMA_BUF_SET_NAME said, or empty, NUL-terminated
+ */
+struct cm_layout_entry {
+	__u64 offset;
+	__u64 size;
+	__u64 alignment;
+	__u64 id;
+	__u32 state;
+	__u32 pins;
+	__u32 imports;
+	__u32 maps;
+	__u32 uid;
+	__u32 pid;
+	char comm[CM_COMM_LEN];
+	char name[CM_NAME_LEN];
+};
+
+/**
+ * struct cm_layout - which chunk lies where
+ * @entries:  in: user pointer to struct cm_layout_entry[], or 0 with capacity 0
+ * @capacity: in: number of entries there; of these, at most
+ *            CM_LAYOUT_MAX_ENTRIES are used
+ * @count:    in: must be 0; out: chunks that there are, which may be more than
+ *            were stored
+ * @flags:    in: must be 0
+ * @reserved: must be 0
+ *
+ * Entries are ordered by offset. What is between them is free, or on its way
+ * to be.
+ */
+struct cm_layout {
+	__u64 entries;
+	__u32 capacity;
+	__u32 count;
+	__u32 flags;
+	__u32 reserved;
 };
 
 #define CM_IOC_QUERY	_IOR(CM_IOC_MAGIC, 0x00, struct cm_query)
@@ -364,5 +458,7 @@ struct cm_stats {
 #define CM_IOC_ATTEST	_IOWR(CM_IOC_MAGIC, 0x06, struct cm_attest)
 #define CM_IOC_PATTERN	_IOWR(CM_IOC_MAGIC, 0x07, struct cm_pattern)
 #define CM_IOC_STATS	_IOR(CM_IOC_MAGIC, 0x08, struct cm_stats)
+#define CM_IOC_COMPACT	_IOWR(CM_IOC_MAGIC, 0x09, struct cm_compact)
+#define CM_IOC_LAYOUT	_IOWR(CM_IOC_MAGIC, 0x0A, struct cm_layout)
 
 #endif /* _UAPI_LINUX_CM_H */

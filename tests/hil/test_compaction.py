@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 cm-agent authors
+"""Chunks move so that a large one fits; nobody sees it but by addresses.
+
+CM_SEED repeats a run; the seed is printed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+from typing import Any
+
+import pytest
+
+CONTEXTS = pytest.mark.parametrize("context", ["shared", "private"])
+MIB = 1 << 20
+ROUNDS = 100
+OPERATIONS = 10_000
+
+
+def seed() -> int:
+    """Return the run's seed, drawn unless CM_SEED gives it."""
+    return int(os.environ.get("CM_SEED", random.SystemRandom().randrange(1 << 32)))
+
+
+def checkerboard(context: str, pinned: int) -> dict[str, Any]:
+    """Fill a context, free every other chunk, and ask for twice the size of the holes."""
+    from cm_agent.context import Context
+    from cm_agent.errors import AllocationError
+
+    with Context(context) as pool:
+        size = pool.query().size // 16
+        chunks = [pool.alloc(size) for _ in range(16)]
+        for number, chunk in enumerate(chunks):
+            with chunk.cpu_access("w") as view:
+                view[:4096] = view[-4096:] = bytes([number]) * 4096
+        for chunk in chunks[1::2]:
+            chunk.close()
+        kept = dict(list(enumerate(chunks))[::2])
+        for chunk in list(kept.values())[:pinned]:
+            pool.pin(chunk)
+        before = pool.stats()
+        reason, got = "NONE", 0
+        try:
+            with pool.alloc(8 * size) as large:
+                got = large.size
+        except AllocationError as error:
+            reason = error.reason.name
+        same = True
+        for number, chunk in kept.items():
+            with chunk.cpu_access("r") as view:
+                ends = view[:4096].tobytes() + view[-4096:].tobytes()
+                same = same and ends == bytes([number]) * 8192
+        after = pool.stats()
+        for chunk in kept.values():
+            chunk.close()
+    return {
+        "got": got == 8 * size,
+        "reason": reason,
+        "same": same,
+        "moves": after.moves - before.moves,
+        "moved": (after.moved_bytes - before.moved_bytes) // size,
+    }
+
+
+@CONTEXTS
+def test_a_request_that_fits_the_free_bytes_succeeds(module: Any, context: str) -> None:
+    got = module.call(checkerboard, context=context, pinned=0)
+    assert (got["got"], got["reason"], got["same"]) == (True, "NONE", True)
+
+
+@CONTEXTS
+def test_moves_are_counted(module: Any, context: str) -> None:
+    """A hole of half the context between eight chunks: four must make way."""
+    got = module.call(checkerboard, context=context, pinned=0)
+    assert (got["moves"], got["moved"]) == (4, 4)
+
+
+@CONTEXTS
+def test_pinned_chunks_stay_and_the_failure_says_fragmented(module: Any, context: str) -> None:
+    got = module.call(checkerboard, context=context, pinned=8)
+    assert (got["got"], got["reason"], got["moves"], got["same"]) == (
+        False, "FRAGMENTED", 0, True,
+    )  # fmt: skip
+
+
+def churn_and_ask(context: str, seed: int, operations: int, rounds: int) -> dict[str, Any]:
+    """Fill three quarters with random chunks, then ask for all that is free, again and again."""
+    import random
+    import struct
+
+    from cm_agent.context import Context
+    from cm_agent.errors import AllocationError
+
+    chance, chunks, told = random.Random(seed), {}, {"successes": 0, "wrong": 0, "reasons": []}
+
+    def mark(chunk: Any) -> bytes:
+        return struct.pack("=QQ", chunk.id, seed) * 8
+
+    with Context(context) as pool:
+        size = pool.query().size
+        limit = size * 3 // 4
+
+        def step() -> None:
+            wanted = round(4096 * 512 ** chance.random())
+            used = size - pool.query().free
+            if chunks and (used + wanted > limit or chance.random() < 0.3):
+                chunk = chunks.pop(chance.choice(list(chunks)))
+                with chunk.cpu_access("r") as view:
+                    ends = view[:128].tobytes(), view[-128:].tobytes()
+                told["wrong"] += ends != (mark(chunk), mark(chunk))
+                chunk.close()
+                return
+            chunk = pool.alloc(wanted)
+            with chunk.cpu_access("w") as view:
+                view[:128] = view[-128:] = mark(chunk)
+            chunks[chunk.id] = chunk
+
+        for _ in range(operations):
+            step()
+        before = pool.stats()
+        for _ in range(rounds):
+            try:
+                with pool.alloc(pool.query().free):
+                    told["successes"] += 1
+            except AllocationError as error:
+                told["reasons"].append(str(error))
+            for _ in range(20):
+                step()
+        after = pool.stats()
+        told["moves"] = after.moves - before.moves
+        told["moved_bytes"] = after.moved_bytes - before.moved_bytes
+        for chunk in chunks.values():
+            chunk.close()
+    return told
+
+
+@CONTEXTS
+def test_all_that_is_free_can_be_had_a_hundred_times(module: Any, context: str) -> None:
+    drawn = seed()
+    got = module.call(
+        churn_and_ask,
+        timeout=900,
+        context=context,
+        seed=drawn,
+        operations=OPERATIONS,
+        rounds=ROUNDS,
+    )
+    assert (got["successes"], got["wrong"]) == (ROUNDS, 0), f"CM_SEED={drawn}: {got}"
+    print(f"{context}: {got['moves']} moves, {got['moved_bytes'] / MIB:.0f} MiB")
+
+
+def hammer(context: str, moves: int, limit: float) -> dict[str, Any]:
+    """Let four processes write and check their mappings while their chunks move."""
+    import mmap
+    import os
+    import random
+    import time
+    import zlib
+
+    from cm_agent.context import Context
+
+    def pound(fd: int, size: int, stop: int, number: int) -> int:
+        wrong, turn = 0, 0
+        with mmap.mmap(fd, size) as view:
+            while not os.path.exists(f"/run/hammer-{stop}"):
+                turn += 1
+                page = turn * 7919 % (size // 4096) * 4096
+                body = bytes([number, turn % 256]) * 1000
+                view[page : page + 2004] = body + zlib.crc32(body).to_bytes(4, "little")
+                time.sleep(0)
+                read = view[page : page + 2004]
+                wrong += read[:2000] != body
+                wrong += zlib.crc32(read[:2000]).to_bytes(4, "little") != read[2000:]
+        os.write(results[number][1], b"%d %d" % (wrong, turn))
+        return 0
+
+    stop, slot, chance = os.getpid(), 256 << 10, random.Random(moves)
+    with Context(context) as pool:
+        ballast = pool.alloc(pool.query().size - 16 * slot)
+        pool.pin(ballast)
+        pounded = [pool.alloc(slot) for _ in range(4)]
+        others = [pool.alloc(slot) for _ in range(12)]
+        results = [os.pipe() for _ in pounded]
+        before = pool.stats().moves
+        for number, chunk in enumerate(pounded):
+            if not os.fork():
+                code = 1
+                try:
+                    code = pound(chunk.fd, slot, stop, number)
+                finally:
+                    os._exit(code)
+        begin = time.monotonic()
+        while pool.stats().moves - before < moves and time.monotonic() - begin < limit:
+            chance.shuffle(others)
+            for _ in range(7):
+                others.pop().close()
+            pool.alloc(7 * slot).close()
+            others += [pool.alloc(slot) for _ in range(7)]
+        done = pool.stats().moves - before
+        with open(f"/run/hammer-{stop}", "w"):
+            pass
+        told = [list(map(int, os.read(reader, 100).split())) for reader, _ in results]
+        for _ in pounded:
+            os.wait()
+        os.unlink(f"/run/hammer-{stop}")
+        for chunk in [ballast, *pounded, *others]:
+            chunk.close()
+    return {"wrong": [it[0] for it in told], "turns": [it[1] for it in told], "moves": done}
+
+
+@CONTEXTS
+def test_who_writes_meanwhile_sees_his_own_bytes(module: Any, context: str) -> None:
+    got = module.call(hammer, timeout=600, context=context, moves=1000, limit=500)
+    assert got["moves"] >= 1000, got
+    assert got["wrong"] == [0] * 4 and all(got["turns"]), got
