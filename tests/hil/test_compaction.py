@@ -7,7 +7,6 @@ CM_SEED repeats a run; the seed is printed.
 
 from __future__ import annotations
 
-import errno
 import os
 import random
 from typing import Any
@@ -140,14 +139,8 @@ def churn_and_ask(context: str, seed: int, operations: int, rounds: int) -> dict
 @CONTEXTS
 def test_all_that_is_free_can_be_had_a_hundred_times(module: Any, context: str) -> None:
     drawn = seed()
-    got = module.call(
-        churn_and_ask,
-        timeout=900,
-        context=context,
-        seed=drawn,
-        operations=OPERATIONS,
-        rounds=ROUNDS,
-    )
+    scene = {"context": context, "operations": OPERATIONS, "rounds": ROUNDS}
+    got = module.call(churn_and_ask, timeout=900, seed=drawn, **scene)
     assert (got["successes"], got["wrong"]) == (ROUNDS, 0), f"CM_SEED={drawn}: {got}"
     print(f"{context}: {got['moves']} moves, {got['moved_bytes'] / MIB:.0f} MiB")
 
