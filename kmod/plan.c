@@ -188,6 +188,14 @@ static void record(struct planner *p)
 	}
 }
 
+static bool spent(struct planner *p)
+{
+	if (p->steps < p->limit)
+		return false;
+	p->cut = true;
+	return true;
+}
+
 /* Forget all places. */
 static void clear(struct planner *p)
 {
@@ -255,7 +263,17 @@ static bool slide_apart(struct planner *p, unsigned int first,
 	return stack_up(p, p->n, &start, end);
 }
 
-/* The same, if it can be of use; @cost: page frames of these pieces. */
+/*
+ * Record a plan that moves the pieces [first, behind) or some of them, which
+ * have @cost page frames.
+ */
+typedef bool try_run(struct planner *p, unsigned int first,
+		     unsigned int behind, unsigned long cost);
+
+/*
+ * By sliding. Where no alignment is more than one page frame, this finds the
+ * cheapest plan that leaves the order of the pieces as it is.
+ */
 static bool slide_run(struct planner *p, unsigned int first,
 		      unsigned int behind, unsigned long cost)
 {
@@ -273,19 +291,18 @@ static bool slide_run(struct planner *p, unsigned int first,
 }
 
 /*
- * Slide whichever run of [first, end) is cheapest, none of which is fixed. A
- * run that has not room enough is extended upwards; one that has (or is too
- * dear) loses its first piece. Where no alignment is more than one page frame,
- * no sliding is cheaper.
+ * Move whichever run of [first, end) is cheapest; none of them is fixed. A run
+ * that does not make room enough is extended upwards; one that does, or that is
+ * too dear, loses its first piece.
  */
-static void slide_cheapest(struct planner *p, unsigned int first,
-			   unsigned int end)
+static void cheapest_run(struct planner *p, unsigned int first,
+			 unsigned int end, try_run *try)
 {
 	unsigned int behind = first;
 	unsigned long cost = 0;
 
 	for (;;) {
-		if (cost < p->best && !slide_run(p, first, behind, cost)) {
+		if (cost < p->best && !try(p, first, behind, cost)) {
 			if (behind == end)
 				return;
 			cost += p->pieces[behind++].count;
@@ -297,13 +314,13 @@ static void slide_cheapest(struct planner *p, unsigned int first,
 	}
 }
 
-static void slide(struct planner *p)
+static void cheapest_runs(struct planner *p, try_run *try)
 {
 	unsigned int first, end;
 
 	for (first = 0; first <= p->n; first = end + 1) {
 		end = next_fixed(p, first);
-		slide_cheapest(p, first, end);
+		cheapest_run(p, first, end, try);
 	}
 }
 
@@ -337,6 +354,7 @@ static bool evict(struct planner *p, unsigned int i)
 	unsigned long at;
 	unsigned int k;
 
+	p->steps += p->span_count;
 	for (k = 0; k < p->span_count; k++) {
 		struct cm_span *span = &p->slots[k].span;
 
@@ -380,22 +398,40 @@ static bool restack(struct planner *p, unsigned int first, unsigned int end,
 	return true;
 }
 
-/*
- * Compact everything; evict pieces from [first, end) until the request fits
- * behind the others.
- */
-static void make_room(struct planner *p, unsigned int first, unsigned int end)
+/* Page frames of the pieces of [first, end) that one of the spans might take. */
+static unsigned long evictable(struct planner *p, unsigned int first,
+			       unsigned int end)
 {
-	unsigned long start, stop = hole_end(p, end), *place;
+	unsigned long longest = 0, count = 0;
+	unsigned int k;
+
+	for (k = 0; k < p->span_count; k++) {
+		const struct cm_span *span = &p->slots[k].span;
+
+		longest = max(longest, span->end - span->start);
+	}
+	for (; first < end; first++) {
+		p->slots[first].stays = p->pieces[first].count > longest;
+		if (!p->slots[first].stays)
+			count += p->pieces[first].count;
+	}
+	return count;
+}
+
+/*
+ * Evict pieces from [first, end) to the spans until the request fits behind the
+ * others.
+ */
+static bool make_room(struct planner *p, unsigned int first, unsigned int end)
+{
+	unsigned long start, stop = hole_end(p, end);
+	unsigned long *place = &p->slots[p->n].to;
 	unsigned int i;
 
-	clear(p);
-	compact(p, first);
-	place = &p->slots[p->n].to;
 	while (restack(p, first, end, &start)) {
 		if (fit(&p->request, start, stop, place)) {
 			record(p);
-			return;
+			return true;
 		}
 		if (*place < start || *place > stop)
 			*place = stop;
@@ -403,11 +439,46 @@ static void make_room(struct planner *p, unsigned int first, unsigned int end)
 			i = pick(p, first, end,
 				 p->request.count - (stop - *place));
 			if (i == NONE)
-				return;
+				return false;
 			p->slots[i].stays = !evict(p, i);
 		} while (p->slots[i].stays);
 		p->slots[i].due = 0;
 	}
+	return false;
+}
+
+/* Make spans of all holes but those around the pieces [first, behind). */
+static void survey_holes(struct planner *p, unsigned int first,
+			 unsigned int behind)
+{
+	unsigned int i;
+
+	p->span_count = 0;
+	for (i = 0; i <= p->n; i++) {
+		struct cm_span *span = &p->slots[p->span_count].span;
+
+		if ((i >= first && i <= behind) ||
+		    hole_start(p, i) == hole_end(p, i))
+			continue;
+		span->start = hole_start(p, i);
+		span->end = hole_end(p, i);
+		p->span_count++;
+	}
+}
+
+/* By evicting some, and sliding the others. */
+static bool evict_run(struct planner *p, unsigned int first,
+		      unsigned int behind, unsigned long cost)
+{
+	unsigned long room = hole_end(p, behind) - hole_start(p, first);
+
+	if (room < p->request.count || spent(p))
+		return false;
+	clear(p);
+	survey_holes(p, first, behind);
+	p->steps += p->n + 1;
+	return room - cost + evictable(p, first, behind) >= p->request.count &&
+	       make_room(p, first, behind);
 }
 
 /* For want of a better plan: make room wherever the request is not too long. */
@@ -418,9 +489,13 @@ static void evict_and_compact(struct planner *p)
 
 	for (first = 0; first <= p->n; first = end + 1) {
 		end = next_fixed(p, first);
-		if (fit(&p->request, hole_start(p, first), hole_end(p, end),
-			&at))
-			make_room(p, first, end);
+		if (!fit(&p->request, hole_start(p, first), hole_end(p, end),
+			 &at))
+			continue;
+		clear(p);
+		compact(p, first);
+		evictable(p, first, end);
+		make_room(p, first, end);
 	}
 }
 
@@ -493,14 +568,6 @@ static bool precedes(const struct cm_rank *a, const struct cm_rank *b)
 	if (a->spare != b->spare)
 		return a->spare < b->spare;
 	return a->at < b->at;
-}
-
-static bool spent(struct planner *p)
-{
-	if (p->steps < p->limit)
-		return false;
-	p->cut = true;
-	return true;
 }
 
 /* What a candidate costs, if it does not touch what cannot be moved. */
@@ -812,9 +879,12 @@ bool cm_plan_make(struct cm_plan *plan, unsigned long count,
 
 	plan->move_count = 0;
 	clear(&p);
-	slide(&p);
+	cheapest_runs(&p, slide_run);
 	if (p.best == NO_PLAN)
 		evict_and_compact(&p);
+	p.steps = 0;
+	p.limit = budget / 4;
+	cheapest_runs(&p, evict_run);
 	search(&p);
 	plan->exhausted = p.cut;
 	if (p.best == NO_PLAN)
