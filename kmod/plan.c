@@ -23,6 +23,9 @@
 #define FIRST_PATIENCE	32
 #define MORE_PATIENCE	8
 
+#define COARSE	3
+#define FINE	31
+
 /**
  * struct planner - what is known while a plan is made
  * @plan:         the caller's
@@ -293,34 +296,37 @@ static bool slide_run(struct planner *p, unsigned int first,
 /*
  * Move whichever run of [first, end) is cheapest; none of them is fixed. A run
  * that does not make room enough is extended upwards; one that does, or that is
- * too dear, loses its first piece.
+ * too dear, loses its first pieces. @shift: how much of it is added or lost.
  */
 static void cheapest_run(struct planner *p, unsigned int first,
-			 unsigned int end, try_run *try)
+			 unsigned int end, try_run *try, unsigned int shift)
 {
-	unsigned int behind = first;
+	unsigned int behind = first, step;
 	unsigned long cost = 0;
 
 	for (;;) {
+		step = ((behind - first) >> shift) + 1;
 		if (cost < p->best && !try(p, first, behind, cost)) {
 			if (behind == end)
 				return;
-			cost += p->pieces[behind++].count;
+			for (; step && behind < end; step--)
+				cost += p->pieces[behind++].count;
 		} else {
 			if (first == behind)
 				return;
-			cost -= p->pieces[first++].count;
+			for (; step && first < behind; step--)
+				cost -= p->pieces[first++].count;
 		}
 	}
 }
 
-static void cheapest_runs(struct planner *p, try_run *try)
+static void cheapest_runs(struct planner *p, try_run *try, unsigned int shift)
 {
 	unsigned int first, end;
 
 	for (first = 0; first <= p->n; first = end + 1) {
 		end = next_fixed(p, first);
-		cheapest_run(p, first, end, try);
+		cheapest_run(p, first, end, try, shift);
 	}
 }
 
@@ -418,15 +424,31 @@ static unsigned long evictable(struct planner *p, unsigned int first,
 	return count;
 }
 
-/*
- * Evict pieces from [first, end) to the spans until the request fits behind the
- * others.
- */
+/* Evict pieces of [first, end) to the spans until they are @enough. */
+static bool evict_enough(struct planner *p, unsigned int first,
+			 unsigned int end, unsigned long enough)
+{
+	unsigned long count = 0;
+
+	while (count < enough) {
+		unsigned int i = pick(p, first, end, enough - count);
+
+		if (i == NONE)
+			return false;
+		p->slots[i].stays = !evict(p, i);
+		if (p->slots[i].stays)
+			continue;
+		p->slots[i].due = 0;
+		count += p->pieces[i].count;
+	}
+	return true;
+}
+
+/* Evict so many pieces of [first, end) that the request fits behind the rest. */
 static bool make_room(struct planner *p, unsigned int first, unsigned int end)
 {
 	unsigned long start, stop = hole_end(p, end);
 	unsigned long *place = &p->slots[p->n].to;
-	unsigned int i;
 
 	while (restack(p, first, end, &start)) {
 		if (fit(&p->request, start, stop, place)) {
@@ -435,14 +457,9 @@ static bool make_room(struct planner *p, unsigned int first, unsigned int end)
 		}
 		if (*place < start || *place > stop)
 			*place = stop;
-		do {
-			i = pick(p, first, end,
-				 p->request.count - (stop - *place));
-			if (i == NONE)
-				return false;
-			p->slots[i].stays = !evict(p, i);
-		} while (p->slots[i].stays);
-		p->slots[i].due = 0;
+		if (!evict_enough(p, first, end,
+				  p->request.count - (stop - *place)))
+			return false;
 	}
 	return false;
 }
@@ -879,12 +896,13 @@ bool cm_plan_make(struct cm_plan *plan, unsigned long count,
 
 	plan->move_count = 0;
 	clear(&p);
-	cheapest_runs(&p, slide_run);
+	cheapest_runs(&p, slide_run, FINE);
 	if (p.best == NO_PLAN)
 		evict_and_compact(&p);
 	p.steps = 0;
-	p.limit = budget / 4;
-	cheapest_runs(&p, evict_run);
+	p.limit = budget / 2;
+	cheapest_runs(&p, evict_run, COARSE);
+	cheapest_runs(&p, evict_run, FINE);
 	search(&p);
 	plan->exhausted = p.cut;
 	if (p.best == NO_PLAN)

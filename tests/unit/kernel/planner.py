@@ -32,9 +32,9 @@ class Move(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """How to make a request fit."""
+    """How to make a request fit; place is None if no way was found."""
 
-    place: int
+    place: int | None
     moves: tuple[Move, ...]
     cost: int
     exhausted: bool
@@ -48,7 +48,7 @@ def make_plan(
     *,
     budget: int = BUDGET,
     bits: int = 64,
-) -> Plan | None:
+) -> Plan:
     """Return what the C code plans; check that it stays within the memory that it was given."""
     ffi, lib = load("plan", bits)
     slot_count = lib.cm_plan_slots(len(pieces))
@@ -72,10 +72,6 @@ def make_plan(
     for last in (slots[slot_count : slot_count + 1], moves[len(pieces) : len(pieces) + 1]):
         assert set(bytes(ffi.buffer(last))) == {GARBAGE}
     if not found:
-        return None
-    return Plan(
-        plan.place,
-        tuple(Move(move.piece, move.to) for move in moves[0 : plan.move_count]),
-        plan.cost,
-        plan.exhausted,
-    )
+        return Plan(None, (), 0, plan.exhausted)
+    made = [Move(move.piece, move.to) for move in moves[0 : plan.move_count]]
+    return Plan(plan.place, tuple(made), plan.cost, plan.exhausted)
