@@ -5,8 +5,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
 
 from unit.kernel.host import load
 
@@ -14,7 +14,8 @@ BUDGET = 500_000
 GARBAGE = 0xA5
 
 
-class Piece(NamedTuple):
+@dataclass(frozen=True)
+class Piece:
     """What is taken, in page frames."""
 
     start: int
@@ -56,8 +57,8 @@ def make_plan(
     moves = ffi.new("struct cm_move[]", len(pieces) + 1)
     for memory in (slots, moves):
         ffi.memmove(memory, bytes([GARBAGE]) * ffi.sizeof(memory), ffi.sizeof(memory))
-    c_pieces = ffi.new("struct cm_piece[]", [piece._asdict() for piece in pieces])
-    plan = ffi.new(
+    c_pieces = ffi.new("struct cm_piece[]", [asdict(piece) for piece in pieces])
+    plan: Any = ffi.new(
         "struct cm_plan *",
         {
             "start": pages.start,
