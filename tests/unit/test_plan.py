@@ -50,7 +50,8 @@ def carry_out(case: Case, plan: Plan) -> None:
         assert to % piece.align == 0
         assert new[0] in case.pages and new[-1] in case.pages
         assert all(owners.get(page, index) == index for page in new)
-        owners = {page: owner for page, owner in owners.items() if owner != index}
+        for page in range(piece.start, piece.start + piece.count):
+            del owners[page]
         owners.update(dict.fromkeys(new, index))
     assert plan.place is not None and plan.place % case.align == 0
     wanted = range(plan.place, plan.place + case.count)
@@ -116,30 +117,32 @@ def cases(
     most_pieces: int,
     aligns: Sequence[int] = (1, 2, 4),
     fixed: Sequence[bool] = (False, False, False, True),
+    aligned: bool = True,
 ) -> Case:
     """Draw a map with pieces and a request, often for about as many pages as are free."""
     bits = draw(st.sampled_from([64, 32]))
-    pages = draw(maps(draw(st.integers(1, most_pages)), bits))
+    pages = draw(maps(draw(st.integers(most_pages // 2, most_pages)), bits))
     pieces: list[Piece] = []
     at = pages.start
-    sizes = st.integers(1, max(1, 2 * len(pages) // most_pieces))
-    for _ in range(draw(st.integers(0, most_pieces))):
+    for _ in range(draw(st.integers(0, most_pieces) | st.just(most_pieces))):
         align = draw(st.sampled_from(aligns))
-        at = -(-(at + draw(st.integers(0, 2))) // align) * align
-        piece = Piece(at, draw(sizes), align, draw(st.sampled_from(fixed)))
+        at += draw(st.integers(0, 2))
+        if aligned:
+            at += -at % align
+        piece = Piece(at, draw(st.integers(1, 3)), align, draw(st.sampled_from(fixed)))
         at += piece.count
         if at > pages.stop:
             break
         pieces.append(piece)
     unused = free(pages, pieces)
-    wanted = st.integers(max(1, unused - 3), max(1, unused)) | st.integers(1, len(pages) + 1)
-    return Case(pages, tuple(pieces), draw(wanted), draw(st.sampled_from(aligns)), bits)
+    wanted = draw(st.integers(unused // 2, unused) | st.integers(1, len(pages) + 1))
+    return Case(pages, tuple(pieces), max(1, wanted), draw(st.sampled_from(aligns)), bits)
 
 
-budgets = st.sampled_from([0, 1, 30, 300, 3000, BUDGET])
+budgets = st.sampled_from([0, 30, 300, 3000, 30_000])
 
 
-@given(cases(120, 40), budgets)
+@given(cases(60, 20) | cases(60, 20, aligned=False), budgets)
 @settings(max_examples=300)
 def test_plan_can_be_carried_out(case: Case, budget: int) -> None:
     plan = case.plan(budget)
@@ -147,7 +150,7 @@ def test_plan_can_be_carried_out(case: Case, budget: int) -> None:
         carry_out(case, plan)
 
 
-@given(cases(120, 40), budgets)
+@given(cases(60, 20), budgets)
 @settings(max_examples=200)
 def test_nothing_moves_twice_and_every_page_is_counted(case: Case, budget: int) -> None:
     plan = case.plan(budget)
@@ -156,8 +159,8 @@ def test_nothing_moves_twice_and_every_page_is_counted(case: Case, budget: int) 
     assert plan.cost == sum(case.pieces[index].count for index in moved)
 
 
-@given(cases(400, 60, (1,), (False,)))
-@settings(max_examples=300)
+@given(cases(200, 30, (1,), (False,)))
+@settings(max_examples=200)
 def test_free_pages_are_enough_where_nothing_is_fixed_or_aligned(case: Case) -> None:
     assert (case.plan(0).place is not None) == (case.count <= free(case.pages, case.pieces))
 
@@ -169,8 +172,30 @@ def test_thousands_of_pieces_make_way_for_a_request_for_all_free_pages() -> None
     carry_out(case, case.plan())
 
 
+def test_piece_goes_beyond_a_fixed_one_after_others_are_compacted_there() -> None:
+    here = (Piece(0, 3), Piece(5, 3))
+    there = (Piece(13, 2), Piece(17, 2, 1, True))
+    case = Case(range(0, 19), (*here, Piece(10, 1, 1, True), *there), 7, 1)
+    plan = case.plan(0)
+    carry_out(case, plan)
+    assert {move.piece for move in plan.moves} > {3}
+
+
+def test_hundreds_of_pieces_stay_where_one_can_make_way() -> None:
+    rows = [Piece(3 * i, 2) for i in range(500)]
+    case = Case(
+        range(0, 1541),
+        (*rows[:250], Piece(770, 1), *(Piece(piece.start + 41, 2) for piece in rows[250:])),
+        41,
+        1,
+    )
+    plan = case.plan()
+    carry_out(case, plan)
+    assert plan.cost == 1
+
+
 @given(cases(16, 6))
-@settings(max_examples=300)
+@settings(max_examples=600)
 def test_plan_is_the_cheapest(case: Case) -> None:
     plan = case.plan()
     assert not plan.exhausted
@@ -184,7 +209,7 @@ def test_exhausted_budget_is_told(case: Case, budget: int) -> None:
     assert few.exhausted or (few.cost, few.place is None) == (most.cost, most.place is None)
 
 
-@given(cases(120, 40))
+@given(cases(60, 20))
 def test_request_that_fits_moves_nothing(case: Case) -> None:
     stays = Case(case.pages, case.pieces, 1, 1, case.bits)
     if free(case.pages, case.pieces):
@@ -203,3 +228,10 @@ def test_request_larger_than_the_map_has_no_plan(bits: int, beyond: int | None) 
     for align in (1, 1 << (bits - 1)):
         case = Case(pages, (Piece(pages.start + 9, 4),), count, align, bits)
         assert case.plan() == Plan(None, (), 0, False)
+
+
+@pytest.mark.parametrize(("count", "bits"), [((1 << 32) - 1, 32), (1 << 62, 64)])
+def test_search_of_a_map_without_limits_ends_with_its_budget(count: int, bits: int) -> None:
+    pieces = (Piece(count // 2, 4, 1, True), Piece(count // 2 + 9, 4))
+    plan = Case(range(0, count), pieces, count // 2 + 1, 1, bits).plan()
+    assert plan == Plan(None, (), 0, True)
