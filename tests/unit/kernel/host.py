@@ -32,12 +32,16 @@ WORD = {
 
 @cache
 def load(noun: str, bits: int = 64) -> tuple[FFI, Any]:
-    """Compile kmod/<noun>.c with longs of so many bits; declare what kmod/<noun>.h does."""
+    """Compile kmod/<noun>.c with longs of so many bits; declare what kmod/<noun>.h does.
+
+    If kmod/<noun>_*.c are there, they are parts of it.
+    """
     ffi = FFI()
     ffi.cdef(_gcc(*WORD[bits], "-E", "-P", KMOD / f"{noun}.h"))
     with TemporaryDirectory(prefix="cm-host-") as place:
         library = Path(place, f"{noun}{bits}.so")
-        _gcc(*WORD[bits], *SANITIZED, "-shared", "-fPIC", "-o", library, KMOD / f"{noun}.c")
+        sources = [KMOD / f"{noun}.c", *KMOD.glob(f"{noun}_*.c")]
+        _gcc(*WORD[bits], *SANITIZED, "-shared", "-fPIC", "-o", library, *sources)
         return ffi, ffi.dlopen(str(library))
 
 

@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 cm-agent authors
+"""kmod/plan.c, the same file that the kernel runs: its plans are carried out page by page."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from unit.kernel.planner import BUDGET, Piece, Plan, make_plan
+
+
+@dataclass(frozen=True)
+class Case:
+    """A map, and what is wanted of it."""
+
+    pages: range
+    pieces: tuple[Piece, ...]
+    count: int
+    align: int
+    bits: int = 64
+
+    def plan(self, budget: int = BUDGET) -> Plan:
+        """Return what the C code plans."""
+        return make_plan(
+            self.pages, self.pieces, self.count, self.align, budget=budget, bits=self.bits
+        )
+
+
+def free(pages: range, pieces: Sequence[Piece]) -> int:
+    """Return how many pages nobody has."""
+    return len(pages) - sum(piece.count for piece in pieces)
+
+
+def carry_out(case: Case, plan: Plan) -> None:
+    """Move page by page; check that nothing is overwritten and that the request then fits."""
+    owners = {
+        page: index
+        for index, piece in enumerate(case.pieces)
+        for page in range(piece.start, piece.start + piece.count)
+    }
+    for index, to in plan.moves:
+        piece = case.pieces[index]
+        new = range(to, to + piece.count)
+        assert not piece.fixed
+        assert to % piece.align == 0
+        assert new[0] in case.pages and new[-1] in case.pages
+        assert all(owners.get(page, index) == index for page in new)
+        for page in range(piece.start, piece.start + piece.count):
+            del owners[page]
+        owners.update(dict.fromkeys(new, index))
+    assert plan.place is not None and plan.place % case.align == 0
+    wanted = range(plan.place, plan.place + case.count)
+    assert wanted[0] in case.pages and wanted[-1] in case.pages
+    assert owners.keys().isdisjoint(wanted)
+
+
+class Arrangements:
+    """All that can become of a map in which every piece may move once; pages are bits."""
+
+    def __init__(self, case: Case) -> None:
+        self.pages, self.pieces = case.pages, case.pieces
+        self.places = [self.bits(at, case.count) for at in self.fits(case.count, case.align)]
+        self.spots = [
+            []
+            if piece.fixed
+            else [self.bits(at, piece.count) for at in self.fits(piece.count, piece.align)]
+            for piece in case.pieces
+        ]
+        self.start = tuple(self.bits(piece.start, piece.count) for piece in case.pieces)
+
+    def bits(self, start: int, count: int) -> int:
+        return ((1 << count) - 1) << (start - self.pages.start)
+
+    def fits(self, count: int, align: int) -> list[int]:
+        return [at for at in self.pages if at % align == 0 and at + count <= self.pages.stop]
+
+    def after_one_move(self, now: tuple[int, ...]) -> Iterator[tuple[int, tuple[int, ...]]]:
+        for index, piece in enumerate(self.pieces):
+            others = sum(now) - now[index]
+            if now[index] == self.start[index]:
+                for spot in self.spots[index]:
+                    if not spot & others:
+                        yield piece.count, (*now[:index], spot, *now[index + 1 :])
+
+    def fewest_moved(self) -> int | None:
+        """Return how many pages must move, or None if nothing makes the request fit."""
+        costs = {self.start: 0}
+        queue = [(0, self.start)]
+        while queue:
+            cost, now = heapq.heappop(queue)
+            if any(not place & sum(now) for place in self.places):
+                return cost
+            for more, then in self.after_one_move(now):
+                if costs.get(then, cost + more + 1) > cost + more:
+                    costs[then] = cost + more
+                    heapq.heappush(queue, (cost + more, then))
+        return None
+
+
+@st.composite
+def maps(draw: st.DrawFn, count: int, bits: int) -> range:
+    """Draw where a map of so many pages begins: at page 0, in the middle, up to the last number."""
+    last = (1 << bits) - 1 - count
+    start = draw(st.integers(0, 9) | st.integers(0, last) | st.integers(last - 9, last))
+    return range(start, start + count)
+
+
+@st.composite
+def cases(
+    draw: st.DrawFn,
+    most_pages: int,
+    most_pieces: int,
+    aligns: Sequence[int] = (1, 2, 4),
+    fixed: Sequence[bool] = (False, False, False, True),
+    aligned: bool = True,
+) -> Case:
+    """Draw a map with pieces and a request, often for about as many pages as are free."""
+    bits = draw(st.sampled_from([64, 32]))
+    pages = draw(maps(draw(st.integers(most_pages // 2, most_pages)), bits))
+    pieces: list[Piece] = []
+    at = pages.start
+    for _ in range(draw(st.integers(0, most_pieces) | st.just(most_pieces))):
+        align = draw(st.sampled_from(aligns))
+        at += draw(st.integers(0, 2))
+        if aligned:
+            at += -at % align
+        piece = Piece(at, draw(st.integers(1, 3)), align, draw(st.sampled_from(fixed)))
+        at += piece.count
+        if at > pages.stop:
+            break
+        pieces.append(piece)
+    unused = free(pages, pieces)
+    wanted = draw(st.integers(unused // 2, unused) | st.integers(1, len(pages) + 1))
+    return Case(pages, tuple(pieces), max(1, wanted), draw(st.sampled_from(aligns)), bits)
+
+
+budgets = st.sampled_from([0, 30, 300, 3000, 30_000])
+
+
+@given(cases(60, 20) | cases(60, 20, aligned=False), budgets)
+@settings(max_examples=300)
+def test_plan_can_be_carried_out(case: Case, budget: int) -> None:
+    plan = case.plan(budget)
+    if plan.place is not None:
+        carry_out(case, plan)
+
+
+@given(cases(60, 20), budgets)
+@settings(max_examples=200)
+def test_nothing_moves_twice_and_every_page_is_counted(case: Case, budget: int) -> None:
+    plan = case.plan(budget)
+    moved = [index for index, _ in plan.moves]
+    assert len(set(moved)) == len(moved)
+    assert plan.cost == sum(case.pieces[index].count for index in moved)
+
+
+@given(cases(200, 30, (1,), (False,)))
+@settings(max_examples=200)
+def test_free_pages_are_enough_where_nothing_is_fixed_or_aligned(case: Case) -> None:
+    assert (case.plan(0).place is not None) == (case.count <= free(case.pages, case.pieces))
+
+
+def test_thousands_of_pieces_make_way_for_a_request_for_all_free_pages() -> None:
+    pieces = tuple(Piece(3 * i, 1 + i % 2) for i in range(4000))
+    pages = range(0, 12_000)
+    case = Case(pages, pieces, free(pages, pieces), 1)
+    carry_out(case, case.plan())
+
+
+def test_piece_goes_beyond_a_fixed_one_after_others_are_compacted_there() -> None:
+    here = (Piece(0, 3), Piece(5, 3))
+    there = (Piece(13, 2), Piece(17, 2, 1, True))
+    case = Case(range(0, 19), (*here, Piece(10, 1, 1, True), *there), 7, 1)
+    plan = case.plan(0)
+    carry_out(case, plan)
+    assert {move.piece for move in plan.moves} > {3}
+
+
+def test_hundreds_of_pieces_stay_where_one_can_make_way() -> None:
+    rows = [Piece(3 * i, 2) for i in range(500)]
+    case = Case(
+        range(0, 1541),
+        (*rows[:250], Piece(770, 1), *(Piece(piece.start + 41, 2) for piece in rows[250:])),
+        41,
+        1,
+    )
+    plan = case.plan()
+    carry_out(case, plan)
+    assert plan.cost == 1
+
+
+@given(cases(16, 6))
+@settings(max_examples=600)
+def test_plan_is_the_cheapest(case: Case) -> None:
+    plan = case.plan()
+    assert not plan.exhausted
+    assert (plan.cost if plan.place is not None else None) == Arrangements(case).fewest_moved()
+
+
+@given(cases(16, 6), st.integers(0, 500))
+@settings(max_examples=200)
+def test_exhausted_budget_is_told(case: Case, budget: int) -> None:
+    few, most = case.plan(budget), case.plan()
+    assert few.exhausted or (few.cost, few.place is None) == (most.cost, most.place is None)
+
+
+@given(cases(60, 20))
+def test_request_that_fits_moves_nothing(case: Case) -> None:
+    stays = Case(case.pages, case.pieces, 1, 1, case.bits)
+    if free(case.pages, case.pieces):
+        assert stays.plan(0) == Plan(stays.plan(0).place, (), 0, False)
+
+
+def test_empty_map_is_given_whole() -> None:
+    assert Case(range(3, 20), (), 17, 1).plan() == Plan(3, (), 0, False)
+
+
+@pytest.mark.parametrize("bits", [64, 32])
+@pytest.mark.parametrize("beyond", [1, None])
+def test_request_larger_than_the_map_has_no_plan(bits: int, beyond: int | None) -> None:
+    pages = range((1 << bits) - 33, (1 << bits) - 1)
+    count = len(pages) + beyond if beyond else (1 << bits) - 1
+    for align in (1, 1 << (bits - 1)):
+        case = Case(pages, (Piece(pages.start + 9, 4),), count, align, bits)
+        assert case.plan() == Plan(None, (), 0, False)
+
+
+@pytest.mark.parametrize(("count", "bits"), [((1 << 32) - 1, 32), (1 << 62, 64)])
+def test_search_of_a_map_without_limits_ends_with_its_budget(count: int, bits: int) -> None:
+    pieces = (Piece(count // 2, 4, 1, True), Piece(count // 2 + 9, 4))
+    plan = Case(range(0, count), pieces, count // 2 + 1, 1, bits).plan()
+    assert plan == Plan(None, (), 0, True)
