@@ -175,7 +175,6 @@ def hammer(context: str, moves: int, limit: float) -> dict[str, Any]:
         ballast = pool.alloc(pool.query().size - 16 * slot)
         pool.pin(ballast)
         pounded = [pool.alloc(slot) for _ in range(4)]
-        others = [pool.alloc(slot) for _ in range(12)]
         results = [os.pipe() for _ in pounded]
         before = pool.stats().moves
         for number, chunk in enumerate(pounded):
@@ -185,6 +184,8 @@ def hammer(context: str, moves: int, limit: float) -> dict[str, Any]:
                     code = pound(chunk.fd, slot, stop, number)
                 finally:
                     os._exit(code)
+        # After the forks: a descriptor in a child would keep the chunk.
+        others = [pool.alloc(slot) for _ in range(12)]
         begin = time.monotonic()
         while pool.stats().moves - before < moves and time.monotonic() - begin < limit:
             chance.shuffle(others)
