@@ -155,7 +155,7 @@ def scattered(board: Any) -> Iterator[str]:
 
 def test_a_deliberately_scattered_buffer_is_fragmented(board: Any, scattered: str) -> None:
     got = board.run(f"cm-agent verify shared {scattered} --json")
-    (found,) = json.loads(got.stdout)
+    found = json.loads(got.stdout)
     assert (found["verdict"], found["agree"]) == ("FRAGMENTED", True), found
     runs = {witness["name"]: witness["runs"] for witness in found["witnesses"]}
     assert (runs["attestation"], runs["pagemap"]) == (64, 64)

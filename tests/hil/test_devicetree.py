@@ -58,7 +58,7 @@ def evidence(request: pytest.FixtureRequest, other_board: Callable[..., Any]) ->
     """What the board with the broken overlay said and did; it is booted once."""
     stash = request.config.stash
     if EVIDENCE not in stash:
-        with other_board(overlays=[OVERLAY], state="agent") as broken:
+        with other_board(overlays=[OVERLAY], state="module") as broken:
             doctor = broken.run("cm-agent doctor --json")
             stash[EVIDENCE] = {
                 "log": broken.check("dmesg | grep cm-context").splitlines(),

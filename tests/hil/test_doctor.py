@@ -72,7 +72,7 @@ def test_a_user_who_may_not_open_a_context_is_told_so_by_alloc(agent: Any) -> No
 def test_a_board_without_an_overlay_is_told_how_to_apply_one(
     other_board: Callable[..., Any],
 ) -> None:
-    with other_board(overlays=[], state="agent") as bare:
+    with other_board(overlays=[], state="module") as bare:
         code, wrong = examine(bare)
         assert code == 1
         (what,) = wrong
