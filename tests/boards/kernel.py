@@ -78,13 +78,16 @@ def _fill(board: Board, into: Path) -> None:
     archive = Archive(board.kernel.suite, (board.architecture, HOST))
     debs = into / "debs"
 
-    def parts(package: str, *beginnings: str) -> list[str]:
-        return [n for n in archive.dependencies(package, debs) if n.startswith(beginnings)]
+    def part(package: str, beginning: str) -> str:
+        found = [n for n in archive.dependencies(package, debs) if n.startswith(beginning)]
+        if len(found) != 1:
+            raise BoardError(f"{package} of {archive.suite} depends on {found}: expected one")
+        return found[0]
 
-    (image,) = parts(board.kernel.package, "linux-image-")
-    (headers,) = parts(board.kernel.headers, "linux-headers-")
-    (common,) = parts(headers, "linux-headers-")
-    (kbuild,) = parts(headers, "linux-kbuild-")
+    image = part(board.kernel.package, "linux-image-")
+    headers = part(board.kernel.headers, "linux-headers-")
+    common = part(headers, "linux-headers-")
+    kbuild = part(headers, "linux-kbuild-")
     release = image.removeprefix("linux-image-")
     # Since 7.x the image's own package is empty, and what was in it comes in several.
     inside = [n for n in archive.dependencies(image, debs) if n.endswith(f"-{release}")]
