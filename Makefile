@@ -10,10 +10,10 @@ export PYTHONPATH := $(CURDIR)/tests
 boards := $(PYTHON) -m boards
 venv := build/venv/bin/python
 
-.PHONY: help demo test board module stage prerequisites lint clean
+.PHONY: help demo test test-kernels board module stage prerequisites lint clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
 demo: ## show it all on the emulated board
 	@$(boards) prepare $(BOARD)
@@ -21,7 +21,10 @@ demo: ## show it all on the emulated board
 
 test: ## all tests: on this machine and on the emulated board
 	@$(boards) prepare --promtool $(BOARD)
-	@$(venv) -m pytest --lg-env tests/hil/env/$(BOARD).yaml $(PYTEST_ARGS)
+	@LG_BOARD=$(BOARD) $(venv) -m pytest --lg-env tests/hil/env/emulated.yaml $(PYTEST_ARGS)
+
+test-kernels: ## the module's tests on eight kernels, one board after another
+	@$(PYTHON) -m kernels $(BOARDS)
 
 board: ## a root shell on the emulated board, module and agent installed (exit with Ctrl-D)
 	@$(boards) prepare $(BOARD)

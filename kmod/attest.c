@@ -20,6 +20,7 @@
 #include <uapi/linux/cm.h>
 
 #include "attest.h"
+#include "compat.h"
 #include "context.h"
 
 static struct platform_device *witness;

@@ -53,8 +53,8 @@ static bool is_set_up(const struct cm_bank *bank,
 	struct zone *zone = NULL;
 
 	if (bank->reusable &&
-	    (!rmem->priv || !IS_ALIGNED(bank->start, pageblock_nr_pages) ||
-	     !IS_ALIGNED(end, pageblock_nr_pages)))
+	    (!rmem->priv || !IS_ALIGNED(bank->start, CM_BANK_ALIGN) ||
+	     !IS_ALIGNED(end, CM_BANK_ALIGN)))
 		return false;
 	for (pfn = bank->start; pfn < end; pfn++) {
 		/* Holes in the RAM have struct pages, too, and no mapping. */
@@ -77,7 +77,7 @@ static int check_pages(struct device *dev, struct device_node *np,
 	if (bank->reusable)
 		return dev_err_probe(dev, -EINVAL,
 			"bank %pOFn is reusable, but the kernel did not make it movable memory: base and size must be multiples of %lu bytes, compatible must be \"shared-dma-pool\"\n",
-			np, PAGE_SIZE << pageblock_order);
+			np, PAGE_SIZE * CM_BANK_ALIGN);
 	return dev_err_probe(dev, -EINVAL,
 		"bank %pOFn is not reserved memory of this board: is it all RAM, and did the kernel accept it at boot (see \"Reserved memory\" in the kernel log)?\n",
 		np);

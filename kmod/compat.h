@@ -1,11 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What differs between kernels, and nothing else. */
+/*
+ * What differs between kernels, and nothing else. Built and tried with those of
+ * Debian 11 to 14: 5.10, 6.1, 6.12 and 7.2.
+ */
 #ifndef CM_COMPAT_H
 #define CM_COMPAT_H
 
+#include <linux/cma.h>
+#include <linux/device.h>
+#include <linux/dma-buf.h>
+#include <linux/err.h>
 #include <linux/fs.h>
 #include <linux/gfp.h>
+#include <linux/mm.h>
 #include <linux/mmzone.h>
+#include <linux/swiotlb.h>
+#include <linux/version.h>
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 18, 0)
+#include <linux/iosys-map.h>
+#endif
 
 #ifndef CONFIG_CONTIG_ALLOC
 #error "cm needs a kernel with CONFIG_CONTIG_ALLOC (CONFIG_CMA selects it)"
@@ -20,17 +34,155 @@
 #error "cm needs a kernel with CONFIG_DMA_SHARED_BUFFER"
 #endif
 
+/*
+ * Page frames that a reusable bank must begin and end at a multiple of. Old
+ * kernels isolate more than a pageblock around what is taken, which must not
+ * reach out of the bank.
+ */
+#ifdef CMA_MIN_ALIGNMENT_PAGES
+#define CM_BANK_ALIGN	CMA_MIN_ALIGNMENT_PAGES
+#else
+#define CM_BANK_ALIGN	max_t(unsigned long, MAX_ORDER_NR_PAGES, \
+			      pageblock_nr_pages)
+#endif
+
 /* Take the pages [start, start + count) of a CMA pageblock range. */
 static inline int cm_take_pages(unsigned long start, unsigned long count)
 {
-	return alloc_contig_range(start, start + count, MIGRATE_CMA,
+#ifdef ACR_FLAGS_CMA
+	const acr_flags_t kind = ACR_FLAGS_CMA;
+#else
+	const unsigned int kind = MIGRATE_CMA;
+#endif
+
+	return alloc_contig_range(start, start + count, kind,
 				  GFP_KERNEL | __GFP_NOWARN);
 }
 
 /* Take a reference on a file unless its last one is gone. */
 static inline bool cm_get_file_active(struct file **file)
 {
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
 	return get_file_active(file);
+#else
+	return get_file_rcu(*file);
+#endif
 }
+
+static inline void cm_vm_flags_set(struct vm_area_struct *vma,
+				   unsigned long flags)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+	vm_flags_set(vma, flags);
+#else
+	vma->vm_flags |= flags;
+#endif
+}
+
+/*
+ * Whether swiotlb=force was given. Before 5.15 modules could not ask; then each
+ * import is refused when it turns out to be bounced.
+ */
+static inline bool cm_always_bounced(struct device *dev)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 15, 0)
+	return is_swiotlb_force_bounce(dev);
+#else
+	return false;
+#endif
+}
+
+/* The device that &class.devnode() is given. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
+#define CM_DEVNODE_DEVICE	const struct device
+#else
+#define CM_DEVNODE_DEVICE	struct device
+#endif
+
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
+#define CM_IMPORT_NS(ns)	MODULE_IMPORT_NS(#ns)
+#else
+#define CM_IMPORT_NS(ns)	MODULE_IMPORT_NS(ns)
+#endif
+
+/* Since 6.2 a caller says whether he holds the reservation lock. We never do. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+#define dma_buf_map_attachment_unlocked		dma_buf_map_attachment
+#define dma_buf_unmap_attachment_unlocked	dma_buf_unmap_attachment
+#define dma_buf_vmap_unlocked			dma_buf_vmap
+#define dma_buf_vunmap_unlocked			dma_buf_vunmap
+#endif
+
+/*
+ * Map a dma-buf for the kernel, and undo that. An ERR_PTR() is returned:
+ * EOPNOTSUPP when it cannot be mapped or is not ordinary memory.
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 18, 0)
+static inline void *cm_vmap(struct dma_buf *dmabuf)
+{
+	struct iosys_map map;
+	int ret = dma_buf_vmap_unlocked(dmabuf, &map);
+
+	if (ret)
+		return ERR_PTR(ret == -EINVAL ? -EOPNOTSUPP : ret);
+	if (!map.is_iomem)
+		return map.vaddr;
+	dma_buf_vunmap_unlocked(dmabuf, &map);
+	return ERR_PTR(-EOPNOTSUPP);
+}
+
+static inline void cm_vunmap(struct dma_buf *dmabuf, void *vaddr)
+{
+	struct iosys_map map = IOSYS_MAP_INIT_VADDR(vaddr);
+
+	dma_buf_vunmap_unlocked(dmabuf, &map);
+}
+#else
+static inline void *cm_vmap(struct dma_buf *dmabuf)
+{
+	/* NULL, whatever went wrong. */
+	return dma_buf_vmap(dmabuf) ?:
+	       ERR_PTR(dmabuf->ops->vmap ? -ENOMEM : -EOPNOTSUPP);
+}
+
+static inline void cm_vunmap(struct dma_buf *dmabuf, void *vaddr)
+{
+	dma_buf_vunmap(dmabuf, vaddr);
+}
+#endif
+
+void *cm_dmabuf_vmap(struct dma_buf *dmabuf);
+void cm_dmabuf_vunmap(struct dma_buf *dmabuf);
+
+/* The kernel's way to call the two above. */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 18, 0)
+static inline int cm_vmap_op(struct dma_buf *dmabuf, struct iosys_map *map)
+{
+	void *vaddr = cm_dmabuf_vmap(dmabuf);
+
+	if (IS_ERR(vaddr))
+		return PTR_ERR(vaddr);
+	iosys_map_set_vaddr(map, vaddr);
+	return 0;
+}
+
+static inline void cm_vunmap_op(struct dma_buf *dmabuf, struct iosys_map *map)
+{
+	cm_dmabuf_vunmap(dmabuf);
+}
+#else
+static inline void *cm_vmap_op(struct dma_buf *dmabuf)
+{
+	void *vaddr = cm_dmabuf_vmap(dmabuf);
+
+	/* The kernel warns of anything but NULL. */
+	return IS_ERR(vaddr) ? NULL : vaddr;
+}
+
+static inline void cm_vunmap_op(struct dma_buf *dmabuf, void *vaddr)
+{
+	cm_dmabuf_vunmap(dmabuf);
+}
+#endif
 
 #endif /* CM_COMPAT_H */

@@ -12,9 +12,9 @@
 #include <linux/of.h>
 #include <linux/platform_device.h>
 #include <linux/slab.h>
-#include <linux/swiotlb.h>
 
 #include "chardev.h"
+#include "compat.h"
 #include "context.h"
 #include "drain.h"
 
@@ -27,7 +27,7 @@ static DEFINE_IDA(minors);
 static LIST_HEAD(contexts);
 static DEFINE_MUTEX(contexts_lock);
 
-static char *cm_devnode(const struct device *dev, umode_t *mode)
+static char *cm_devnode(CM_DEVNODE_DEVICE *dev, umode_t *mode)
 {
 	return kasprintf(GFP_KERNEL, "cm/%s", dev_name(dev));
 }
@@ -186,7 +186,7 @@ static void release_memory(struct cm_context *ctx)
 /* The context's own device, so that CPU access can be synced for it. */
 static int prepare_dma(struct device *dev)
 {
-	if (is_swiotlb_force_bounce(dev))
+	if (cm_always_bounced(dev))
 		return dev_err_probe(dev, -EINVAL,
 			"swiotlb=force gives every device bounce buffers: drivers could never reach a chunk\n");
 	dma_set_max_seg_size(dev, UINT_MAX);
@@ -282,6 +282,20 @@ static struct cm_context *new_context(struct device *dev)
 	return ctx;
 }
 
+/*
+ * When the module is unloaded nobody uses the context any more: chunks, drains
+ * and open nodes hold the module. When an overlay is taken out of the device
+ * tree somebody may: then the context lives on without a node until they let go.
+ */
+static void remove_context(void *data)
+{
+	struct cm_context *ctx = data;
+
+	WRITE_ONCE(ctx->gone, true);
+	remove_node(ctx);
+	put_device(&ctx->dev);
+}
+
 static int cm_context_probe(struct platform_device *pdev)
 {
 	struct device *dev = &pdev->dev;
@@ -305,8 +319,10 @@ static int cm_context_probe(struct platform_device *pdev)
 	ret = add_node(dev, ctx);
 	if (ret)
 		goto put;
+	ret = devm_add_action_or_reset(dev, remove_context, ctx);
+	if (ret)
+		return ret;
 
-	platform_set_drvdata(pdev, ctx);
 	dev_info(dev, "%s context \"%s\": %lu KiB in bank %s\n",
 		 ctx->private ? "private" : "shared", dev_name(&ctx->dev),
 		 ctx->bank.count << (PAGE_SHIFT - 10), ctx->bank.name);
@@ -317,20 +333,6 @@ put:
 	return ret;
 }
 
-/*
- * When the module is unloaded nobody uses the context any more: chunks, drains
- * and open nodes hold the module. When an overlay is taken out of the device
- * tree somebody may: then the context lives on without a node until they let go.
- */
-static void cm_context_remove(struct platform_device *pdev)
-{
-	struct cm_context *ctx = platform_get_drvdata(pdev);
-
-	WRITE_ONCE(ctx->gone, true);
-	remove_node(ctx);
-	put_device(&ctx->dev);
-}
-
 static const struct of_device_id cm_context_of_match[] = {
 	{ .compatible = "cm-agent,context" },
 	{ }
@@ -339,7 +341,6 @@ MODULE_DEVICE_TABLE(of, cm_context_of_match);
 
 static struct platform_driver cm_context_driver = {
 	.probe = cm_context_probe,
-	.remove = cm_context_remove,
 	.driver = {
 		.name = "cm-context",
 		.of_match_table = cm_context_of_match,

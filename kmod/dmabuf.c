@@ -286,7 +286,7 @@ static int cm_dmabuf_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 		return -ESTALE;
 
 	/* Growing by mremap() would reach past the chunk (CVE-2024-46852). */
-	vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP | VM_MIXEDMAP);
+	cm_vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP | VM_MIXEDMAP);
 	vma->vm_ops = &cm_dmabuf_vm_ops;
 	vma->vm_private_data = chunk;
 	return 0;
@@ -312,31 +312,41 @@ static void *map_kernel(struct cm_chunk *chunk)
 	return vaddr;
 }
 
-static int cm_dmabuf_vmap(struct dma_buf *dmabuf, struct iosys_map *map)
+/**
+ * cm_dmabuf_vmap() - map a chunk for the kernel
+ * @dmabuf: the chunk's
+ *
+ * Called by the kernel's dma-buf code, by way of cm_vmap_op().
+ *
+ * Return: the address, or ERR_PTR(): ESTALE when the chunk was freed, ENOMEM.
+ */
+void *cm_dmabuf_vmap(struct dma_buf *dmabuf)
 {
 	struct cm_chunk *chunk = dmabuf->priv;
-	int ret = 0;
+	void *vaddr = ERR_PTR(-ENOMEM);
 
 	down_write(&chunk->lock);
 	if (chunk->freed) {
-		ret = -ESTALE;
+		vaddr = ERR_PTR(-ESTALE);
 		goto unlock;
 	}
 	if (!chunk->vmaps)
 		chunk->vaddr = map_kernel(chunk);
-	if (!chunk->vaddr) {
-		ret = -ENOMEM;
+	if (!chunk->vaddr)
 		goto unlock;
-	}
 	chunk->vmaps++;
 	cm_chunk_hold(chunk, &chunk->maps);
-	iosys_map_set_vaddr(map, chunk->vaddr);
+	vaddr = chunk->vaddr;
 unlock:
 	up_write(&chunk->lock);
-	return ret;
+	return vaddr;
 }
 
-static void cm_dmabuf_vunmap(struct dma_buf *dmabuf, struct iosys_map *map)
+/**
+ * cm_dmabuf_vunmap() - undo one cm_dmabuf_vmap()
+ * @dmabuf: the chunk's
+ */
+void cm_dmabuf_vunmap(struct dma_buf *dmabuf)
 {
 	struct cm_chunk *chunk = dmabuf->priv;
 
@@ -369,8 +379,8 @@ static const struct dma_buf_ops cm_dmabuf_ops = {
 	.begin_cpu_access = cm_dmabuf_begin_cpu_access,
 	.end_cpu_access = cm_dmabuf_end_cpu_access,
 	.mmap = cm_dmabuf_mmap,
-	.vmap = cm_dmabuf_vmap,
-	.vunmap = cm_dmabuf_vunmap,
+	.vmap = cm_vmap_op,
+	.vunmap = cm_vunmap_op,
 	.release = cm_dmabuf_release,
 };
 
@@ -433,4 +443,4 @@ struct dma_buf *cm_dmabuf_get(struct cm_context *ctx, int fd)
 	return ERR_PTR(-EXDEV);
 }
 
-MODULE_IMPORT_NS(DMA_BUF);
+CM_IMPORT_NS(DMA_BUF);

@@ -5,13 +5,13 @@
  * from the chunk's first byte on, whatever the page tables of user space say.
  */
 #include <linux/dma-buf.h>
-#include <linux/iosys-map.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/string.h>
 
 #include <uapi/linux/cm.h>
 
+#include "compat.h"
 #include "pattern.h"
 
 #define CELL_WORDS	(CM_PATTERN_CELL / sizeof(u64))
@@ -56,21 +56,18 @@ static int check(struct cm_pattern *req, const u64 *words, size_t count)
 static int run(struct cm_pattern *req, struct dma_buf *dmabuf)
 {
 	size_t count = dmabuf->size / sizeof(u64);
-	struct iosys_map map;
-	int ret;
+	void *words = cm_vmap(dmabuf);
+	int ret = 0;
 
-	ret = dma_buf_vmap_unlocked(dmabuf, &map);
-	if (ret)
-		return ret == -EINVAL ? -EOPNOTSUPP : ret;
-	if (map.is_iomem)
-		ret = -EOPNOTSUPP;
-	if (!ret && (req->flags & CM_PATTERN_FILL))
-		ret = fill(map.vaddr, count, req->seed);
+	if (IS_ERR(words))
+		return PTR_ERR(words);
+	if (req->flags & CM_PATTERN_FILL)
+		ret = fill(words, count, req->seed);
 	if (!ret)
-		ret = check(req, map.vaddr, count);
-	if (!ret && virt_addr_valid(map.vaddr))
+		ret = check(req, words, count);
+	if (!ret && virt_addr_valid(words))
 		req->found = CM_PATTERN_LINEAR;
-	dma_buf_vunmap_unlocked(dmabuf, &map);
+	cm_vunmap(dmabuf, words);
 	return ret;
 }
 

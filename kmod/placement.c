@@ -5,7 +5,7 @@
  * No kernel service but lists, ALIGN(), min() and max() is used, so that this file
  * can be compiled for the host and tested against a model there.
  */
-#include <linux/align.h>
+#include <linux/kernel.h>
 #include <linux/list.h>
 #include <linux/minmax.h>
 

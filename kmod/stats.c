@@ -2,8 +2,8 @@
 /*
  * Statistics: counters and latency histograms of a context.
  */
+#include <linux/kernel.h>
 #include <linux/log2.h>
-#include <linux/math.h>
 #include <linux/minmax.h>
 
 #include "stats.h"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .cache import cache_root, lock
-from .error import BoardError, run
+from .error import run
 from .progress import step
 
 MIRROR = "http://deb.debian.org/debian"
@@ -20,6 +20,8 @@ KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 HOST = "amd64"
 FRESH_SECONDS = 1800
 
+# Check-Valid-Until: testing's lists expire within days, and mirrors may be older than that.
+# Their signatures are checked all the same.
 CONFIG = """\
 Dir "{root}/";
 Dir::State "{root}/state";
@@ -35,6 +37,7 @@ APT::Install-Recommends "false";
 APT::Sandbox::User "root";
 Acquire::Languages "none";
 Acquire::Retries "3";
+Acquire::Check-Valid-Until "false";
 #clear DPkg::Post-Invoke;
 #clear APT::Update::Post-Invoke;
 #clear APT::Update::Post-Invoke-Success;
@@ -73,20 +76,18 @@ class Archive:
         config.unlink()
         return sorted(into.glob("*.deb"))
 
-    def dependency(self, package: str, into: Path) -> str:
-        """Return the one package that a metapackage such as linux-image-arm64 stands for."""
+    def dependencies(self, package: str, into: Path) -> list[str]:
+        """Return the names of the packages that a package depends on, first choices only."""
         config = self._config(into)
         self._refresh(config)
         text = run(
             ["apt-cache", "depends", "--important", package],
-            doing=f"asking what {package} stands for",
+            doing=f"asking what {package} depends on",
             env={**os.environ, "APT_CONFIG": str(config)},
         )
         config.unlink()
-        found = [line.split()[1] for line in text.splitlines() if line.strip().startswith("Dep")]
-        if not found:
-            raise BoardError(f"{package} of {self.suite} depends on nothing; expected a kernel")
-        return found[0]
+        lines = [line.strip() for line in text.splitlines()]
+        return [line.split()[1] for line in lines if line.startswith("Depends:")]
 
     def _config(self, archives: Path) -> Path:
         """Write the apt configuration for one use of this root, beside the packages."""

@@ -1,8 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""What a board is: the contents of `tests/boards/<name>/board.toml`."""
+"""What a board is: `tests/boards/<machine>/board.toml`, upon what `root.toml` says of all.
+
+A machine is booted with its own release's kernel, under its own name, and with the kernels of
+other releases, as `<machine>-<release>`: only the kernel differs then, and the module, which is
+built by that release's compiler.
+"""
 
 import tomllib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from .error import BoardError
@@ -15,6 +21,7 @@ PROJECT = HERE.parent.parent
 class Kernel:
     """The board's kernel packages, the modules its image carries, and its command line."""
 
+    suite: str
     package: str
     headers: str
     modules: tuple[str, ...]
@@ -47,9 +54,10 @@ class Qemu:
 
 @dataclass(frozen=True)
 class Board:
-    """One emulated board."""
+    """One emulated board: a machine with a kernel. `suite` is the root's."""
 
     name: str
+    machine: str
     suite: str
     architecture: str
     kernel_arch: str
@@ -62,25 +70,44 @@ class Board:
 
 def names() -> list[str]:
     """Return the names of the boards there are."""
-    return sorted(path.parent.name for path in HERE.glob("*/board.toml"))
+    return sorted(_kernels())
 
 
 def read(name: str) -> Board:
     """Read a board's description by its name."""
-    path = HERE / name / "board.toml"
-    if not path.is_file():
+    if name not in _kernels():
         raise BoardError(f"no board {name!r}; there are: {', '.join(names())}")
+    machine, suite = _kernels()[name]
+    path = HERE / machine / "board.toml"
     table = tomllib.loads(path.read_text())
+    del table["kernels"]
     try:
         return Board(
             name=name,
-            kernel=Kernel(**_frozen(table.pop("kernel"))),
-            root=Root(**_frozen(table.pop("root"))),
+            machine=machine,
+            kernel=Kernel(suite=suite, **_frozen(table.pop("kernel"))),
+            root=Root(**_frozen(_root() | table.pop("root", {}))),
             qemu=Qemu(**_frozen(table.pop("qemu"))),
             **_frozen(table),
         )
     except (KeyError, TypeError) as error:
         raise BoardError(f"{path}: {error}") from error
+
+
+@cache
+def _kernels() -> dict[str, tuple[str, str]]:
+    """Return each board's machine and the release that its kernel is from."""
+    boards = {}
+    for path in HERE.glob("*/board.toml"):
+        machine, table = path.parent.name, tomllib.loads(path.read_text())
+        boards[machine] = (machine, table["suite"])
+        boards |= {f"{machine}-{suite}": (machine, suite) for suite in table["kernels"]}
+    return boards
+
+
+def _root() -> dict[str, list[str]]:
+    """Return what the roots of all boards have in common."""
+    return tomllib.loads((HERE / "root.toml").read_text())
 
 
 def _frozen(table: dict) -> dict:

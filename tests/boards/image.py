@@ -38,6 +38,8 @@ def make(board: Board) -> Image:
         "kernel": kernel.tree.name,
         "root": root.name,
         "modules": board.kernel.modules,
+        "load": board.kernel.load,
+        "console": board.qemu.console,
         "sources": cache.sources("image.py", "cpio.py"),
     }
     tree = cache.entry(f"image-{board.name}", inputs, lambda path: _fill(board, kernel, root, path))
@@ -47,6 +49,7 @@ def make(board: Board) -> Image:
 def _fill(board: Board, kernel: kernels.Kernel, root: Path, into: Path) -> None:
     with cpio.Archive(into / "rest.cpio") as rest:
         _modules(board, kernel, rest, into / "modules")
+        _names(board, rest)
         _keys(rest, into)
     with (into / "initrd.cpio").open("wb") as initrd:
         initrd.write((root / "root.cpio").read_bytes())
@@ -65,6 +68,15 @@ def _modules(board: Board, kernel: kernels.Kernel, rest: cpio.Archive, scratch: 
     run(["depmod", "-b", scratch, kernel.release], doing="indexing the modules of the image")
     rest.tree(scratch)
     cache.remove(scratch)
+
+
+def _names(board: Board, rest: cpio.Archive) -> None:
+    """Name the board, the modules to be loaded early, and the console with a shell."""
+    rest.file("etc/hostname", f"{board.name}\n".encode())
+    rest.file("etc/modules-load.d/board.conf", "\n".join((*board.kernel.load, "")).encode())
+    console = f"board-console@{board.qemu.console}.service"
+    wants = "etc/systemd/system/multi-user.target.wants"
+    rest.link(f"{wants}/{console}", "/etc/systemd/system/board-console@.service")
 
 
 def _keys(rest: cpio.Archive, into: Path) -> None:

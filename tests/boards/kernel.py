@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The board's kernel: image, modules, and headers of one and the same version."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,15 @@ from .apt import HOST, Archive, unpack
 from .board import Board
 from .error import BoardError, run
 from .progress import step
+
+THIRTY_TWO_BITS = ("armhf",)
+# The first release whose qemu-user needs no libraries.
+EMULATOR_SUITE = "trixie"
+MODPOST = """\
+#!/bin/sh
+here=${0%/*}
+exec "$here/qemu-arm" -L /usr/arm-linux-gnueabihf "$here/modpost.arm" "$@"
+"""
 
 
 @dataclass(frozen=True)
@@ -25,7 +35,8 @@ class Kernel:
     @property
     def image(self) -> Path:
         """The bootable kernel image."""
-        return self.tree / "boot" / f"vmlinuz-{self.release}"
+        before_7 = self.tree / "boot" / f"vmlinuz-{self.release}"
+        return before_7 if before_7.exists() else self.modules / "vmlinuz"
 
     @property
     def modules(self) -> Path:
@@ -54,7 +65,7 @@ class Kernel:
 def make(board: Board) -> Kernel:
     """Return the board's kernel from the cache, fetched first when it is missing."""
     inputs = {
-        "suite": board.suite,
+        "suite": board.kernel.suite,
         "architecture": board.architecture,
         "package": board.kernel.package,
         "headers": board.kernel.headers,
@@ -64,21 +75,53 @@ def make(board: Board) -> Kernel:
 
 
 def _fill(board: Board, into: Path) -> None:
-    archive = Archive(board.suite, (board.architecture, HOST))
+    archive = Archive(board.kernel.suite, (board.architecture, HOST))
     debs = into / "debs"
-    image = archive.dependency(board.kernel.package, debs)
-    headers = archive.dependency(board.kernel.headers, debs)
+
+    def part(package: str, beginning: str) -> str:
+        found = [n for n in archive.dependencies(package, debs) if n.startswith(beginning)]
+        if len(found) != 1:
+            raise BoardError(f"{package} of {archive.suite} depends on {found}: expected one")
+        return found[0]
+
+    image = part(board.kernel.package, "linux-image-")
+    headers = part(board.kernel.headers, "linux-headers-")
+    common = part(headers, "linux-headers-")
+    kbuild = part(headers, "linux-kbuild-")
     release = image.removeprefix("linux-image-")
-    flavour = headers.rpartition("-")[2]
-    version = release.removesuffix(f"-{flavour}")
-    packages = [image, headers, f"linux-headers-{version}-common", f"linux-kbuild-{version}:{HOST}"]
+    # Since 7.x the image's own package is empty, and what was in it comes in several.
+    inside = [n for n in archive.dependencies(image, debs) if n.endswith(f"-{release}")]
     with step(f"downloading kernel {release} and its headers"):
+        packages = [image, *inside, headers, common, f"{kbuild}:{HOST}"]
         found = archive.download_only(packages, debs)
     with step(f"unpacking kernel {release}"):
         unpack(found, into)
+        if (into / "lib/modules").exists():  # before /usr was merged
+            (into / "lib/modules").rename(into / "usr/lib/modules")
         run(["depmod", "-b", into / "usr", release], doing="indexing the modules")
+    if board.architecture in THIRTY_TWO_BITS:
+        _replace_modpost(archive, kbuild, into)
     (into / "release").write_text(f"{release}\n")
     cache.remove(debs)
+
+
+def _replace_modpost(archive: Archive, kbuild: str, into: Path) -> None:
+    """Have the board's own modpost do the work, in an emulator, instead of this machine's.
+
+    Debian's for amd64 was compiled with the sizes of this machine's structures, and takes a table
+    of device tree matches for 32 bits (196 bytes an entry, not 200) for a broken one.
+    """
+    with step(f"downloading {kbuild} for {archive.architectures[0]} and an emulator for it"):
+        own = archive.download_only([kbuild], into / "debs/kbuild")
+        qemu = Archive(EMULATOR_SUITE, (HOST,)).download_only(["qemu-user"], into / "debs/qemu")
+    unpack([*own, *qemu], into / "debs/tree")
+    place = into / "usr/lib" / kbuild / "scripts/mod"
+    shutil.copy2(into / "debs/tree/usr/bin/qemu-arm", place)
+    real = "modpost.real-lsb-32"
+    shutil.copy2(into / "debs/tree/usr/lib" / kbuild / "scripts/mod" / real, place / "modpost.arm")
+    (place / real).unlink()
+    (place / real).write_text(MODPOST)
+    (place / real).chmod(0o755)
 
 
 def _module_name(file: str) -> str:

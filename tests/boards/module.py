@@ -34,12 +34,16 @@ def _build(board: Board, sources: Path, place: Path) -> Path:
         sources, place / "source", ignore=LITTER, dirs_exist_ok=True, copy_function=_copy_changed
     )
     _forget_removed(sources, place / "source")
-    compilers = toolchain.make(board.suite)
+    compilers = toolchain.make(board.kernel.suite)
     kernel = kernels.make(board)
     said = compilers.run(
         [
             "make", "-C", f"/usr/src/linux-headers-{kernel.release}", "M=/module", "-j2", "W=1",
-            f"ARCH={board.kernel_arch}", f"CROSS_COMPILE={board.cross}", "modules",
+            f"ARCH={board.kernel_arch}", f"CROSS_COMPILE={board.cross}",
+            # Debian's own variables, from which old headers set CROSS_COMPILE anew.
+            f"DEB_HOST_ARCH={board.architecture}",
+            f"DEB_HOST_GNU_TYPE={board.cross.removesuffix('-')}",
+            "modules",
         ],
         doing=f"building the module for {board.name} (kernel {kernel.release})",
         binds={

@@ -41,7 +41,7 @@ def make(board: Board) -> Path:
         "overlay": tree,
         "sources": cache.sources("rootfs.py", "cpio.py", "apt.py", "bytecode.py"),
     }
-    return cache.entry(f"root-{board.name}", inputs, lambda path: _fill(board, path))
+    return cache.entry(f"root-{board.machine}", inputs, lambda path: _fill(board, path))
 
 
 def _content(path: Path) -> str:
@@ -97,12 +97,7 @@ def _accounts(root: cpio.Archive, debs: Path) -> None:
 
 
 def _units(root: cpio.Archive, board: Board) -> None:
-    """Mask the units that only slow the boot, and name the modules to be loaded early."""
+    """Mask the units that only slow the boot."""
     for unit in board.root.mask:
         root.link(f"etc/systemd/system/{unit}", "/dev/null")
-    root.file("etc/hostname", f"{board.name}\n".encode())
-    root.file("etc/modules-load.d/board.conf", "\n".join((*board.kernel.load, "")).encode())
-    console = f"board-console@{board.qemu.console}.service"
-    wants = "etc/systemd/system/multi-user.target.wants"
-    root.link(f"{wants}/{console}", "/etc/systemd/system/board-console@.service")
     root.link("init", "usr/lib/systemd/systemd")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """An interactive shell on a board that has the module and the agent (runs in build/venv)."""
 
+import os
 import subprocess
 import sys
 
@@ -15,7 +16,8 @@ METRICS = 28877
 
 def interact(board: str, state: str) -> int:
     """Boot the board, bring it to a state, and hand the terminal over until the shell ends."""
-    environment = Environment(str(PROJECT / f"tests/hil/env/{board}.yaml"))
+    os.environ["LG_BOARD"] = board
+    environment = Environment(str(PROJECT / "tests/hil/env/emulated.yaml"))
     try:
         remote = RemoteBoard(environment.get_target())
         with step(f"bringing {board} to the state {state!r}"):

@@ -19,9 +19,14 @@ from .progress import step
 PACKAGES = (
     "bash", "coreutils", "dash", "diffutils", "findutils", "gawk", "gcc", "gcc-aarch64-linux-gnu",
     "gcc-arm-linux-gnueabihf", "grep", "gzip", "kmod", "libc6-dev", "libc6-dev-arm64-cross",
-    "libc6-dev-armhf-cross", "libelf1t64", "libssl3t64", "make", "pahole", "perl", "sed",
-    "xz-utils",
+    "libc6-dev-armhf-cross", "make", "perl", "sed", "xz-utils",
 )  # fmt: skip
+# What the kernel's build programs are linked with and run, which changes its name at times.
+LIBRARIES = {
+    "bullseye": ("libelf1", "libssl1.1", "dwarves"),
+    "bookworm": ("libelf1", "libssl3", "pahole"),
+}
+NEWER_LIBRARIES = ("libelf1t64", "libssl3t64", "pahole")
 COMPILERS = {
     "amd64": "x86_64-linux-gnu-gcc",
     "arm64": "aarch64-linux-gnu-gcc",
@@ -55,8 +60,11 @@ class Toolchain:
 
 def make(suite: str) -> Toolchain:
     """Return the suite's toolchain from the cache, made first when it is missing."""
-    inputs = {"suite": suite, "packages": PACKAGES, "sources": cache.sources("apt.py")}
-    return Toolchain(cache.entry(f"toolchain-{suite}", inputs, lambda path: _fill(suite, path)))
+    packages = (*PACKAGES, *LIBRARIES.get(suite, NEWER_LIBRARIES))
+    inputs = {"suite": suite, "packages": packages, "sources": cache.sources("apt.py")}
+    return Toolchain(
+        cache.entry(f"toolchain-{suite}", inputs, lambda path: _fill(suite, packages, path))
+    )
 
 
 def compile(suite: str, architecture: str, words: Sequence[str]) -> str:
@@ -74,9 +82,9 @@ def compile(suite: str, architecture: str, words: Sequence[str]) -> str:
     )
 
 
-def _fill(suite: str, into: Path) -> None:
+def _fill(suite: str, packages: Sequence[str], into: Path) -> None:
     with step(f"downloading the compilers of {suite}"):
-        debs = Archive(suite, (HOST,)).download(PACKAGES, into / "debs")
+        debs = Archive(suite, (HOST,)).download(packages, into / "debs")
     with step(f"unpacking {len(debs)} packages of compilers"):
         unpack(debs, into)
     cache.remove(into / "debs")

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The module's tests on every kernel: `make test-kernels`."""
