@@ -179,7 +179,8 @@ static void report(struct planner *p)
  */
 unsigned int cm_plan_slots(unsigned int piece_count)
 {
-	return piece_count + 3;
+	/* The most is what survey() takes: a span for each, and for both ends. */
+	return piece_count + 2;
 }
 
 /**
