@@ -179,7 +179,8 @@ static void report(struct planner *p)
  */
 unsigned int cm_plan_slots(unsigned int piece_count)
 {
-	return piece_count + 3;
+	/* The most is what survey() takes: a span for each, and for both ends. */
+	return piece_count + 2;
 }
 
 /**
@@ -193,8 +194,10 @@ unsigned int cm_plan_slots(unsigned int piece_count)
  * Where nothing is fixed and every alignment is one page frame, a plan is found
  * if there are @count free page frames, whatever the budget. Otherwise, a plan
  * that moves no piece twice is found if there is one, and the cheapest of them,
- * unless the budget is exhausted. (Of 20000 small random maps, XXX had a plan,
- * or a cheaper one, only if pieces moved twice.)
+ * unless the budget is exhausted. (Of 20000 random maps of up to 16 page frames,
+ * 10 had a plan only if a piece moved twice, none a cheaper one.)
+ *
+ * Takes O(n * n) steps for n pieces, and then as many as the budget allows.
  *
  * Return: false if no plan was found.
  */

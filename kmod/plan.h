@@ -8,7 +8,7 @@
 
 #include <linux/types.h>
 
-/* Keeps 500 pieces below some 10 ms where a PC does the planning. */
+/* A sensible budget: 10 ms on a PC, for up to 500 pieces. */
 #define CM_PLAN_BUDGET	500000
 
 /**

@@ -194,6 +194,12 @@ def test_hundreds_of_pieces_stay_where_one_can_make_way() -> None:
     assert plan.cost == 1
 
 
+def test_two_pieces_do_not_wait_for_each_other() -> None:
+    """Piece 1 could go to page 8 and piece 0 to page 11, if both went at once."""
+    case = Case(range(8, 16), (Piece(9, 3), Piece(12, 3, 4)), 2, 2)
+    assert case.plan() == Plan(None, (), 0, False)
+
+
 @given(cases(16, 6))
 @settings(max_examples=600)
 def test_plan_is_the_cheapest(case: Case) -> None:
