@@ -34,7 +34,7 @@ static int reserve(struct cm_chunk *chunk, unsigned long to,
 	int ret = -ESTALE;
 
 	mutex_lock(&ctx->lock);
-	if (cm_extent_is_linked(from)) {
+	if (cm_extent_is_taken(from)) {
 		if (to > from->start)
 			start = max(to, from->start + count);
 		else

@@ -146,6 +146,15 @@ bool cm_placement_take(struct cm_placement *map, struct cm_extent *extent,
 }
 
 /**
+ * cm_extent_is_taken() - tell whether an extent is still in its map
+ * @extent: an extent that was in one
+ */
+bool cm_extent_is_taken(const struct cm_extent *extent)
+{
+	return !list_empty(&extent->node);
+}
+
+/**
  * cm_placement_remove() - give the page frames of an extent back to the map
  * @map:    the map
  * @extent: an extent of it

@@ -60,12 +60,6 @@ struct cm_place {
 	struct list_head *prev;
 };
 
-/* Whether the page frames of an extent that was taken once are still taken. */
-static inline bool cm_extent_is_linked(const struct cm_extent *extent)
-{
-	return !list_empty(&extent->node);
-}
-
 void cm_placement_init(struct cm_placement *map, unsigned long start,
 		       unsigned long count);
 bool cm_placement_next(struct cm_placement *map, unsigned long count,
@@ -75,6 +69,7 @@ void cm_placement_insert(struct cm_placement *map, struct cm_extent *extent,
 			 const struct cm_place *place, unsigned long count);
 bool cm_placement_take(struct cm_placement *map, struct cm_extent *extent,
 		       unsigned long start, unsigned long count);
+bool cm_extent_is_taken(const struct cm_extent *extent);
 void cm_placement_remove(struct cm_placement *map, struct cm_extent *extent);
 unsigned long cm_placement_largest_hole(const struct cm_placement *map);
 

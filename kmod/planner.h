@@ -5,7 +5,7 @@
 #ifndef CM_PLANNER_H
 #define CM_PLANNER_H
 
-#include <linux/align.h>
+#include <linux/kernel.h>
 
 #include "plan.h"
 

@@ -142,6 +142,18 @@ class Placement(RuleBasedStateMachine):
         assert key.start == min(page for page in fitting if sizes[page] == key.hole_count)
         return self.take(cursor, request.count)
 
+    @rule(target=chunks, data=st.data())
+    def take_there(self, data: st.DataObject) -> Any:
+        """Take certain pages: all of them are free, or nothing happens."""
+        start = data.draw(st.sampled_from(self.model.pages), label="start")
+        count = data.draw(st.integers(1, 12), label="count")
+        free = set(self.model.free()).issuperset(range(start, start + count))
+        assert self.map.take(start, count) == free
+        if not free:
+            return multiple()
+        self.model.taken[start] = count
+        return start
+
     @rule(start=consumes(chunks))
     def free(self, start: int) -> None:
         """Give a chunk back."""

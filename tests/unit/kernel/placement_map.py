@@ -75,6 +75,14 @@ class PlacementMap:
         self.extents[place.start] = extent
         return int(place.start)
 
+    def take(self, start: int, count: int) -> bool:
+        """Take certain page frames; tell whether they were free."""
+        extent = self._ffi.new("struct cm_extent *")
+        if not self._lib.cm_placement_take(self._map, extent, start, count):
+            return False
+        self.extents[start] = extent
+        return True
+
     def append(self, start: int, count: int) -> None:
         """Take page frames behind all that are taken, wherever a search would have put them."""
         place = self.cursor(Key(0, start))
@@ -83,7 +91,10 @@ class PlacementMap:
 
     def remove(self, start: int) -> None:
         """Give an extent back."""
-        self._lib.cm_placement_remove(self._map, self.extents.pop(start))
+        extent = self.extents.pop(start)
+        assert self._lib.cm_extent_is_taken(extent)
+        self._lib.cm_placement_remove(self._map, extent)
+        assert not self._lib.cm_extent_is_taken(extent)
 
     def walk(self, direction: str) -> list[tuple[int, int]]:
         """Return (start, count) of what is in the list, read along "next" or "prev"."""

@@ -26,12 +26,13 @@ struct list_head {
 	before_->next = added_;				\
 } while (0)
 
-/* What is taken out points nowhere: whoever follows it is found out. */
-#define list_del(removed) do {				\
+#define list_empty(head) ((head)->next == (head))
+
+#define list_del_init(removed) do {			\
 	struct list_head *removed_ = (removed);		\
 	removed_->prev->next = removed_->next;		\
 	removed_->next->prev = removed_->prev;		\
-	removed_->next = removed_->prev = 0;		\
+	INIT_LIST_HEAD(removed_);			\
 } while (0)
 
 #endif
