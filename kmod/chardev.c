@@ -202,7 +202,8 @@ static int call_layout(struct cm_call *call)
 {
 	struct cm_layout *req = call->arg;
 
-	if (req->flags || req->count || req->reserved)
+	if (req->flags || req->count || req->reserved ||
+	    (req->capacity && !req->entries))
 		return -EINVAL;
 	return cm_layout(call->file->ctx, req);
 }

@@ -271,6 +271,13 @@ def _check_fill(handle: RemoteBoard, before: dict[str, list[int]]) -> None:
 # -- the report
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare our option."""
+    parser.addoption(
+        "--thorough", action="store_true", help="as many rounds and moves as were promised"
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Declare our marker."""
     config.addinivalue_line(

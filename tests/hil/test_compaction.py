@@ -15,8 +15,14 @@ import pytest
 
 CONTEXTS = pytest.mark.parametrize("context", ["shared", "private"])
 MIB = 1 << 20
-ROUNDS = 100
-OPERATIONS = 10_000
+SHORT = {"operations": 1000, "rounds": 20, "moves": 200}
+THOROUGH = {"operations": 10_000, "rounds": 100, "moves": 1000}
+
+
+@pytest.fixture
+def much(request: pytest.FixtureRequest) -> dict[str, int]:
+    """How much of it: enough for every day, or with --thorough as much as was promised once."""
+    return THOROUGH if request.config.getoption("--thorough") else SHORT
 
 
 def seed() -> int:
@@ -137,11 +143,13 @@ def churn_and_ask(context: str, seed: int, operations: int, rounds: int) -> dict
 
 
 @CONTEXTS
-def test_all_that_is_free_can_be_had_a_hundred_times(module: Any, context: str) -> None:
-    drawn = seed()
-    scene = {"context": context, "operations": OPERATIONS, "rounds": ROUNDS}
+def test_all_that_is_free_can_be_had_time_and_again(
+    module: Any, context: str, much: dict[str, int]
+) -> None:
+    drawn, rounds = seed(), much["rounds"]
+    scene = {"context": context, "operations": much["operations"], "rounds": rounds}
     got = module.call(churn_and_ask, timeout=900, seed=drawn, **scene)
-    assert (got["successes"], got["wrong"]) == (ROUNDS, 0), f"CM_SEED={drawn}: {got}"
+    assert (got["successes"], got["wrong"]) == (rounds, 0), f"CM_SEED={drawn}: {got}"
     print(f"{context}: {got['moves']} moves, {got['moved_bytes'] / MIB:.0f} MiB")
 
 
@@ -206,7 +214,9 @@ def hammer(context: str, moves: int, limit: float) -> dict[str, Any]:
 
 
 @CONTEXTS
-def test_who_writes_meanwhile_sees_his_own_bytes(module: Any, context: str) -> None:
-    got = module.call(hammer, timeout=600, context=context, moves=1000, limit=500)
-    assert got["moves"] >= 1000, got
+def test_who_writes_meanwhile_sees_his_own_bytes(
+    module: Any, context: str, much: dict[str, int]
+) -> None:
+    got = module.call(hammer, timeout=600, context=context, moves=much["moves"], limit=500)
+    assert got["moves"] >= much["moves"], got
     assert got["wrong"] == [0] * 4 and all(got["turns"]), got

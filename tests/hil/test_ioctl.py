@@ -31,6 +31,8 @@ VALID: dict[str, dict[str, int]] = {
     "CM_IOC_ATTEST": {"fd": 0, "dma_bits": 64, "runs_capacity": 0, "runs": 0},
     "CM_IOC_PATTERN": {"fd": 0, "seed": 1},
     "CM_IOC_STATS": {},
+    "CM_IOC_COMPACT": {"size": 3 * PAGE, "alignment": 0, "deadline_ns": 0},
+    "CM_IOC_LAYOUT": {"entries": 0, "capacity": 0},
 }
 CHANGES = {"CM_IOC_ALLOC", "CM_IOC_FREE", "CM_IOC_PIN", "CM_IOC_UNPIN"}
 TAKES_ANY_DMABUF = {"CM_IOC_ATTEST", "CM_IOC_PATTERN"}
@@ -254,6 +256,12 @@ WRONG_VALUES = {
     "capacity-without-runs": ("CM_IOC_ATTEST", {"runs_capacity": 1}, errno.EINVAL),
     "runs-nowhere": ("CM_IOC_ATTEST", {"runs_capacity": 1, "runs": 8}, errno.EFAULT),
     "runs-in-the-kernel": ("CM_IOC_ATTEST", {"runs_capacity": 1, "runs": -64 & U64}, errno.EFAULT),
+    "hole-beyond-the-bank": ("CM_IOC_COMPACT", {"size": 1 << 40}, errno.ENOMEM),
+    "hole-alignment-3-pages": ("CM_IOC_COMPACT", {"alignment": 3 * PAGE}, errno.EINVAL),
+    "hole-alignment-unmeetable": ("CM_IOC_COMPACT", {"alignment": 1 << 63}, errno.ENOMEM),
+    "capacity-without-entries": ("CM_IOC_LAYOUT", {"capacity": 1}, errno.EINVAL),
+    "entries-nowhere": ("CM_IOC_LAYOUT", {"capacity": 1, "entries": 8}, errno.EFAULT),
+    "entries-in-the-kernel": ("CM_IOC_LAYOUT", {"capacity": 1, "entries": -64 & U64}, errno.EFAULT),
 }
 
 
