@@ -48,6 +48,14 @@ def request(text: str) -> tuple[int, int]:
     return wanted
 
 
+def byte_count(text: str) -> int:
+    """Read a size in bytes; 0 is one, too."""
+    try:
+        return 0 if text == "0" else parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def positive_int(text: str) -> int:
     """Read a whole number above 0."""
     if not (text.isascii() and text.isdecimal() and int(text) > 0):

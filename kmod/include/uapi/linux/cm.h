@@ -499,8 +499,8 @@ struct cm_destroy {
 	char name[CM_NAME_LEN];
 };
 
-#define CM_QUOTA_NONE		(~0ULL)
-#define CM_QUOTA_ANYBODY	(~0U)
+#define CM_QUOTA_NONE		0xffffffffffffffffULL
+#define CM_QUOTA_ANYBODY	0xffffffffU
 
 /**
  * struct cm_quota - say how much of a context a user may have
