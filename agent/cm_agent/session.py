@@ -153,7 +153,7 @@ class Session:
         chunk = self._chunk(number)
         chunk.buffer.close()
         del self._chunks[number]
-        pinned = f"; pinned {chunk.pins} times, so its memory stays until the session ends"
+        pinned = f"; its memory stays until the session ends (pins: {chunk.pins})"
         self._show(f"{chunk} is closed{pinned if chunk.pins else ''}")
         self._left()
 
@@ -200,7 +200,7 @@ class Session:
         chunk = self._chunk(number)
         self._context.unpin(chunk.buffer)
         chunk.pins -= 1
-        self._show(f"{chunk}: pinned {chunk.pins} times by this session")
+        self._show(f"{chunk} is unpinned (pins left: {chunk.pins})")
 
     def _info(self, number: int) -> None:
         known = asdict(self._context.info(self._chunk(number).buffer))
@@ -208,7 +208,7 @@ class Session:
 
     def _compact(self, request: tuple[int, int] = (0, 0)) -> None:
         done = self._context.compact(*request, deadline=self._deadline)
-        self._show(f"{done.moves} chunks moved, {format_size(done.moved_bytes)} copied")
+        self._show(f"chunks moved: {done.moves}, copied: {format_size(done.moved_bytes)}")
         self._left()
 
     def _layout(self) -> None:
