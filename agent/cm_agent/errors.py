@@ -71,6 +71,10 @@ class UnverifiableError(Exception):
     """A witness cannot see; the text says why and what would let it see."""
 
 
+class CommandError(Exception):
+    """A command of a session failed; the text says at what, with the numbers."""
+
+
 class UsageError(Exception):
     """A command was asked for something that makes no sense; the text names the argument."""
 
