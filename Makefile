@@ -40,9 +40,8 @@ stage: ## build/stage, the files that are installed on a board
 prerequisites: ## install the programs and the Python environment all of this needs
 	@$(boards) prerequisites
 
-lint: ## ruff and mypy
-	@$(boards) prerequisites
-	@$(venv) -m ruff check . && $(venv) -m ruff format --check . && $(venv) -m mypy
+lint: ## sparse, W=1, checkpatch and kernel-doc on the module; ruff and mypy on the Python
+	@$(boards) lint
 
 clean: ## remove build/ (downloads stay in the cache)
 	rm -rf build

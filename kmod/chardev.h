@@ -5,8 +5,6 @@
 #ifndef CM_CHARDEV_H
 #define CM_CHARDEV_H
 
-struct file_operations;
-
 extern const struct file_operations cm_chardev_fops;
 
 #endif /* CM_CHARDEV_H */

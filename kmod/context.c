@@ -130,8 +130,8 @@ static int claim_memory(struct device *dev, struct cm_context *ctx,
 		ret = take_private(dev, ctx);
 	else if (!ctx->bank.reusable)
 		ret = dev_err_probe(dev, -EINVAL,
-			"bank %s is not reusable: its memory is gone from the system anyway; add cm,private to the context, or reusable to the bank\n",
-			ctx->bank.name);
+				    "bank %s is not reusable: its memory is gone from the system anyway; add cm,private to the context, or reusable to the bank\n",
+				    ctx->bank.name);
 	if (ret)
 		cm_bank_release(&ctx->bank);
 	else

@@ -32,8 +32,6 @@
  * @gone:        its node is; nothing more is allocated
  * @compacting:  held while chunks move
  * @compactions: number of those who held it
- * @lock:        protects everything below; held briefly, never while pages
- *               migrate, are zeroed, or while user memory is touched
  * @map:         which pages are taken
  * @quotas:      what users may have
  * @chunks:      number of chunks whose descriptors are alive
@@ -59,6 +57,10 @@ struct cm_context {
 	struct cm_turn compacting;
 	u64 compactions;
 
+	/**
+	 * @lock: protects everything below; held briefly, never while pages
+	 * migrate, are zeroed, or while user memory is touched
+	 */
 	struct mutex lock;
 	struct cm_placement map;
 	struct list_head quotas;

@@ -109,9 +109,9 @@ static int map_attachment(struct cm_chunk *chunk, struct cm_attachment *att,
 		return ret;
 	if (is_bounced(chunk, att)) {
 		dev_warn_ratelimited(att->dev,
-			"chunk %llu of context \"%s\" is out of reach (DMA mask %#llx): import refused\n",
-			chunk->id, dev_name(&chunk->ctx->dev),
-			dma_get_mask(att->dev));
+				     "chunk %llu of context \"%s\" is out of reach (DMA mask %#llx): import refused\n",
+				     chunk->id, dev_name(&chunk->ctx->dev),
+				     dma_get_mask(att->dev));
 		dma_unmap_sgtable(att->dev, &att->table, direction,
 				  DMA_ATTR_SKIP_CPU_SYNC);
 		return -EIO;

@@ -13,10 +13,10 @@ struct dma_buf;
 
 /**
  * struct cm_pins - pins taken through one open file
- * @lock: protects @list; taken before &cm_chunk.lock
  * @list: of &struct pinned, one for each chunk
  */
 struct cm_pins {
+	/** @lock: protects @list; taken before &cm_chunk.lock */
 	struct mutex lock;
 	struct list_head list;
 };

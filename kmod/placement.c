@@ -148,6 +148,8 @@ bool cm_placement_take(struct cm_placement *map, struct cm_extent *extent,
 /**
  * cm_extent_is_taken() - tell whether an extent is still in its map
  * @extent: an extent that was in one
+ *
+ * Return: whether it was not removed since.
  */
 bool cm_extent_is_taken(const struct cm_extent *extent)
 {

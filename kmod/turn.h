@@ -11,18 +11,21 @@
 
 /**
  * struct cm_turn - whose turn it is
- * @mutex:   locked by whoever has it
  * @waiters: those who wait for it
  */
 struct cm_turn {
+	/** @mutex: locked by whoever has it */
 	struct mutex mutex;
 	wait_queue_head_t waiters;
 };
 
+/* A macro, so that lockdep tells the turns of different places apart. */
 #define cm_turn_init(turn)						\
 	do {								\
-		mutex_init(&(turn)->mutex);				\
-		init_waitqueue_head(&(turn)->waiters);			\
+		struct cm_turn *turn_ = (turn);				\
+									\
+		mutex_init(&turn_->mutex);				\
+		init_waitqueue_head(&turn_->waiters);			\
 	} while (0)
 
 int cm_turn_take(struct cm_turn *turn, u64 deadline);

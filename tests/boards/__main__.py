@@ -10,7 +10,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 from . import board as descriptions
-from . import image, module, prerequisites, toolchain
+from . import image, lint, module, prerequisites, toolchain
 from .board import PROJECT
 from .error import BoardError
 from .progress import say
@@ -55,6 +55,12 @@ def build_module(arguments: argparse.Namespace) -> None:
     """Build the kernel module for a board and print its path."""
     prerequisites.programs()
     print(module.make(descriptions.read(arguments.board)))
+
+
+def check(arguments: argparse.Namespace) -> None:
+    """Run all tools that judge sources: sparse, checkpatch, kernel-doc, ruff, mypy."""
+    prerequisites.programs()
+    lint.make()
 
 
 def build_stage(arguments: argparse.Namespace) -> None:
@@ -105,6 +111,7 @@ def _parser() -> argparse.ArgumentParser:
 
     verb("prerequisites", install)
     verb("stage", build_stage)
+    verb("lint", check)
     verb("promtool", show_promtool)
     with_board = [verb("prepare", prepare), verb("module", build_module), verb("shell", interact)]
     for added in with_board:

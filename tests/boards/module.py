@@ -3,7 +3,9 @@
 
 import filecmp
 import os
+import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from . import cache, toolchain
@@ -14,6 +16,8 @@ from .error import BoardError
 SOURCES = PROJECT / "kmod"
 BUILD = PROJECT / "build/module"
 LITTER = shutil.ignore_patterns("*.o", "*.ko", "*.mod", "*.mod.c", ".*.cmd", "Module.symvers")
+# What the compiler, sparse or modpost prints, and a failing make's last line.
+COMPLAINT = re.compile(r"warning:|error:|\bERROR:|: ended with")
 
 
 def make(board: Board, sources: Path = SOURCES) -> Path:
@@ -29,30 +33,35 @@ def release(board: Board) -> str:
     return kernels.make(board).release
 
 
+def check(board: Board, words: Sequence[str], tools: dict[Path, str]) -> list[str]:
+    """Build the project's module with a checker and W=1; return all lines of complaint.
+
+    `words` tell make to call the checker; `tools` are bound where that is looked for.
+    """
+    place = BUILD / f"{board.name}-checked"
+    with cache.lock(f"module-{cache.digest({'place': place})}"):
+        cache.remove(place)
+        _copy(SOURCES, place / "source")
+        kernel = kernels.make(board)
+        said = toolchain.make(board.kernel.suite).report(
+            "make",
+            [*_command(board, kernel), "--keep-going", *words],
+            binds={**_binds(kernel, place / "source"), **tools},
+            directory="/module",
+        )
+    return [line.replace("/module/", "kmod/") for line in said if COMPLAINT.search(line)]
+
+
 def _build(board: Board, sources: Path, place: Path) -> Path:
-    shutil.copytree(
-        sources, place / "source", ignore=LITTER, dirs_exist_ok=True, copy_function=_copy_changed
-    )
-    _forget_removed(sources, place / "source")
+    _copy(sources, place / "source")
     compilers = toolchain.make(board.kernel.suite)
     kernel = kernels.make(board)
     said = compilers.run(
-        [
-            "make", "-C", f"/usr/src/linux-headers-{kernel.release}", "M=/module", "-j2", "W=1",
-            f"ARCH={board.kernel_arch}", f"CROSS_COMPILE={board.cross}",
-            # Debian's own variables, from which old headers set CROSS_COMPILE anew.
-            f"DEB_HOST_ARCH={board.architecture}",
-            f"DEB_HOST_GNU_TYPE={board.cross.removesuffix('-')}",
-            "modules",
-        ],
+        _command(board, kernel),
         doing=f"building the module for {board.name} (kernel {kernel.release})",
-        binds={
-            kernel.tree / "usr/src": "/usr/src",
-            kernel.tree / "usr/lib" / kernel.kbuild: f"/usr/lib/{kernel.kbuild}",
-            place / "source": "/module",
-        },
+        binds=_binds(kernel, place / "source"),
         directory="/module",
-    )  # fmt: skip
+    )
     (place / "build.log").write_text(said)
     _refuse_warnings(said, board, place)
     built = sorted((place / "source").glob("*.ko"))
@@ -60,6 +69,32 @@ def _build(board: Board, sources: Path, place: Path) -> Path:
         raise BoardError(f"{sources} built {len(built)} modules, expected one; see build.log")
     _copy_changed(str(built[0]), str(place / built[0].name))
     return place / built[0].name
+
+
+def _command(board: Board, kernel: kernels.Kernel) -> list[str]:
+    """Return the words that call the kernel's make for the sources in /module."""
+    return [
+        "make", "-C", f"/usr/src/linux-headers-{kernel.release}", "M=/module", "-j2", "W=1",
+        f"ARCH={board.kernel_arch}", f"CROSS_COMPILE={board.cross}",
+        # Debian's own variables, from which old headers set CROSS_COMPILE anew.
+        f"DEB_HOST_ARCH={board.architecture}",
+        f"DEB_HOST_GNU_TYPE={board.cross.removesuffix('-')}",
+        "modules",
+    ]  # fmt: skip
+
+
+def _binds(kernel: kernels.Kernel, sources: Path) -> dict[Path, str]:
+    """Return what that make finds where, in the compilers' tree."""
+    return {
+        kernel.tree / "usr/src": "/usr/src",
+        kernel.tree / "usr/lib" / kernel.kbuild: f"/usr/lib/{kernel.kbuild}",
+        sources: "/module",
+    }
+
+
+def _copy(sources: Path, copy: Path) -> None:
+    shutil.copytree(sources, copy, ignore=LITTER, dirs_exist_ok=True, copy_function=_copy_changed)
+    _forget_removed(sources, copy)
 
 
 def _copy_changed(source: str, copy: str) -> None:

@@ -32,6 +32,12 @@ COMPILERS = {
     "arm64": "aarch64-linux-gnu-gcc",
     "armhf": "arm-linux-gnueabihf-gcc",
 }
+ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin:/usr/sbin:/sbin",
+    "HOME": "/",
+    "LC_ALL": "C",
+    "DEB_BUILD_ARCH": HOST,
+}
 WITHOUT = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info")
 
 
@@ -54,8 +60,20 @@ class Toolchain:
         return run(
             [*enter, "sh", "-c", "\n".join(lines), "sh", directory, *command],
             doing=doing,
-            env={"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL": "C", "DEB_BUILD_ARCH": HOST},
+            env=ENVIRONMENT,
         )
+
+    def report(
+        self, tool: str, command: Sequence[str], *, binds: dict[Path, str], directory: str
+    ) -> list[str]:
+        """Run a tool like `run` does; return the lines it prints, its failing as one more."""
+        said = self.run(
+            ["sh", "-c", '"$@" || echo "$0: ended with $?"', tool, *command],
+            doing=f"running {tool}",
+            binds=binds,
+            directory=directory,
+        )
+        return said.splitlines()
 
 
 def make(suite: str) -> Toolchain:
