@@ -145,8 +145,7 @@ int cm_bank_claim(struct cm_bank *bank, struct device *dev,
 	rmem = of_reserved_mem_lookup(np);
 	if (!rmem)
 		return dev_err_probe(dev, -EINVAL,
-				     "bank %pOFn was not reserved at boot: see \"Reserved memory\" in the kernel log; an overlay must be applied by the boot loader
-",
+				     "bank %pOFn was not reserved at boot: see \"Reserved memory\" in the kernel log; an overlay must be applied by the boot loader\n",
 				     np);
 	ret = check_reservation(dev, np, rmem);
 	if (ret)

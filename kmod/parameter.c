@@ -19,7 +19,7 @@
 static char *contexts;
 module_param(contexts, charp, 0444);
 MODULE_PARM_DESC(contexts,
-	"NAME=BANK[/private][/offset=BYTES][/size=BYTES][;NAME=...]: contexts besides those of the device tree");
+		 "NAME=BANK[/private][/offset=BYTES][/size=BYTES][;NAME=...]: contexts besides those of the device tree");
 
 static bool read_bytes(const char *word, const char *key, u64 *bytes)
 {

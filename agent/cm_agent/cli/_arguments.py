@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from cm_agent.context import DEV, is_name
 from cm_agent.contiguity import Verification
-from cm_agent.size import parse_request
+from cm_agent.size import parse_request, parse_size
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
