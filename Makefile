@@ -10,7 +10,7 @@ export PYTHONPATH := $(CURDIR)/tests
 boards := $(PYTHON) -m boards
 venv := build/venv/bin/python
 
-.PHONY: help demo test test-kernels board module stage prerequisites lint clean
+.PHONY: help demo test test-kernels test-dkms board module stage prerequisites lint clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -26,6 +26,9 @@ test: ## all tests: on this machine and on the emulated board
 
 test-kernels: ## the module's tests on eight kernels, one board after another
 	@$(PYTHON) -m kernels $(BOARDS)
+
+test-dkms: ## the module built, installed and removed by DKMS in a clean arm64 tree
+	@$(boards) dkms
 
 board: ## a root shell on the emulated board, module and agent installed (exit with Ctrl-D)
 	@$(boards) prepare $(BOARD)

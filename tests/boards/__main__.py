@@ -10,7 +10,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 from . import board as descriptions
-from . import image, lint, module, prerequisites, toolchain
+from . import dkms, image, lint, module, prerequisites, toolchain
 from .board import PROJECT
 from .error import BoardError
 from .progress import say
@@ -63,6 +63,12 @@ def check(arguments: argparse.Namespace) -> None:
     lint.make()
 
 
+def check_dkms(arguments: argparse.Namespace) -> None:
+    """Build, install and remove the module by DKMS in a clean arm64 tree."""
+    prerequisites.programs()
+    dkms.test()
+
+
 def build_stage(arguments: argparse.Namespace) -> None:
     """Fill build/stage and print its path."""
     _in_environment()
@@ -112,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     verb("prerequisites", install)
     verb("stage", build_stage)
     verb("lint", check)
+    verb("dkms", check_dkms)
     verb("promtool", show_promtool)
     with_board = [verb("prepare", prepare), verb("module", build_module), verb("shell", interact)]
     for added in with_board:
