@@ -21,7 +21,8 @@ demo: ## show it all on the emulated board
 
 test: ## all tests: on this machine and on the emulated board
 	@$(boards) prepare --promtool $(BOARD)
-	@LG_BOARD=$(BOARD) $(venv) -m pytest --lg-env tests/hil/env/emulated.yaml $(PYTEST_ARGS)
+	@LG_BOARD=$(BOARD) $(venv) -m pytest --numprocesses 2 --dist loadfile \
+		--lg-env tests/hil/env/emulated.yaml $(PYTEST_ARGS)
 
 test-kernels: ## the module's tests on eight kernels, one board after another
 	@$(PYTHON) -m kernels $(BOARDS)

@@ -12,11 +12,13 @@ What the parser does not understand it refuses; nothing is skipped in silence.
 from __future__ import annotations
 
 import ast
+import os
 import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import cffi
 
@@ -159,16 +161,29 @@ def render(module: str, header: Header, target: Path) -> None:
         if c_type and ffi.sizeof(c_type) >= 1 << 14:
             raise HeaderError(f"#define {name}: {c_type} is too large for an ioctl number")
     ffi.set_source(f"cm_agent.{module}", None)
-    ffi.emit_python_code(str(target))
-    target.write_text(
+    with TemporaryDirectory() as scratch:
+        emitted = Path(scratch) / target.name
+        ffi.emit_python_code(str(emitted))
+        binding = emitted.read_text()
+    replace(
+        target,
         "# SPDX-License-Identifier: MIT\n"
         "# SPDX-FileCopyrightText: 2026 cm-agent authors\n"
         "# mypy: ignore-errors\n"
-        f"{target.read_text()}\n"
+        f"{binding}\n"
         "IOCTLS = {\n"
         + "".join(f"    {name!r}: {value!r},\n" for name, value in header.ioctls.items())
-        + "}\n"
+        + "}\n",
     )
+
+
+def replace(target: Path, text: str) -> None:
+    """Write a file in one step, and only when it says something else: others may be reading it."""
+    if target.exists() and target.read_text() == text:
+        return
+    partial = target.with_name(f"{target.name}.{os.getpid()}")
+    partial.write_text(text)
+    partial.replace(target)
 
 
 def main() -> int:

@@ -11,6 +11,7 @@
 
 #include "bank.h"
 #include "compat.h"
+#include "wish.h"
 
 static LIST_HEAD(banks);
 static DEFINE_MUTEX(banks_lock);
@@ -104,35 +105,51 @@ static int add_bank(struct device *dev, struct cm_bank *bank)
 	return 0;
 }
 
+/*
+ * Two contexts in one bank must not make each other fail: see
+ * &cm_bank.migrating, which each of them has for itself.
+ */
+static int take_part(struct device *dev, struct cm_bank *bank,
+		     const struct cm_wish *wish)
+{
+	u64 whole = (u64)bank->count << PAGE_SHIFT;
+	u64 align = (bank->reusable ? CM_BANK_ALIGN : 1) * (u64)PAGE_SIZE;
+	u64 size = wish->size ?: whole - min(wish->offset, whole);
+
+	if (wish->offset >= whole || size > whole - wish->offset ||
+	    (wish->offset | size) & (align - 1))
+		return dev_err_probe(dev, -EINVAL,
+			"%llu bytes from %llu on are no part of bank %s: it has %llu, and parts of it are made of %llu\n",
+			size, wish->offset, bank->name, whole, align);
+	bank->start += wish->offset >> PAGE_SHIFT;
+	bank->count = size >> PAGE_SHIFT;
+	return 0;
+}
+
 /**
- * cm_bank_claim() - find a device's bank and take possession of it
+ * cm_bank_claim() - find a bank and take possession of it, or of a part
  * @bank: filled in
- * @dev:  a device with a memory-region property, which must outlive the bank
+ * @dev:  whose name the kernel log tells
+ * @wish: which bank, and which part of it
  *
  * Return: 0 or an error, whose reason is in the kernel log: EINVAL for a bank
  * that cannot be used, EBUSY for one in use.
  */
-int cm_bank_claim(struct cm_bank *bank, struct device *dev)
+int cm_bank_claim(struct cm_bank *bank, struct device *dev,
+		  const struct cm_wish *wish)
 {
-	struct device_node *np;
+	struct device_node *np = wish->bank;
 	struct reserved_mem *rmem;
 	int ret;
 
-	np = of_parse_phandle(dev->of_node, "memory-region", 0);
-	if (!np)
-		return dev_err_probe(dev, -EINVAL,
-			"memory-region is missing or points nowhere\n");
-
 	rmem = of_reserved_mem_lookup(np);
-	if (!rmem) {
-		ret = dev_err_probe(dev, -EINVAL,
-				    "bank %pOFn was not reserved at boot: see \"Reserved memory\" in the kernel log; an overlay must be applied by the boot loader\n",
-				    np);
-		goto put_node;
-	}
+	if (!rmem)
+		return dev_err_probe(dev, -EINVAL,
+				     "bank %pOFn was not reserved at boot: see \"Reserved memory\" in the kernel log; an overlay must be applied by the boot loader\n",
+				     np);
 	ret = check_reservation(dev, np, rmem);
 	if (ret)
-		goto put_node;
+		return ret;
 
 	bank->name = rmem->name;
 	bank->start = PHYS_PFN(rmem->base);
@@ -142,9 +159,9 @@ int cm_bank_claim(struct cm_bank *bank, struct device *dev)
 
 	ret = check_pages(dev, np, bank, rmem);
 	if (!ret)
+		ret = take_part(dev, bank, wish);
+	if (!ret)
 		ret = add_bank(dev, bank);
-put_node:
-	of_node_put(np);
 	return ret;
 }
 

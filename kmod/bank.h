@@ -10,10 +10,11 @@
 
 #include "turn.h"
 
+struct cm_wish;
 struct device;
 
 /**
- * struct cm_bank - a range of /reserved-memory
+ * struct cm_bank - a range of /reserved-memory, or a part of one
  * @node:      in the list of all banks in use
  * @name:      name of its device tree node
  * @start:     first page frame number
@@ -31,7 +32,8 @@ struct cm_bank {
 	struct cm_turn migrating;
 };
 
-int cm_bank_claim(struct cm_bank *bank, struct device *dev);
+int cm_bank_claim(struct cm_bank *bank, struct device *dev,
+		  const struct cm_wish *wish);
 void cm_bank_release(struct cm_bank *bank);
 
 int cm_bank_take(struct cm_bank *bank, unsigned long start, unsigned long count,

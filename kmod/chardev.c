@@ -5,15 +5,14 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/module.h>
-#include <linux/nospec.h>
 #include <linux/slab.h>
 #include <linux/string.h>
-#include <linux/uaccess.h>
 
 #include "attest.h"
 #include "chardev.h"
 #include "compaction.h"
 #include "dmabuf.h"
+#include "ioctl.h"
 #include "layout.h"
 #include "pattern.h"
 #include "pin.h"
@@ -26,22 +25,6 @@
 struct cm_file {
 	struct cm_context *ctx;
 	struct cm_pins pins;
-};
-
-/**
- * struct cm_call - an ioctl being served
- * @file:   through which
- * @arg:    the structure, of the kernel's size
- * @fd:     descriptor reserved for @dmabuf, or -1
- * @dmabuf: to be installed once the caller has been told its number
- * @pinned: was pinned once more, unless the caller cannot be told where
- */
-struct cm_call {
-	struct cm_file *file;
-	void *arg;
-	int fd;
-	struct dma_buf *dmabuf;
-	struct dma_buf *pinned;
 };
 
 static int call_query(struct cm_call *call)
@@ -63,7 +46,8 @@ static int call_stats(struct cm_call *call)
 static bool is_clean(const struct cm_alloc *req)
 {
 	return !(req->flags || req->fd || req->id || req->free ||
-		 req->largest_hole || req->retries || req->reason);
+		 req->largest_hole || req->retries || req->reason ||
+		 req->quota || req->used);
 }
 
 static int call_alloc(struct cm_call *call)
@@ -208,24 +192,6 @@ static int call_layout(struct cm_call *call)
 	return cm_layout(call->file->ctx, req);
 }
 
-/**
- * struct cm_ioctl - how a call is served
- * @cmd:             its number, with today's size
- * @first_size:      size of the structure in the first version of the ABI
- * @reports_failure: the structure says why it failed, so copy it back then
- * @serve:           serves it
- */
-struct cm_ioctl {
-	unsigned int cmd;
-	size_t first_size;
-	bool reports_failure;
-	int (*serve)(struct cm_call *call);
-};
-
-#define CM_IOCTL(name, type, ...)					\
-	[_IOC_NR(CM_IOC_##name)] = { CM_IOC_##name, sizeof(struct type),\
-				     __VA_ARGS__ }
-
 static const struct cm_ioctl cm_ioctls[] = {
 	CM_IOCTL(QUERY, cm_query, false, call_query),
 	CM_IOCTL(ALLOC, cm_alloc, true, call_alloc),
@@ -239,41 +205,6 @@ static const struct cm_ioctl cm_ioctls[] = {
 	CM_IOCTL(COMPACT, cm_compact, true, call_compact),
 	CM_IOCTL(LAYOUT, cm_layout, false, call_layout),
 };
-
-static const struct cm_ioctl *find_ioctl(unsigned int cmd)
-{
-	unsigned int nr = _IOC_NR(cmd);
-	const struct cm_ioctl *ioctl;
-
-	if (_IOC_TYPE(cmd) != CM_IOC_MAGIC || nr >= ARRAY_SIZE(cm_ioctls))
-		return NULL;
-	ioctl = &cm_ioctls[array_index_nospec(nr, ARRAY_SIZE(cm_ioctls))];
-	return _IOC_DIR(cmd) == _IOC_DIR(ioctl->cmd) ? ioctl : NULL;
-}
-
-static int copy_in(const struct cm_ioctl *ioctl, void *arg,
-		   const void __user *uarg, size_t usize)
-{
-	if (usize < ioctl->first_size)
-		return -EINVAL;
-	if (!(_IOC_DIR(ioctl->cmd) & _IOC_WRITE))
-		return 0;
-	return copy_struct_from_user(arg, _IOC_SIZE(ioctl->cmd), uarg, usize);
-}
-
-static int copy_out(const struct cm_ioctl *ioctl, const void *arg,
-		    void __user *uarg, size_t usize)
-{
-	size_t ksize = _IOC_SIZE(ioctl->cmd);
-
-	if (!(_IOC_DIR(ioctl->cmd) & _IOC_READ))
-		return 0;
-	if (copy_to_user(uarg, arg, min(ksize, usize)))
-		return -EFAULT;
-	if (usize > ksize && clear_user(uarg + ksize, usize - ksize))
-		return -EFAULT;
-	return 0;
-}
 
 /* Last, because an installed descriptor cannot be taken back. */
 static void finish_alloc(struct cm_call *call, int ret)
@@ -297,29 +228,14 @@ static void finish_pin(struct cm_call *call, int ret)
 static long cm_chardev_ioctl(struct file *file, unsigned int cmd,
 			     unsigned long param)
 {
-	const struct cm_ioctl *ioctl = find_ioctl(cmd);
-	void __user *uarg = (void __user *)param;
 	struct cm_call call = { .file = file->private_data, .fd = -1 };
-	int ret, copied = 0;
+	int ret;
 
-	if (!ioctl)
-		return -ENOTTY;
-	call.arg = kzalloc(_IOC_SIZE(ioctl->cmd), GFP_KERNEL);
-	if (!call.arg)
-		return -ENOMEM;
-
-	ret = copy_in(ioctl, call.arg, uarg, _IOC_SIZE(cmd));
-	if (!ret) {
-		ret = ioctl->serve(&call);
-		if (!ret || ioctl->reports_failure)
-			copied = copy_out(ioctl, call.arg, uarg, _IOC_SIZE(cmd));
-		ret = ret ?: copied;
-		if (call.fd >= 0)
-			finish_alloc(&call, ret);
-		if (call.pinned)
-			finish_pin(&call, ret);
-	}
-	kfree(call.arg);
+	ret = cm_ioctl(cm_ioctls, ARRAY_SIZE(cm_ioctls), cmd, param, &call);
+	if (call.fd >= 0)
+		finish_alloc(&call, ret);
+	if (call.pinned)
+		finish_pin(&call, ret);
 	return ret;
 }
 

@@ -17,6 +17,7 @@
 #include "dmabuf.h"
 #include "drain.h"
 #include "search.h"
+#include "trace.h"
 
 static atomic64_t last_id = ATOMIC64_INIT(0);
 
@@ -163,6 +164,8 @@ static void report(struct cm_search *search, struct cm_alloc *req,
 	req->largest_hole =
 		(u64)cm_placement_largest_hole(&ctx->map) << PAGE_SHIFT;
 	mutex_unlock(&ctx->lock);
+	req->quota = search->quota;
+	req->used = search->used;
 	req->retries = search->retries;
 	req->reason = reason;
 }
@@ -181,7 +184,7 @@ struct dma_buf *cm_chunk_alloc(struct cm_context *ctx, struct cm_alloc *req)
 {
 	struct cm_search search;
 	struct cm_chunk *chunk = NULL;
-	u64 begin = ktime_get_ns();
+	u64 ns, begin = ktime_get_ns();
 	enum cm_reason reason;
 	int ret;
 
@@ -196,7 +199,9 @@ struct dma_buf *cm_chunk_alloc(struct cm_context *ctx, struct cm_alloc *req)
 		req->alignment = chunk->align;
 		req->id = chunk->id;
 	}
-	report(&search, req, reason, ktime_get_ns() - begin);
+	ns = ktime_get_ns() - begin;
+	report(&search, req, reason, ns);
+	trace_cm_alloc(ctx, req, ns);
 	if (!reason)
 		return chunk->dmabuf;
 	if (chunk)
@@ -208,6 +213,7 @@ static void release_memory(struct cm_chunk *chunk)
 {
 	struct cm_context *ctx = chunk->ctx;
 
+	trace_cm_free(chunk);
 	unmap_dma(chunk);
 	mutex_lock(&ctx->lock);
 	ctx->chunks--;

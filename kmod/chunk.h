@@ -6,6 +6,7 @@
 #define CM_CHUNK_H
 
 #include <linux/kref.h>
+#include <linux/mm.h>
 #include <linux/rwsem.h>
 #include <linux/sched.h>
 #include <linux/uidgid.h>

@@ -15,6 +15,7 @@
 #include "move.h"
 #include "plan.h"
 #include "search.h"
+#include "trace.h"
 
 /**
  * struct snapshot - the chunks of a context at one instant
@@ -179,6 +180,7 @@ static int carry_out(struct snapshot *snap, struct cm_compaction *c)
 		ret = check_time(c);
 		if (!ret)
 			ret = cm_move(chunk, move->to, c->deadline);
+		trace_cm_move(chunk, move->to, ret);
 		if (ret == -EBUSY) {
 			chunk->stuck = c->number;
 			c->stuck++;
@@ -231,6 +233,8 @@ int cm_compact(struct cm_compaction *c)
 			ret = try_once(c);
 	} while (ret == -EAGAIN);
 	cm_turn_give(&c->ctx->compacting);
+	trace_cm_compact(c->ctx, (u64)c->count << PAGE_SHIFT, c->moves,
+			 c->moved << PAGE_SHIFT, ret);
 	return ret;
 }
 

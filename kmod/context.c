@@ -2,7 +2,6 @@
 /*
  * Context: from the device tree to a node under /dev/cm.
  */
-#include <linux/ctype.h>
 #include <linux/dma-direct.h>
 #include <linux/dma-mapping.h>
 #include <linux/fs.h>
@@ -13,10 +12,13 @@
 #include <linux/platform_device.h>
 #include <linux/slab.h>
 
+#include "attributes.h"
 #include "chardev.h"
 #include "compat.h"
 #include "context.h"
 #include "drain.h"
+#include "quota.h"
+#include "wish.h"
 
 #define MAX_CONTEXTS	64
 /* Pages in flight are busy for a moment; whoever stays longer is stuck. */
@@ -34,6 +36,7 @@ static char *cm_devnode(CM_DEVNODE_DEVICE *dev, umode_t *mode)
 
 static struct class cm_class = {
 	.name = "cm",
+	.dev_groups = cm_attribute_groups,
 	.devnode = cm_devnode,
 };
 
@@ -56,7 +59,8 @@ void cm_context_query(struct cm_context *ctx, struct cm_query *query)
 
 	query->min_alignment = (u64)ctx->min_align << PAGE_SHIFT;
 	query->page_size = PAGE_SIZE;
-	query->features = CM_FEATURE_COMPACT | CM_FEATURE_LAYOUT;
+	query->features = CM_FEATURE_COMPACT | CM_FEATURE_LAYOUT |
+			  CM_FEATURE_QUOTA | CM_FEATURE_CONTROL;
 	query->flags = ctx->private ? CM_CONTEXT_PRIVATE : 0;
 	strscpy(query->name, dev_name(&ctx->dev), sizeof(query->name));
 	strscpy(query->version, CM_MODULE_VERSION, sizeof(query->version));
@@ -88,49 +92,6 @@ bool cm_context_holding(u64 first, u64 last, char *name)
 	return found;
 }
 
-static int check_name(struct device *dev, const char *name)
-{
-	size_t i, length = strlen(name);
-
-	for (i = 0; i < length; i++)
-		if (!islower(name[i]) && !isdigit(name[i]) &&
-		    name[i] != '-' && name[i] != '_')
-			break;
-	if (!length || i < length || length >= CM_NAME_LEN ||
-	    !strcmp(name, "control"))
-		return dev_err_probe(dev, -EINVAL,
-			"label \"%s\": must be 1 to %d of a-z, 0-9, - and _, and not \"control\"\n",
-			name, CM_NAME_LEN - 1);
-	return 0;
-}
-
-static int read_name(struct device *dev, struct cm_context *ctx)
-{
-	char name[CM_NAME_LEN + 1];
-	const char *label;
-	int ret;
-
-	if (of_property_read_string(dev->of_node, "label", &label)) {
-		snprintf(name, sizeof(name), "%pOFn", dev->of_node);
-		label = name;
-	}
-	ret = check_name(dev, label);
-	return ret ?: dev_set_name(&ctx->dev, "%s", label);
-}
-
-static int read_min_alignment(struct device *dev, struct cm_context *ctx)
-{
-	u32 bytes = PAGE_SIZE;
-
-	of_property_read_u32(dev->of_node, "cm,min-alignment", &bytes);
-	if (bytes < PAGE_SIZE || !is_power_of_2(bytes))
-		return dev_err_probe(dev, -EINVAL,
-			"cm,min-alignment is %u: must be a power of two of at least %lu\n",
-			bytes, PAGE_SIZE);
-	ctx->min_align = bytes >> PAGE_SHIFT;
-	return 0;
-}
-
 static int take_private(struct device *dev, struct cm_context *ctx)
 {
 	struct cm_bank *bank = &ctx->bank;
@@ -156,14 +117,15 @@ static void give_private(struct cm_context *ctx)
 		cm_bank_give(&ctx->bank, ctx->bank.start, ctx->bank.count);
 }
 
-static int claim_memory(struct device *dev, struct cm_context *ctx)
+static int claim_memory(struct device *dev, struct cm_context *ctx,
+			const struct cm_wish *wish)
 {
 	int ret;
 
-	ret = cm_bank_claim(&ctx->bank, dev);
+	ret = cm_bank_claim(&ctx->bank, dev, wish);
 	if (ret)
 		return ret;
-	ctx->private = of_property_read_bool(dev->of_node, "cm,private");
+	ctx->private = wish->private;
 	if (ctx->private)
 		ret = take_private(dev, ctx);
 	else if (!ctx->bank.reusable)
@@ -251,6 +213,7 @@ static void free_context(struct device *dev)
 
 	if (ctx->map.count)
 		release_memory(ctx);
+	cm_quota_drop(ctx);
 	put_device(ctx->dma_dev);
 	ida_free(&minors, MINOR(dev->devt));
 	kfree(ctx);
@@ -277,6 +240,7 @@ static struct cm_context *new_context(struct device *dev)
 	ctx->dma_dev = get_device(dev);
 	mutex_init(&ctx->lock);
 	cm_turn_init(&ctx->compacting);
+	INIT_LIST_HEAD(&ctx->quotas);
 	INIT_LIST_HEAD(&ctx->drains);
 	INIT_DELAYED_WORK(&ctx->drain_work, cm_drain_work);
 	return ctx;
@@ -296,41 +260,140 @@ static void remove_context(void *data)
 	put_device(&ctx->dev);
 }
 
-static int cm_context_probe(struct platform_device *pdev)
+static int make_context(struct device *dev, const struct cm_wish *wish)
 {
-	struct device *dev = &pdev->dev;
 	struct cm_context *ctx;
 	int ret;
 
 	ctx = new_context(dev);
 	if (!ctx)
 		return -ENOMEM;
-	ret = read_name(dev, ctx);
-	if (!ret)
-		ret = read_min_alignment(dev, ctx);
+	ctx->min_align = wish->min_align >> PAGE_SHIFT;
+	ret = dev_set_name(&ctx->dev, "%s", wish->name);
 	if (!ret)
 		ret = prepare_dma(dev);
 	if (!ret)
-		ret = claim_memory(dev, ctx);
+		ret = claim_memory(dev, ctx, wish);
 	if (!ret)
 		ret = check_reach(dev, &ctx->bank);
-	if (ret)
-		goto put;
-	ret = add_node(dev, ctx);
-	if (ret)
-		goto put;
-	ret = devm_add_action_or_reset(dev, remove_context, ctx);
-	if (ret)
+	if (!ret)
+		ret = add_node(dev, ctx);
+	if (ret) {
+		put_device(&ctx->dev);
 		return ret;
-
+	}
 	dev_info(dev, "%s context \"%s\": %lu KiB in bank %s\n",
 		 ctx->private ? "private" : "shared", dev_name(&ctx->dev),
 		 ctx->bank.count << (PAGE_SHIFT - 10), ctx->bank.name);
-	return 0;
+	return devm_add_action_or_reset(dev, remove_context, ctx);
+}
 
-put:
+static int cm_context_probe(struct platform_device *pdev)
+{
+	struct cm_wish **asked = dev_get_platdata(&pdev->dev);
+	struct cm_wish read, *wish = asked ? *asked : &read;
+	int ret = 0;
+
+	if (!asked)
+		ret = cm_wish_read(&read, &pdev->dev);
+	if (!ret)
+		ret = cm_wish_check(wish, &pdev->dev);
+	if (!ret)
+		ret = make_context(&pdev->dev, wish);
+	if (!asked)
+		of_node_put(read.bank);
+	wish->result = ret;
+	return ret;
+}
+
+static struct cm_context *find_context(const char *name)
+{
+	struct cm_context *ctx, *found = NULL;
+
+	mutex_lock(&contexts_lock);
+	list_for_each_entry(ctx, &contexts, node)
+		if (!strcmp(dev_name(&ctx->dev), name))
+			found = ctx;
+	if (found)
+		get_device(&found->dev);
+	mutex_unlock(&contexts_lock);
+	return found;
+}
+
+/* Empty it for good: who still has its node open finds no place any more. */
+static int retire(struct cm_context *ctx)
+{
+	bool empty;
+
+	mutex_lock(&ctx->lock);
+	empty = !ctx->map.used;
+	if (empty) {
+		WRITE_ONCE(ctx->gone, true);
+		ctx->map.count = 0;
+	}
+	mutex_unlock(&ctx->lock);
+	return empty ? 0 : -EBUSY;
+}
+
+/**
+ * cm_context_destroy() - remove a context
+ * @name: its name
+ *
+ * Return: 0, ENOENT when there is none, EBUSY while it has chunks.
+ */
+int cm_context_destroy(const char *name)
+{
+	struct cm_context *ctx = find_context(name);
+	struct device *dev;
+	int ret;
+
+	if (!ctx)
+		return -ENOENT;
+	dev = ctx->dma_dev;
+	ret = retire(ctx);
+	if (!ret) {
+		release_memory(ctx);
+		if (dev->of_node)
+			device_release_driver(dev);
+		else
+			platform_device_unregister(to_platform_device(dev));
+	}
 	put_device(&ctx->dev);
 	return ret;
+}
+
+/**
+ * cm_context_set_quota() - say how much of a context a user may have
+ * @name:  its name
+ * @uid:   the user, or INVALID_UID
+ * @bytes: as much as that
+ *
+ * Return: 0, ENOENT when there is no such context, ENOMEM.
+ */
+int cm_context_set_quota(const char *name, kuid_t uid, u64 bytes)
+{
+	struct cm_context *ctx = find_context(name);
+	int ret;
+
+	if (!ctx)
+		return -ENOENT;
+	ret = cm_quota_set(ctx, uid, bytes);
+	put_device(&ctx->dev);
+	return ret;
+}
+
+/* Those that were made at run time have no node of the device tree. */
+static struct platform_device *next_made(void)
+{
+	struct cm_context *ctx;
+	struct platform_device *pdev = NULL;
+
+	mutex_lock(&contexts_lock);
+	list_for_each_entry(ctx, &contexts, node)
+		if (!ctx->dma_dev->of_node)
+			pdev = to_platform_device(ctx->dma_dev);
+	mutex_unlock(&contexts_lock);
+	return pdev;
 }
 
 static const struct of_device_id cm_context_of_match[] = {
@@ -342,9 +405,11 @@ MODULE_DEVICE_TABLE(of, cm_context_of_match);
 static struct platform_driver cm_context_driver = {
 	.probe = cm_context_probe,
 	.driver = {
-		.name = "cm-context",
+		.name = CM_CONTEXT_DEVICE,
 		.of_match_table = cm_context_of_match,
 		.suppress_bind_attrs = true,
+		/* cm_wish_grant() waits for the result. */
+		.probe_type = PROBE_FORCE_SYNCHRONOUS,
 	},
 };
 
@@ -386,6 +451,11 @@ unregister_region:
  */
 void cm_context_exit(void)
 {
+	struct platform_device *made;
+
+	/* Nobody makes any more: the control node is gone. */
+	while ((made = next_made()))
+		platform_device_unregister(made);
 	platform_driver_unregister(&cm_context_driver);
 	cm_drain_exit();
 	class_unregister(&cm_class);

@@ -8,6 +8,7 @@
 #include <linux/cdev.h>
 #include <linux/device.h>
 #include <linux/mutex.h>
+#include <linux/uidgid.h>
 #include <linux/workqueue.h>
 
 #include <uapi/linux/cm.h>
@@ -17,6 +18,7 @@
 #include "stats.h"
 
 #define CM_MODULE_VERSION	"0.1.0"
+#define CM_CONTEXT_DEVICE	"cm-context"
 
 /**
  * struct cm_context - a context
@@ -31,6 +33,7 @@
  * @compacting:  held while chunks move
  * @compactions: number of those who held it
  * @map:         which pages are taken
+ * @quotas:      what users may have
  * @chunks:      number of chunks whose descriptors are alive
  * @pinned:      page frames of chunks that must not move
  * @draining:    page frames of chunks on @drains
@@ -60,6 +63,7 @@ struct cm_context {
 	 */
 	struct mutex lock;
 	struct cm_placement map;
+	struct list_head quotas;
 	unsigned long chunks;
 	unsigned long pinned;
 	unsigned long draining;
@@ -71,6 +75,8 @@ struct cm_context {
 int cm_context_init(void);
 void cm_context_exit(void);
 
+int cm_context_destroy(const char *name);
+int cm_context_set_quota(const char *name, kuid_t uid, u64 bytes);
 void cm_context_query(struct cm_context *ctx, struct cm_query *query);
 bool cm_context_holding(u64 first, u64 last, char *name);
 

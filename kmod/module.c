@@ -7,6 +7,8 @@
 
 #include "attest.h"
 #include "context.h"
+#include "control.h"
+#include "parameter.h"
 
 static int __init cm_init(void)
 {
@@ -16,13 +18,26 @@ static int __init cm_init(void)
 		return ret;
 	ret = cm_context_init();
 	if (ret)
-		cm_attest_exit();
+		goto exit_attest;
+	ret = cm_parameter_apply();
+	if (ret)
+		goto exit_context;
+	ret = cm_control_init();
+	if (ret)
+		goto exit_context;
+	return 0;
+
+exit_context:
+	cm_context_exit();
+exit_attest:
+	cm_attest_exit();
 	return ret;
 }
 module_init(cm_init);
 
 static void __exit cm_exit(void)
 {
+	cm_control_exit();
 	cm_context_exit();
 	cm_attest_exit();
 }

@@ -3,11 +3,14 @@
  * Search: trying places until one can be taken, the deadline has passed, or
  * none is left.
  */
+#include <linux/capability.h>
+#include <linux/cred.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 
 #include "compaction.h"
+#include "quota.h"
 #include "search.h"
 
 #define DEFAULT_DEADLINE_NS	(10ULL * NSEC_PER_SEC)
@@ -44,20 +47,39 @@ int cm_search_init(struct cm_search *search, struct cm_context *ctx,
 	return 0;
 }
 
-static bool place_next(struct cm_search *search, unsigned long stride,
-		       struct cm_place *place)
+/* Whoever may exceed a disk quota may exceed this one. */
+static int check_quota(struct cm_search *search)
 {
 	struct cm_context *ctx = search->ctx;
-	bool found;
+	kuid_t uid = current_euid();
+
+	search->quota = cm_quota_of(ctx, uid);
+	if (search->quota == CM_QUOTA_NONE)
+		return 0;
+	search->used = cm_quota_used(ctx, uid);
+	if (search->used + ((u64)search->count << PAGE_SHIFT) <= search->quota ||
+	    capable(CAP_SYS_RESOURCE))
+		return 0;
+	return -EDQUOT;
+}
+
+/* Under one lock, so that two calls of a user cannot exceed his quota. */
+static int place_next(struct cm_search *search, unsigned long stride,
+		      struct cm_place *place)
+{
+	struct cm_context *ctx = search->ctx;
+	int ret;
 
 	mutex_lock(&ctx->lock);
-	found = cm_placement_next(&ctx->map, search->count, search->align,
-				  stride, place);
-	if (found)
+	ret = check_quota(search);
+	if (!ret && !cm_placement_next(&ctx->map, search->count, search->align,
+				       stride, place))
+		ret = -ENOSPC;
+	if (!ret)
 		cm_placement_insert(&ctx->map, search->extent, place,
 				    search->count);
 	mutex_unlock(&ctx->lock);
-	return found;
+	return ret;
 }
 
 static void unplace(struct cm_context *ctx, struct cm_extent *extent)
@@ -80,13 +102,12 @@ static int try_next(struct cm_search *search, unsigned long stride,
 	ret = cm_turn_take(&bank->migrating, search->deadline);
 	if (ret)
 		return ret;
-	if (place_next(search, stride, place)) {
+	ret = place_next(search, stride, place);
+	if (!ret) {
 		ret = cm_bank_take(bank, place->start, search->count,
 				   search->deadline);
 		if (ret)
 			unplace(search->ctx, search->extent);
-	} else {
-		ret = -ENOSPC;
 	}
 	cm_turn_give(&bank->migrating);
 	return ret;
@@ -135,7 +156,7 @@ static int take_private(struct cm_search *search)
 {
 	struct cm_place place = { 0 };
 
-	return place_next(search, search->align, &place) ? 0 : -ENOSPC;
+	return place_next(search, search->align, &place);
 }
 
 static bool is_full(struct cm_context *ctx, unsigned long count)
@@ -229,6 +250,8 @@ enum cm_reason cm_search_reason(const struct cm_search *search, int error)
 		return CM_REASON_DEADLINE;
 	case -EINTR:
 		return CM_REASON_INTERRUPTED;
+	case -EDQUOT:
+		return CM_REASON_QUOTA;
 	case -EINVAL:
 		return CM_REASON_INVALID;
 	default:
@@ -252,6 +275,7 @@ int cm_search_errno(enum cm_reason reason)
 		[CM_REASON_INTERRUPTED] = -EINTR,
 		[CM_REASON_NO_MEMORY] = -ENOMEM,
 		[CM_REASON_INVALID] = -EINVAL,
+		[CM_REASON_QUOTA] = -EDQUOT,
 	};
 
 	return errnos[reason];

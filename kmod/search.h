@@ -14,6 +14,8 @@
  * @count:    page frames
  * @align:    page frames
  * @deadline: ktime_get_ns() at which to give up
+ * @quota:    bytes that the caller may have, once that was too little
+ * @used:     bytes that he had then
  * @retries:  places that were busy
  * @blocked:  what the last busy place failed with
  */
@@ -23,6 +25,8 @@ struct cm_search {
 	unsigned long count;
 	unsigned long align;
 	u64 deadline;
+	u64 quota;
+	u64 used;
 	u32 retries;
 	int blocked;
 };

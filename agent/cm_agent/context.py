@@ -248,6 +248,8 @@ class Context(Descriptor):
             reason=reason,
             free=argument.free,
             largest_hole=argument.largest_hole,
+            quota=getattr(argument, "quota", uapi.QUOTA_NONE),
+            used=getattr(argument, "used", 0),
         )
 
 

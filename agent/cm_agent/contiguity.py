@@ -49,6 +49,17 @@ class Witness:
     address: int | None = None
     consistent: bool | None = None
 
+    def describe(self) -> str:
+        """Return a line for people: name, verdict, what it saw and where."""
+        where = "" if self.address is None else f" (at {self.address:#x})"
+        return f"{self.name:<12} {self._word():<13} {self.detail}{where}"
+
+    def _word(self) -> str:
+        """Return the verdict, or what a witness without eyes for addresses has to say."""
+        if self.verdict is Verdict.UNVERIFIABLE and self.consistent:
+            return "matches"
+        return self.verdict
+
 
 @dataclass(frozen=True, slots=True)
 class Verification:
@@ -59,6 +70,12 @@ class Verification:
     agree: bool
     size: int
     context: str | None
+
+    def describe(self) -> str:
+        """Return the verdict and a line for each witness, for people."""
+        where = f"context {self.context!r}: " if self.context else ""
+        head = f"{where}{format_size(self.size)}: {self.verdict}"
+        return "\n".join([head, *(f"  {witness.describe()}" for witness in self.witnesses)])
 
     def to_json(self) -> dict[str, object]:
         """Return it in types that json.dumps() takes."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 
 from cm_agent.size import format_size
-from cm_agent.uapi import Reason
+from cm_agent.uapi import QUOTA_NONE, Reason
 
 _MEND = {
     Reason.FULL: "free chunks of it, or make the context's bank larger",
@@ -15,6 +15,7 @@ _MEND = {
     Reason.BUSY: "try again later, or use a private context, whose pages nobody else has",
     Reason.DEADLINE: "allow a longer deadline, or use a private context",
     Reason.NO_MEMORY: "free memory of the system; the pages in the way have nowhere to go",
+    Reason.QUOTA: "free chunks of yours, or have root raise the quota (cm-agent quota)",
     Reason.INVALID: "size must be at least 1 and alignment a power of two of at least a page",
 }
 
@@ -23,7 +24,8 @@ class AllocationError(OSError):
     """An allocation failed.
 
     errno is the kernel's; `free` and `largest_hole` are the context's bytes right after the
-    failure, `size` and `alignment` the bytes that were asked for.
+    failure, `size` and `alignment` the bytes that were asked for; `quota` is what the user may
+    have (None: no limit) and `used` what he has of it.
     """
 
     def __init__(
@@ -36,13 +38,19 @@ class AllocationError(OSError):
         reason: Reason,
         free: int,
         largest_hole: int,
+        quota: int = QUOTA_NONE,
+        used: int = 0,
     ) -> None:
         aligned = f" aligned to {format_size(alignment)}" if alignment else ""
         mend = _MEND.get(reason)
         super().__init__(
             number,
             f"context {context!r} gave no chunk of {format_size(size)}{aligned}: {reason.name}; "
-            f"{format_size(free)} free, largest hole {format_size(largest_hole)}"
+            + (
+                f"you have {format_size(used)} of your {format_size(quota)}"
+                if reason is Reason.QUOTA
+                else f"{format_size(free)} free, largest hole {format_size(largest_hole)}"
+            )
             + (f"; {mend}" if mend else ""),
         )
         self.context = context
@@ -51,6 +59,8 @@ class AllocationError(OSError):
         self.reason = reason
         self.free = free
         self.largest_hole = largest_hole
+        self.quota = None if quota == QUOTA_NONE else quota
+        self.used = used
 
 
 class ClosedError(ValueError):
@@ -59,6 +69,10 @@ class ClosedError(ValueError):
 
 class UnverifiableError(Exception):
     """A witness cannot see; the text says why and what would let it see."""
+
+
+class CommandError(Exception):
+    """A command of a session failed; the text says at what, with the numbers."""
 
 
 class UsageError(Exception):

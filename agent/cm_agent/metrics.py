@@ -98,16 +98,22 @@ def _counters(sights: Sequence[Sight]) -> Iterator[Metric]:
         labels=_CONTEXT,
     )
     freed = CounterMetricFamily("cm_frees", "Chunks whose memory was given back.", labels=_CONTEXT)
+    moved = CounterMetricFamily("cm_moves", "Chunks that were moved to make room.", labels=_CONTEXT)
+    copied = CounterMetricFamily(
+        "cm_moved_bytes", "Bytes that were copied to move chunks.", labels=_CONTEXT
+    )
     for sight in sights:
         name, stats = sight.observation.name, sight.observation.stats
         if stats is None:
             continue
+        moved.add_metric([name], stats.moves)
+        copied.add_metric([name], stats.moved_bytes)
         asked.add_metric([name], stats.attempts)
         retried.add_metric([name], stats.retries)
         freed.add_metric([name], stats.frees)
         for reason, count in {**dict.fromkeys(REASONS, 0), **stats.failures}.items():
             failed.add_metric([name, reason.name], count)
-    yield from (asked, failed, retried, freed)
+    yield from (asked, failed, retried, freed, moved, copied)
 
 
 def _latencies(sights: Sequence[Sight]) -> Metric:

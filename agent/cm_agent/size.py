@@ -26,6 +26,18 @@ def parse_size(text: str) -> int:
     return size
 
 
+def parse_request(text: str) -> tuple[int, int]:
+    """Return the bytes that SIZE or SIZE/ALIGN stands for; alignment 0: the context's minimum.
+
+    Raises ValueError with the reason in words.
+    """
+    size, slash, alignment = text.partition("/")
+    wanted = parse_size(size), parse_size(alignment) if slash else 0
+    if wanted[1] & (wanted[1] - 1):
+        raise ValueError(f"{alignment!r} is no alignment: use a power of two")
+    return wanted
+
+
 def format_size(size: int) -> str:
     """Return bytes as a person reads them: `16 MiB`, `1.5 MiB`, `0 B`."""
     unit, factor = max(

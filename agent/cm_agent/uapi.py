@@ -26,6 +26,10 @@ def _number(name: str) -> int:
 
 NUMBERS = {name: _number(name) for name in _IOCTLS}
 CONTEXT_PRIVATE = constant("CM_CONTEXT_PRIVATE")
+NAME_LEN = constant("CM_NAME_LEN")
+BANK_NAME_LEN = constant("CM_BANK_NAME_LEN")
+QUOTA_NONE = constant("CM_QUOTA_NONE")
+QUOTA_ANYBODY = constant("CM_QUOTA_ANYBODY")
 CHUNK_FIXED = constant("CM_CHUNK_FIXED")
 CHUNK_DRAINING = constant("CM_CHUNK_DRAINING")
 LAYOUT_MAX_ENTRIES = constant("CM_LAYOUT_MAX_ENTRIES")
@@ -65,6 +69,8 @@ class Reason(IntEnum):
     """The system had no memory for bookkeeping or for the pages in the way."""
     INVALID = constant("CM_REASON_INVALID")
     """The request itself is wrong."""
+    QUOTA = constant("CM_REASON_QUOTA")
+    """The user would have more than his quota."""
 
     @classmethod
     def _missing_(cls, value: object) -> Reason | None:

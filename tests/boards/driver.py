@@ -5,6 +5,7 @@ labgrid's own QEMUDriver knows no initramfs and keeps the serial console in a so
 must read; ours boots an image of this package and writes the console to a file.
 """
 
+import os
 from typing import ClassVar
 
 import attr
@@ -44,7 +45,8 @@ class EmulatedBoardDriver(Driver, PowerProtocol):
     @property
     def console(self):
         """The file that the serial console is written to."""
-        extra = "" if self.target.name == "main" else f"-{self.target.name}"
+        names = [self.target.name, os.environ.get("PYTEST_XDIST_WORKER", "")]
+        extra = "".join(f"-{name}" for name in names if name not in ("", "main"))
         return LOGS / f"console-{self.board}{extra}.log"
 
     @property

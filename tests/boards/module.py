@@ -67,7 +67,7 @@ def _build(board: Board, sources: Path, place: Path) -> Path:
     built = sorted((place / "source").glob("*.ko"))
     if len(built) != 1:
         raise BoardError(f"{sources} built {len(built)} modules, expected one; see build.log")
-    shutil.copy2(built[0], place / built[0].name)
+    _copy_changed(str(built[0]), str(place / built[0].name))
     return place / built[0].name
 
 

@@ -30,18 +30,18 @@ sys.exit(main())
 """
 
 
-def make() -> Path:
-    """Fill `build/stage` anew and return it. Needs the cffi of the virtual environment."""
-    with lock(f"stage-{digest({'place': STAGE})}"):
-        return _fill()
+def make(place: Path = STAGE) -> Path:
+    """Fill a place anew and return it. Needs the cffi of the virtual environment."""
+    with lock(f"stage-{digest({'place': place})}"):
+        return _fill(place)
 
 
-def _fill() -> Path:
+def _fill(stage: Path) -> Path:
     run(
         [sys.executable, PROJECT / "agent/generate_abi.py"],
         doing="generating the agent's binding of cm.h",
     )
-    partial = STAGE.with_name("stage.partial")
+    partial = stage.with_name("stage.partial")
     remove(partial)
     shutil.copytree(
         PROJECT / "agent/cm_agent",
@@ -54,9 +54,9 @@ def _fill() -> Path:
     program.chmod(0o755)
     for path in sorted((PROJECT / "systemd").iterdir()):
         _place(path, partial)
-    remove(STAGE)
-    partial.rename(STAGE)
-    return STAGE
+    remove(stage)
+    partial.rename(stage)
+    return stage
 
 
 def _place(path: Path, stage: Path) -> None:

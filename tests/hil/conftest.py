@@ -24,7 +24,7 @@ from labgrid.factory import target_factory
 from labgrid.pytestplugin.hooks import LABGRID_ENV_KEY
 
 BOARD = pytest.StashKey[RemoteBoard]()
-DESELECTED = pytest.StashKey[list]()
+DESELECTED = pytest.StashKey[set]()
 STATES = ("module", "agent", "shell")
 """In the order they are tested in."""
 METRICS_PORT = 28877
@@ -122,6 +122,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if handle.strategy.broken:
         pytest.skip(f"board {handle.name} broke earlier: {handle.strategy.broken}")
     handle.need(_state(item))
+    item.user_properties.append(("board", handle.name))
 
 
 @pytest.hookimpl(trylast=True)
@@ -283,22 +284,33 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "kernel_log(*patterns): complaints of the kernel that this test provokes"
     )
-    config.stash[DESELECTED] = []
+    config.stash[DESELECTED] = set()
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:
     """Remember the tests that were left out, to name them at the end."""
     if items:
-        items[0].config.stash[DESELECTED] += [item.nodeid for item in items]
+        items[0].config.stash[DESELECTED].update(item.nodeid for item in items)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell them to the process that writes the report, when tests run in several."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["deselected"] = sorted(session.config.stash[DESELECTED])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Take what another process left out."""
+    node.config.stash[DESELECTED].update(getattr(node, "workeroutput", {}).get("deselected", []))
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Tell what ran where, and name every test that did not run."""
-    handle = config.stash.get(BOARD, None)
     table: dict[str, Counter] = {}
     for outcome in ("passed", "failed", "error", "skipped", "xfailed", "xpassed"):
         for report in terminalreporter.stats.get(outcome, []):
-            table.setdefault(_where(report.nodeid, handle), Counter())[outcome] += 1
+            table.setdefault(_where(report), Counter())[outcome] += 1
     write = terminalreporter.write_line
     terminalreporter.section("what ran where")
     for where, counts in sorted(table.items()):
@@ -308,13 +320,14 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         (report.nodeid, str(report.longrepr[2] if report.longrepr else ""))
         for report in terminalreporter.stats.get("skipped", [])
     ]
-    left_out = [(name, "deselected") for name in config.stash[DESELECTED]]
+    left_out = [(name, "deselected") for name in sorted(config.stash[DESELECTED])]
     write(f"{len(skipped) + len(left_out)} tests did not run")
     for name, reason in skipped + left_out:
         write(f"  {name}: {reason}")
 
 
-def _where(nodeid: str, handle: RemoteBoard | None) -> str:
-    if "hil/" not in nodeid:
+def _where(report: Any) -> str:
+    if "hil/" not in report.nodeid:
         return "this machine"
-    return f"board {handle.name}" if handle else "no board"
+    boards = [value for name, value in report.user_properties if name == "board"]
+    return f"board {boards[0]}" if boards else "no board"

@@ -122,12 +122,13 @@ class BoardStrategy(Strategy):
 
     def _install_agent(self):
         """Install the agent, compiled, its service held back until the state `agent`."""
-        tree = stage.make()
         compiling = f"python3 -m compileall -q /{stage.PACKAGES}/cm_agent"
-        if self.power:
-            bytecode.add(self.power.description.suite, tree)
-            compiling = "true"
-        self._send_tree(tree, "/")
+        with tempfile.TemporaryDirectory() as scratch:
+            tree = stage.make(Path(scratch) / "stage")
+            if self.power:
+                bytecode.add(self.power.description.suite, tree)
+                compiling = "true"
+            self._send_tree(tree, "/")
         self._run(
             f"systemd-sysusers && {compiling} && udevadm control --reload"
             f" && systemctl daemon-reload && systemctl mask --runtime --quiet {UNITS}"

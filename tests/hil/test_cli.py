@@ -131,7 +131,7 @@ def command(words: list[str]) -> dict[str, Any]:
         ("alloc shared 1MiB --deadline never", "'never' is not a number of seconds"),
         ("alloc control 1MiB", "'control' cannot be the name of a context"),
         ("alloc ../null 1MiB", "'../null' cannot be the name of a context"),
-        ("alloc shared", "the following arguments are required: SIZE"),
+        ("alloc shared", "give SIZE, or --interactive or --replay"),
         ("verify", "give CONTEXT and SIZE, or --pid and --fd"),
         ("verify shared --pid 1", "--pid and --fd go together"),
         ("verify shared 1MiB --dma-bits 65", "more than the 64 address bits"),

@@ -67,11 +67,13 @@ def evidence(request: pytest.FixtureRequest, other_board: Callable[..., Any]) ->
                 "used": {name: broken.call(use, context=name) for name in GOOD},
                 "free": [it["free"] for it in json.loads(broken.check("cm-agent list --json"))],
             }
+            broken.check("rmmod cm && modprobe cm 'contexts=extra=spare@72000000/size=2M'")
+            stash[EVIDENCE]["extra"] = broken.run("cm-agent verify extra 2MiB").code
     return stash[EVIDENCE]
 
 
 def test_only_the_right_contexts_are_there(evidence: dict[str, Any]) -> None:
-    assert evidence["nodes"] == sorted(GOOD)
+    assert evidence["nodes"] == sorted([*GOOD, "control"])
 
 
 @pytest.mark.parametrize("node", REFUSED)
@@ -100,6 +102,12 @@ def test_the_minimum_alignment_is_honoured(evidence: dict[str, Any]) -> None:
     used = evidence["used"]["good-shared"]
     assert used["alignments"] == [MIB, MIB]
     assert [address % MIB for address in used["addresses"]] == [0, 0]
+
+
+def test_the_modules_parameter_makes_a_context_of_a_bank_that_nobody_has(
+    evidence: dict[str, Any],
+) -> None:
+    assert evidence["extra"] == 0
 
 
 def test_all_is_free_again(evidence: dict[str, Any]) -> None:

@@ -284,9 +284,10 @@ def test_a_nanosecond_is_enough_or_ends_in_deadline(board: Any, tenants: Any) ->
     assert set(outcomes) <= {"granted", "DEADLINE 110"}, outcomes
 
 
-def test_a_deadline_ends_a_search_that_found_a_busy_place(board: Any, tenants: Any) -> None:
+def test_a_deadline_ends_a_search_for_a_place_that_is_busy(board: Any, tenants: Any) -> None:
     start, size = tenants
     runs = board.call(inside, path=FILE, start=start, size=size)
     offset = runs[0][0]
     got = board.call(with_a_page_held, path=FILE, offset=offset, size=BANK, deadline=1e-9)
-    assert (got["reason"], got["errno"], got["retries"]) == ("DEADLINE", 110, 1), got
+    assert (got["reason"], got["errno"]) == ("DEADLINE", 110), got
+    assert got["retries"] <= 1, "it is seen between two pageblocks, or after the first place"

@@ -17,7 +17,8 @@ pytestmark = pytest.mark.usefixtures("module")
 def refused(steps: list[list[Any]]) -> list[dict[str, Any]]:
     """Keep or free chunks of `private` in steps; tell what each refusal said.
 
-    A step is ["keep", size], ["free every", n] or ["ask", size, alignment].
+    A step is ["keep", size], ["free every", n], ["pin"], so that nothing moves, or
+    ["ask", size, alignment].
     """
     from cm_agent.context import Context
     from cm_agent.errors import AllocationError
@@ -30,6 +31,9 @@ def refused(steps: list[list[Any]]) -> list[dict[str, Any]]:
             elif verb == "free every":
                 for buffer in kept[:: numbers[0]]:
                     buffer.close()
+            elif verb == "pin":
+                for buffer in filter(None, kept):
+                    context.pin(buffer)
             else:
                 try:
                     context.alloc(*numbers).close()
@@ -55,8 +59,8 @@ def test_more_than_is_free_is_full(board: Any) -> None:
     assert "40 MiB free, largest hole 40 MiB" in got["text"]
 
 
-def test_a_checkerboard_is_fragmented(board: Any) -> None:
-    steps = [["keep", 4 * MIB]] * 16 + [["free every", 2]]
+def test_a_checkerboard_that_is_pinned_is_fragmented(board: Any) -> None:
+    steps = [["keep", 4 * MIB]] * 16 + [["free every", 2], ["pin"]]
     asked = [["ask", 8 * MIB, 0], ["ask", 4 * MIB, 0], ["ask", 4 * MIB, 16 * MIB]]
     large, fitting, aligned = board.call(refused, steps=steps + asked)
     assert (large["reason"], large["errno"]) == ("FRAGMENTED", 12)

@@ -32,7 +32,6 @@ def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
         ("", "VERB"),
         ("lits", "lits"),
         ("alloc", "CONTEXT"),
-        ("alloc camera", "SIZE"),
         ("alloc camera 8MB", "'8MB'"),
         ("alloc camera 0", "'0'"),
         ("alloc camera 8MiB/3KiB", "'3KiB'"),
@@ -40,6 +39,7 @@ def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
         ("alloc camera 4KiB --count 0", "--count"),
         ("alloc camera 4KiB --deadline -1", "--deadline"),
         ("alloc camera 4KiB --hold nan", "--hold"),
+        ("alloc camera --interactive --replay file", "--replay"),
         ("alloc camera 4KiB --name " + "x" * 32, "--name"),
         ("verify camera 4KiB --dma-bits 65", "--dma-bits"),
         ("verify camera 4KiB --dma-bits 0", "--dma-bits"),
@@ -57,6 +57,11 @@ def test_bad_argument_is_named_and_ends_with_2(
 @pytest.mark.parametrize(
     ("line", "named"),
     [
+        ("alloc camera", "give SIZE, or --interactive or --replay"),
+        ("alloc camera 4KiB --interactive", "SIZE"),
+        ("alloc camera 4KiB --replay file", "SIZE"),
+        ("alloc camera --interactive --count 2", "--count"),
+        ("alloc camera --replay file --json", "--json"),
         ("verify", "CONTEXT and SIZE"),
         ("verify camera", "CONTEXT and SIZE"),
         ("verify --pid 1", "--fd"),

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from cm_agent.context import DEV, is_name
-from cm_agent.contiguity import Verdict, Verification, Witness
-from cm_agent.size import format_size, parse_size
+from cm_agent.contiguity import Verification
+from cm_agent.size import parse_request, parse_size
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -38,14 +38,18 @@ def context_name(text: str) -> str:
 
 def request(text: str) -> tuple[int, int]:
     """Read SIZE or SIZE/ALIGN as (bytes, bytes); alignment 0 stands for the context's minimum."""
-    size, slash, alignment = text.partition("/")
     try:
-        wanted = parse_size(size), parse_size(alignment) if slash else 0
+        return parse_request(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-    if wanted[1] & (wanted[1] - 1):
-        raise argparse.ArgumentTypeError(f"{alignment!r} is no alignment: use a power of two")
-    return wanted
+
+
+def byte_count(text: str) -> int:
+    """Read a size in bytes; 0 is one, too."""
+    try:
+        return 0 if text == "0" else parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def positive_int(text: str) -> int:
@@ -71,24 +75,10 @@ def show_verification(verification: Verification, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(verification.to_json()))
     else:
-        where = f"context {verification.context!r}: " if verification.context else ""
-        print(f"{where}{format_size(verification.size)}: {verification.verdict}")
-        for witness in verification.witnesses:
-            print(f"  {witness.name:<12} {_word(witness):<13} {_detail(witness)}")
+        print(verification.describe())
     if not verification.agree:
         print(
             "*** THE WITNESSES DISAGREE. Do not use this buffer for DMA; please report this with "
             "the lines above and the kernel log. ***",
             file=sys.stderr,
         )
-
-
-def _word(witness: Witness) -> str:
-    """Return the verdict, or what a witness without eyes for addresses has to say."""
-    if witness.verdict is Verdict.UNVERIFIABLE and witness.consistent:
-        return "matches"
-    return witness.verdict
-
-
-def _detail(witness: Witness) -> str:
-    return witness.detail + ("" if witness.address is None else f" (at {witness.address:#x})")

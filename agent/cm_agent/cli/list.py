@@ -10,6 +10,7 @@ import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from cm_agent import table
 from cm_agent.cli._arguments import Subparsers, add_common
 from cm_agent.context import Context, ContextState, names
 from cm_agent.doctor import Machine, examine
@@ -31,7 +32,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps([asdict(state) for state in states], indent=2))
     elif states:
-        _print_table([_HEADINGS, *map(_row, states)])
+        for line in table.lines([_HEADINGS, *map(_row, states)], "<<>>>>>"):
+            print(line)
     if not states and not failures:
         failures = [_nothing(args.dev)]
     for failure in failures:
@@ -60,11 +62,3 @@ def _row(state: ContextState) -> tuple[str, ...]:
     sizes = (state.size, state.free, state.largest_hole, state.pinned)
     kind = "private" if state.private else "shared"
     return (state.name, kind, *map(format_size, sizes), str(state.chunks))
-
-
-def _print_table(rows: list[tuple[str, ...]]) -> None:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        text = [cell.ljust(width) for cell, width in zip(row[:2], widths, strict=False)]
-        numbers = [cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]
-        print("  ".join([*text, *numbers]))

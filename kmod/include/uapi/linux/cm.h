@@ -35,10 +35,13 @@
 #define CM_NAME_LEN		32
 #define CM_VERSION_LEN		16
 #define CM_COMM_LEN		16
+#define CM_BANK_NAME_LEN	64
 
 /* Features, for programs: a bit is set when the kernel side can do it. */
 #define CM_FEATURE_COMPACT	(1 << 0) /* CM_IOC_COMPACT; allocations do it, too */
 #define CM_FEATURE_LAYOUT	(1 << 1) /* CM_IOC_LAYOUT */
+#define CM_FEATURE_QUOTA	(1 << 2) /* CM_IOC_QUOTA */
+#define CM_FEATURE_CONTROL	(1 << 3) /* CM_IOC_CREATE and CM_IOC_DESTROY */
 
 /* Context flags, in cm_query.flags. */
 #define CM_CONTEXT_PRIVATE	(1 << 0)
@@ -90,6 +93,7 @@ struct cm_query {
  * @CM_REASON_NO_MEMORY:   the system had no memory for bookkeeping, or nowhere
  *                         to move the pages in the way (ENOMEM)
  * @CM_REASON_INVALID:     the request itself is wrong (EINVAL)
+ * @CM_REASON_QUOTA:       the user would have more than his quota (EDQUOT)
  * @CM_REASON_COUNT:       number of reasons, not a reason
  */
 enum cm_reason {
@@ -101,6 +105,7 @@ enum cm_reason {
 	CM_REASON_INTERRUPTED,
 	CM_REASON_NO_MEMORY,
 	CM_REASON_INVALID,
+	CM_REASON_QUOTA,
 	CM_REASON_COUNT,
 };
 
@@ -125,6 +130,9 @@ enum cm_reason {
  * @largest_hole: out: largest hole of the context after the call
  * @retries:      out: places that were tried in vain because they were busy
  * @reason:       out: enum cm_reason
+ * @quota:        out: bytes that the caller's user may have in this context,
+ *                CM_QUOTA_NONE when nobody said so
+ * @used:         out: bytes that he had before the call, if there is a quota
  *
  * The memory is zero. Errors: see enum cm_reason, and ENFILE or EMFILE when
  * there is no free file descriptor, ENODEV when the context is gone. The
@@ -141,6 +149,8 @@ struct cm_alloc {
 	__u64 largest_hole;
 	__u32 retries;
 	__u32 reason;
+	__u64 quota;
+	__u64 used;
 };
 
 /**
@@ -449,6 +459,67 @@ struct cm_layout {
 	__u32 reserved;
 };
 
+/**
+ * struct cm_create - make a context over a part of a bank
+ * @name:          in: what the context will be called, NUL-terminated
+ * @bank:          in: name of the bank's node below /reserved-memory, with its
+ *                 unit address ("camera@70000000"), NUL-terminated
+ * @offset:        in: bytes from the start of the bank
+ * @size:          in: bytes, 0 for all from @offset on
+ * @min_alignment: in: every chunk will be aligned to at least this many bytes,
+ *                 0 for a page
+ * @flags:         in: CM_CONTEXT_PRIVATE or 0
+ * @reserved:      must be 0
+ *
+ * On /dev/cm/control. ENOENT when there is no such bank, EEXIST when there is
+ * such a context, EBUSY when a part of the range belongs to another one or, for
+ * a private context, would not leave; EINVAL for what cannot be: parts of a
+ * reusable bank begin and end at multiples of its pageblocks. The reason is in
+ * the kernel log.
+ */
+struct cm_create {
+	char name[CM_NAME_LEN];
+	char bank[CM_BANK_NAME_LEN];
+	__u64 offset;
+	__u64 size;
+	__u64 min_alignment;
+	__u32 flags;
+	__u32 reserved;
+};
+
+/**
+ * struct cm_destroy - remove a context, wherever it came from
+ * @name: in: its name, NUL-terminated
+ *
+ * On /dev/cm/control. ENOENT when there is none, EBUSY while it has chunks.
+ * Who has its node open finds it empty. A context of the device tree is back
+ * when the module is loaded again.
+ */
+struct cm_destroy {
+	char name[CM_NAME_LEN];
+};
+
+#define CM_QUOTA_NONE		0xffffffffffffffffULL
+#define CM_QUOTA_ANYBODY	0xffffffffU
+
+/**
+ * struct cm_quota - say how much of a context a user may have
+ * @name:  in: name of the context, NUL-terminated
+ * @bytes: in: as much as that, CM_QUOTA_NONE for no limit
+ * @uid:   in: the user, or CM_QUOTA_ANYBODY for each one without a quota of his
+ *         own
+ * @flags: in: must be 0
+ *
+ * On /dev/cm/control. Quotas go with the context. Whoever has CAP_SYS_RESOURCE
+ * may exceed his. ENOENT when there is no such context.
+ */
+struct cm_quota {
+	char name[CM_NAME_LEN];
+	__u64 bytes;
+	__u32 uid;
+	__u32 flags;
+};
+
 #define CM_IOC_QUERY	_IOR(CM_IOC_MAGIC, 0x00, struct cm_query)
 #define CM_IOC_ALLOC	_IOWR(CM_IOC_MAGIC, 0x01, struct cm_alloc)
 #define CM_IOC_FREE	_IOW(CM_IOC_MAGIC, 0x02, struct cm_free)
@@ -460,5 +531,10 @@ struct cm_layout {
 #define CM_IOC_STATS	_IOR(CM_IOC_MAGIC, 0x08, struct cm_stats)
 #define CM_IOC_COMPACT	_IOWR(CM_IOC_MAGIC, 0x09, struct cm_compact)
 #define CM_IOC_LAYOUT	_IOWR(CM_IOC_MAGIC, 0x0A, struct cm_layout)
+
+/* The calls of /dev/cm/control, which belongs to root. */
+#define CM_IOC_CREATE	_IOW(CM_IOC_MAGIC, 0x20, struct cm_create)
+#define CM_IOC_DESTROY	_IOW(CM_IOC_MAGIC, 0x21, struct cm_destroy)
+#define CM_IOC_QUOTA	_IOW(CM_IOC_MAGIC, 0x22, struct cm_quota)
 
 #endif /* _UAPI_LINUX_CM_H */

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Control: contexts made and removed at run time, and quotas.
+ */
+#ifndef CM_CONTROL_H
+#define CM_CONTROL_H
+
+struct device_node;
+
+struct device_node *cm_control_find_bank(const char *name);
+int cm_control_init(void);
+void cm_control_exit(void);
+
+#endif /* CM_CONTROL_H */

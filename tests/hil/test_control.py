@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 cm-agent authors
+"""Contexts made and removed at run time, through /dev/cm/control."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.lg_feature("emulated")
+MIB = 1 << 20
+BANK = "camera@70000000"
+OTHER = "codec@78000000"
+RELOAD = "rmmod cm && modprobe cm && udevadm settle --timeout=30"
+
+
+@pytest.fixture(scope="module")
+def given_back(board: Any) -> Iterator[None]:
+    """Take the banks out of the hands of the device tree's contexts, for all tests of the file."""
+    board.need("module").call(destroy, names=["shared", "private"])
+    yield
+    board.need("module").check(RELOAD)
+
+
+@pytest.fixture
+def bare(module: Any, given_back: None) -> Iterator[Any]:
+    """The board with both banks in nobody's hands, also afterwards."""
+    yield module
+    module.call(destroy, names=None)
+
+
+def destroy(names: list[str] | None) -> None:
+    """Destroy contexts, or all that there are."""
+    from cm_agent.context import names as there
+    from cm_agent.control import Control
+
+    with Control() as control:
+        for name in there() if names is None else names:
+            control.destroy(name)
+
+
+def create(wishes: list[dict[str, Any]]) -> list[str]:
+    """Create contexts one after the other; tell what each one was told."""
+    from cm_agent.control import Control
+
+    told = []
+    with Control() as control:
+        for wish in wishes:
+            try:
+                control.create(**wish)
+                told.append("")
+            except OSError as error:
+                told.append(str(error))
+    return told
+
+
+def look(sizes: dict[str, list[int]]) -> dict[str, list[Any]]:
+    """Say what each context is, and verify chunks of these sizes in it."""
+    from cm_agent.context import Context
+    from cm_agent.contiguity import verify
+
+    told = {}
+    for name, wanted in sizes.items():
+        with Context(name) as pool:
+            state = pool.query()
+            verdicts = []
+            for size in wanted:
+                with pool.alloc(size) as buffer:
+                    verdicts.append(str(verify(buffer, pool).verdict))
+            told[name] = [state.size, state.private, state.min_alignment, verdicts]
+    return told
+
+
+def test_two_contexts_share_a_bank_and_both_work(bare: Any) -> None:
+    left = {"name": "left", "bank": BANK, "size": 16 * MIB}
+    right = {"name": "right", "bank": BANK, "offset": 16 * MIB, "private": True}
+    assert bare.call(create, wishes=[left, right | {"min_alignment": MIB}]) == ["", ""]
+    assert bare.call(look, sizes={"left": [16 * MIB], "right": [48 * MIB, 4096]}) == {
+        "left": [16 * MIB, False, 4096, ["CONTIGUOUS"]],
+        "right": [48 * MIB, True, MIB, ["CONTIGUOUS"] * 2],
+    }
+
+
+def test_the_command_line_creates_and_destroys(bare: Any) -> None:
+    bare.check(f"cm-agent create it {OTHER} --offset 16MiB --size 8MiB --private")
+    assert bare.call(look, sizes={"it": [8 * MIB]})["it"][:2] == [8 * MIB, True]
+    bare.check("cm-agent destroy it")
+    got = bare.run("cm-agent destroy it")
+    assert got.code == 1 and "No such file" in got.stderr
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "overlap": ({"offset": 8 * MIB, "size": 2 * MIB}, "belongs to another context"),
+    "unaligned offset": ({"offset": 33 * MIB, "size": 2 * MIB}, "kernel log"),
+    "unaligned size": ({"offset": 32 * MIB, "size": 3 * MIB}, "kernel log"),
+    "beyond the end": ({"offset": 32 * MIB, "size": 64 * MIB}, "kernel log"),
+    "behind the end": ({"offset": 64 * MIB}, "kernel log"),
+    "unknown bank": ({"bank": "nobody@0"}, "there is no such bank"),
+    "name in use": ({"name": "left", "offset": 32 * MIB}, "there is a context of that name"),
+    "bad name": ({"name": "Left", "offset": 32 * MIB}, "kernel log"),
+    "odd alignment": ({"offset": 32 * MIB, "min_alignment": 12 << 10}, "kernel log"),
+}
+
+
+@pytest.mark.kernel_log("cm-context")
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_is_refused_with_the_reason(bare: Any, case: str) -> None:
+    wish, reason = REFUSED[case]
+    left = {"name": "left", "bank": BANK, "size": 16 * MIB}
+    made, refused = bare.call(create, wishes=[left, {"name": "it", "bank": BANK} | wish])
+    assert made == "" and reason in refused
+    assert bare.check("ls /dev/cm").split() == ["control", "left"]
+
+
+def destroy_in_use(context: str) -> dict[str, Any]:
+    """Destroy a context while it has a chunk, and again without; look at it through an old fd."""
+    from cm_agent.context import Context
+    from cm_agent.control import Control
+
+    told: dict[str, Any] = {}
+    with Control() as control, Context(context) as pool:
+        with pool.alloc(4096):
+            try:
+                control.destroy(context)
+            except OSError as error:
+                told["busy"] = error.errno
+            told["size"] = pool.query().size
+        control.destroy(context)
+        told["left"] = pool.query().size
+        try:
+            pool.alloc(4096).close()
+        except OSError as error:
+            told["alloc"] = error.errno
+    return told
+
+
+@pytest.mark.parametrize("private", [False, True])
+def test_a_context_with_chunks_stays(bare: Any, private: bool) -> None:
+    wish = {"name": "it", "bank": OTHER, "size": 8 * MIB, "private": private}
+    assert bare.call(create, wishes=[wish]) == [""]
+    got = bare.call(destroy_in_use, context="it")
+    assert got == {"busy": errno.EBUSY, "size": 8 * MIB, "left": 0, "alloc": errno.ENODEV}
+
+
+def test_a_private_one_takes_its_memory_once_and_gives_it_back(bare: Any) -> None:
+    for _ in range(5):
+        wish = {"name": "it", "bank": BANK, "private": True}
+        assert bare.call(create, wishes=[wish]) == [""]
+        assert bare.call(look, sizes={"it": [64 * MIB]})["it"][3] == ["CONTIGUOUS"]
+        bare.call(destroy, names=["it"])
+
+
+def test_only_root_controls(module: Any) -> None:
+    got = module.run("setpriv --reuid guest --regid guest --groups cm cm-agent destroy shared")
+    assert got.code == 1 and "Permission denied" in got.stderr
+
+
+def raw(calls: list[list[Any]]) -> list[int]:
+    """Do ioctls on the control node; return each one's errno."""
+    import fcntl
+    import os
+
+    from cm_agent import uapi
+
+    device, found = os.open("/dev/cm/control", os.O_RDWR), []
+    for name, fields, extra in calls:
+        argument = uapi.prepare(name, **fields)
+        data = bytearray(bytes(uapi.ffi.buffer(argument)) + bytes(extra))
+        number = uapi.NUMBERS[name] & ~(0x3FFF << 16) | len(data) << 16
+        try:
+            fcntl.ioctl(device, number, data)
+            found.append(0)
+        except OSError as error:
+            found.append(error.errno)
+    os.close(device)
+    return found
+
+
+WRONG = {
+    "unknown flag": ["CM_IOC_CREATE", {"name": b"a", "bank": b"b", "flags": 2}, []],
+    "reserved": ["CM_IOC_CREATE", {"name": b"a", "bank": b"b", "reserved": 1}, []],
+    "endless name": ["CM_IOC_CREATE", {"name": b"a" * 32, "bank": b"b"}, []],
+    "endless bank": ["CM_IOC_CREATE", {"name": b"a", "bank": b"b" * 64}, []],
+    "endless name to destroy": ["CM_IOC_DESTROY", {"name": b"a" * 32}, []],
+    "quota with a flag": ["CM_IOC_QUOTA", {"name": b"a", "flags": 1}, []],
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_call_is_einval(module: Any, case: str) -> None:
+    assert module.call(raw, calls=[WRONG[case]]) == [errno.EINVAL]
+
+
+def test_a_longer_structure_must_end_in_zeros(bare: Any) -> None:
+    assert bare.call(create, wishes=[{"name": "it", "bank": OTHER}]) == [""]
+    quota = {"name": b"it", "bytes": (1 << 64) - 1, "uid": (1 << 32) - 1}
+    calls = [["CM_IOC_QUOTA", quota, [0] * 8], ["CM_IOC_QUOTA", quota, [0] * 7 + [1]]]
+    assert bare.call(raw, calls=calls) == [0, errno.E2BIG]
+
+
+def test_a_call_of_a_context_is_unknown_to_it(module: Any) -> None:
+    assert module.call(raw, calls=[["CM_IOC_QUERY", {}, []]]) == [errno.ENOTTY]

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 cm-agent authors
+"""The module's parameter `contexts`, for boards whose device tree cannot be changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.lg_feature("emulated")
+BANK = "camera@70000000"
+
+
+@pytest.mark.kernel_log("cm: contexts", "cm-context")
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("nonsense", "expected NAME=BANK"),
+        (f"it={BANK}/sise=4M", '"sise=4M" is neither'),
+        ("it=nobody@0", "there is no /reserved-memory/nobody@0"),
+        (f"it={BANK}/offset=32M", "already belongs to another context"),
+    ],
+)
+def test_a_mistake_in_the_parameter_names_itself(module: Any, text: str, said: str) -> None:
+    """And nothing is loaded. The device tree's contexts come first."""
+    module.check("rmmod cm")
+    loaded = module.run(f"modprobe cm 'contexts={text}'")
+    log = module.check("dmesg | tail -5")
+    module.check("modprobe cm && udevadm settle --timeout=30")
+    assert loaded.code != 0 and said in log
