@@ -39,7 +39,7 @@ def _build(board: Board, sources: Path, place: Path) -> Path:
     said = compilers.run(
         [
             "make", "-C", f"/usr/src/linux-headers-{kernel.release}", "M=/module", "-j2", "W=1",
-            f"ARCH={board.kernel_arch}", f"CROSS_COMPILE={board.cross}",
+            f"ARCH={board.kernel_arch}", f"CROSS_COMPILE={board.cross}", *kernel.compiler,
             # Debian's own variables, from which old headers set CROSS_COMPILE anew.
             f"DEB_HOST_ARCH={board.architecture}",
             f"DEB_HOST_GNU_TYPE={board.cross.removesuffix('-')}",
@@ -47,8 +47,7 @@ def _build(board: Board, sources: Path, place: Path) -> Path:
         ],
         doing=f"building the module for {board.name} (kernel {kernel.release})",
         binds={
-            kernel.tree / "usr/src": "/usr/src",
-            kernel.tree / "usr/lib" / kernel.kbuild: f"/usr/lib/{kernel.kbuild}",
+            **kernel.binds,
             place / "source": "/module",
         },
         directory="/module",
