@@ -10,7 +10,10 @@ export PYTHONPATH := $(CURDIR)/tests
 boards := $(PYTHON) -m boards
 venv := build/venv/bin/python
 
-.PHONY: help demo test test-kernels test-dkms board module stage prerequisites lint clean
+# In this order: faults may end the kernel's DMA-API checks, and leaks are looked for at the end.
+debug := ioctl ioctl_rights mmap free pin lifetime refusal contiguity compaction faults leaks
+
+.PHONY: help demo test test-kernels test-dkms test-debug board module stage prerequisites lint clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -29,6 +32,11 @@ test-kernels: ## the module's tests on eight kernels, one board after another
 
 test-dkms: ## the module built, installed and removed by DKMS in a clean arm64 tree
 	@$(boards) dkms
+
+test-debug: ## the module's tests on a kernel with KASAN, lockdep, kmemleak and fault injection
+	@$(boards) prepare arm64-virt-debug
+	@$(venv) -m pytest --lg-env tests/hil/env/arm64-virt-debug.yaml \
+		$(debug:%=tests/hil/test_%.py) $(PYTEST_ARGS)
 
 board: ## a root shell on the emulated board, module and agent installed (exit with Ctrl-D)
 	@$(boards) prepare $(BOARD)

@@ -3,7 +3,8 @@
 
 A machine is booted with its own release's kernel, under its own name, and with the kernels of
 other releases, as `<machine>-<release>`: only the kernel differs then, and the module, which is
-built by that release's compiler.
+built by that release's compiler. The same goes for the kernels of our own making, `[own.<name>]`,
+which may want more memory and more time.
 """
 
 import tomllib
@@ -19,9 +20,13 @@ PROJECT = HERE.parent.parent
 
 @dataclass(frozen=True)
 class Kernel:
-    """The board's kernel packages, the modules its image carries, and its command line."""
+    """The board's kernel packages, the modules its image carries, and its command line.
+
+    `own` names a kernel that tests/kernels/recipe.py makes instead of the packages.
+    """
 
     suite: str
+    own: str
     package: str
     headers: str
     modules: tuple[str, ...]
@@ -54,7 +59,10 @@ class Qemu:
 
 @dataclass(frozen=True)
 class Board:
-    """One emulated board: a machine with a kernel. `suite` is the root's."""
+    """One emulated board: a machine with a kernel. `suite` is the root's.
+
+    `patience` says how many times longer things may take than with Debian's kernel.
+    """
 
     name: str
     machine: str
@@ -63,6 +71,7 @@ class Board:
     kernel_arch: str
     cross: str
     overlays: tuple[str, ...]
+    patience: int
     kernel: Kernel
     root: Root
     qemu: Qemu
@@ -77,31 +86,37 @@ def read(name: str) -> Board:
     """Read a board's description by its name."""
     if name not in _kernels():
         raise BoardError(f"no board {name!r}; there are: {', '.join(names())}")
-    machine, suite = _kernels()[name]
+    machine, suite, own = _kernels()[name]
     path = HERE / machine / "board.toml"
     table = tomllib.loads(path.read_text())
     del table["kernels"]
+    differs = table.pop("own", {}).get(own, {})
     try:
         return Board(
             name=name,
             machine=machine,
-            kernel=Kernel(suite=suite, **_frozen(table.pop("kernel"))),
+            patience=differs.pop("patience", 1),
+            kernel=Kernel(
+                suite=suite, own=own, **_frozen(table.pop("kernel") | differs.pop("kernel", {}))
+            ),
             root=Root(**_frozen(_root() | table.pop("root", {}))),
-            qemu=Qemu(**_frozen(table.pop("qemu"))),
-            **_frozen(table),
+            qemu=Qemu(**_frozen(table.pop("qemu") | differs.pop("qemu", {}))),
+            **_frozen(table | differs),
         )
     except (KeyError, TypeError) as error:
         raise BoardError(f"{path}: {error}") from error
 
 
 @cache
-def _kernels() -> dict[str, tuple[str, str]]:
-    """Return each board's machine and the release that its kernel is from."""
+def _kernels() -> dict[str, tuple[str, str, str]]:
+    """Return each board's machine, its kernel's release, and the kernel's name if it is our own."""
     boards = {}
     for path in HERE.glob("*/board.toml"):
         machine, table = path.parent.name, tomllib.loads(path.read_text())
-        boards[machine] = (machine, table["suite"])
-        boards |= {f"{machine}-{suite}": (machine, suite) for suite in table["kernels"]}
+        boards[machine] = (machine, table["suite"], "")
+        boards |= {f"{machine}-{suite}": (machine, suite, "") for suite in table["kernels"]}
+        own = table.get("own", {})
+        boards |= {f"{machine}-{name}": (machine, table["suite"], name) for name in own}
     return boards
 
 

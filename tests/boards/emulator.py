@@ -21,6 +21,7 @@ from .error import BoardError
 
 LIMIT_SECONDS = 3600
 START_SECONDS = 30
+SSH_SECONDS = 180
 
 
 @dataclass
@@ -31,7 +32,6 @@ class Emulator:
     image: images.Image
     overlays: Sequence[Path]
     console: Path
-    limit: int = LIMIT_SECONDS
     ports: dict[str, int] = field(default_factory=dict)
     _process: subprocess.Popen | None = None
     _scratch: Path | None = None
@@ -44,7 +44,8 @@ class Emulator:
         devicetree.merge(self.board, self.overlays, tree)
         self.console.parent.mkdir(parents=True, exist_ok=True)
         self.console.unlink(missing_ok=True)
-        command = ["setpriv", "--pdeathsig", "TERM", "timeout", "--kill-after=5", str(self.limit)]
+        command = ["setpriv", "--pdeathsig", "TERM", "timeout", "--kill-after=5"]
+        command += [str(LIMIT_SECONDS * self.board.patience)]
         command += command_line(self.board, self.image, tree, self.console)
         command += ["-qmp", f"unix:{self._scratch}/qmp,server=on,wait=off"]
         with (self._scratch / "qemu.err").open("w") as said:
@@ -76,8 +77,9 @@ class Emulator:
         """Tell whether QEMU runs."""
         return self._process is not None and self._process.poll() is None
 
-    def wait_for_ssh(self, seconds: float = 180) -> None:
+    def wait_for_ssh(self) -> None:
         """Return when the board's SSH server greets; say what the console showed if it doesn't."""
+        seconds = SSH_SECONDS * self.board.patience
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             if not self.running():

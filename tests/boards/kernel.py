@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The board's kernel: image, modules, and headers of one and the same version."""
 
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,9 +45,25 @@ class Kernel:
         return self.tree / "usr/lib/modules" / self.release
 
     @property
-    def kbuild(self) -> str:
-        """The name of the directory of build programs that the headers refer to."""
-        return next((self.tree / "usr/lib").glob("linux-kbuild-*")).name
+    def binds(self) -> dict[Path, str]:
+        """What a module's build needs of the tree, and where it expects it.
+
+        Debian's headers refer to build programs of a package of their own, ours bring them.
+        """
+        programs = (self.tree / "usr/lib").glob("linux-kbuild-*")
+        return {
+            self.tree / "usr/src": "/usr/src",
+            **{path: f"/usr/lib/{path.name}" for path in programs},
+        }
+
+    @property
+    def compiler(self) -> list[str]:
+        """What make must be told of the compiler: Debian's headers name theirs, ours do not."""
+        config = self.tree / "config"
+        if not config.exists():
+            return []
+        name = re.search(r'^CONFIG_CC_VERSION_TEXT="(\S+)', config.read_text(), re.MULTILINE)
+        return [f"CC={name[1]}"] if name else []
 
     def closure(self, names: tuple[str, ...]) -> list[str]:
         """Return the files, relative to `modules`, of these modules and all they depend on."""
@@ -63,7 +80,11 @@ class Kernel:
 
 
 def make(board: Board) -> Kernel:
-    """Return the board's kernel from the cache, fetched first when it is missing."""
+    """Return the board's kernel from the cache, fetched or built first when it is missing."""
+    if board.kernel.own:
+        from kernels import recipe  # not above: it imports this package
+
+        return Kernel(recipe.make(board))
     inputs = {
         "suite": board.kernel.suite,
         "architecture": board.architecture,

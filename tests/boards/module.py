@@ -75,7 +75,7 @@ def _command(board: Board, kernel: kernels.Kernel) -> list[str]:
     """Return the words that call the kernel's make for the sources in /module."""
     return [
         "make", "-C", f"/usr/src/linux-headers-{kernel.release}", "M=/module", "-j2", "W=1",
-        f"ARCH={board.kernel_arch}", f"CROSS_COMPILE={board.cross}",
+        f"ARCH={board.kernel_arch}", f"CROSS_COMPILE={board.cross}", *kernel.compiler,
         # Debian's own variables, from which old headers set CROSS_COMPILE anew.
         f"DEB_HOST_ARCH={board.architecture}",
         f"DEB_HOST_GNU_TYPE={board.cross.removesuffix('-')}",
@@ -85,11 +85,7 @@ def _command(board: Board, kernel: kernels.Kernel) -> list[str]:
 
 def _binds(kernel: kernels.Kernel, sources: Path) -> dict[Path, str]:
     """Return what that make finds where, in the compilers' tree."""
-    return {
-        kernel.tree / "usr/src": "/usr/src",
-        kernel.tree / "usr/lib" / kernel.kbuild: f"/usr/lib/{kernel.kbuild}",
-        sources: "/module",
-    }
+    return {**kernel.binds, sources: "/module"}
 
 
 def _copy(sources: Path, copy: Path) -> None:

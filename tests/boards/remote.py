@@ -71,7 +71,8 @@ class RemoteBoard:
         return self
 
     def run(self, command: str, timeout: float = SECONDS) -> Result:
-        """Run a shell command as root."""
+        """Run a shell command as root; a slow board has more time."""
+        timeout *= self.strategy.patience
         out, err, code = self._ssh.run(command, timeout=timeout, decodeerrors="replace")
         return Result("\n".join(out), "\n".join(err), code)
 
@@ -99,8 +100,10 @@ class RemoteBoard:
         Only its source travels: it imports what it needs, and its arguments and its result are
         plain values. One whose first parameter is `channel` sends its results with
         `channel.send()` instead; one value comes back as itself, several as a list.
-        An exception on the board is a RemoteError here, with the board's traceback.
+        An exception on the board is a RemoteError here, with the board's traceback. A slow
+        board has more time.
         """
+        timeout *= self.strategy.patience
         source = "from __future__ import annotations\n" + textwrap.dedent(
             inspect.getsource(function)
         )

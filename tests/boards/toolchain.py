@@ -48,12 +48,25 @@ class Toolchain:
     tree: Path
 
     def run(
-        self, command: Sequence[str], *, doing: str, binds: dict[Path, str], directory: str
+        self,
+        command: Sequence[str],
+        *,
+        doing: str,
+        binds: dict[Path, str],
+        directory: str,
+        timeout: float = 600,
     ) -> str:
-        """Run a command inside the tree with host directories bound at the given places."""
+        """Run a command inside the tree with host directories bound at the given places.
+
+        A file is bound over a file: the tree's /dev/null is an ordinary one.
+        """
         lines = ["set -e"]
         for source, place in binds.items():
-            (self.tree / place.lstrip("/")).mkdir(parents=True, exist_ok=True)
+            target = self.tree / place.lstrip("/")
+            if source.is_dir():
+                target.mkdir(parents=True, exist_ok=True)
+            else:
+                target.touch()
             lines.append(f'mount --bind "{source}" "{self.tree}{place}"')
         lines.append(f'exec chroot "{self.tree}" /bin/sh -c \'cd "$0" && exec "$@" 2>&1\' "$@"')
         enter = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
@@ -61,6 +74,7 @@ class Toolchain:
             [*enter, "sh", "-c", "\n".join(lines), "sh", directory, *command],
             doing=doing,
             env=ENVIRONMENT,
+            timeout=timeout,
         )
 
     def report(
@@ -76,9 +90,12 @@ class Toolchain:
         return said.splitlines()
 
 
-def make(suite: str) -> Toolchain:
-    """Return the suite's toolchain from the cache, made first when it is missing."""
-    packages = (*PACKAGES, *LIBRARIES.get(suite, NEWER_LIBRARIES))
+def make(suite: str, more: Sequence[str] = ()) -> Toolchain:
+    """Return the suite's toolchain from the cache, made first when it is missing.
+
+    `more` names packages that it has on top.
+    """
+    packages = (*PACKAGES, *LIBRARIES.get(suite, NEWER_LIBRARIES), *more)
     inputs = {"suite": suite, "packages": packages, "sources": cache.sources("apt.py")}
     return Toolchain(
         cache.entry(f"toolchain-{suite}", inputs, lambda path: _fill(suite, packages, path))

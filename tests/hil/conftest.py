@@ -72,6 +72,13 @@ def vivid(module: RemoteBoard) -> Iterator[RemoteBoard]:
 
 
 @pytest.fixture
+def leaks(request: pytest.FixtureRequest, board: RemoteBoard) -> Callable[[], list[str]]:
+    """A function that lists what the module leaked so far; nothing where there is no kmemleak."""
+    features = request.config.stash[LABGRID_ENV_KEY].get_target_features()
+    return lambda: board.call(leaked) if "kmemleak" in features else []
+
+
+@pytest.fixture
 def metrics_url(agent: RemoteBoard) -> Iterator[str]:
     """Where the board's /metrics can be reached from this machine."""
     with agent.forwarded(METRICS_PORT) as port:
@@ -209,6 +216,24 @@ def fill(request: int, length: int, size: int, free: int) -> dict[str, list[int]
                 int.from_bytes(answer[at : at + 8], "little") for at in (size, free)
             ]
     return contexts
+
+
+def leaked() -> list[str]:
+    """Look for memory that nobody refers to, and return what the module allocated of it.
+
+    An object is reported when it is some seconds old and looks the same as in the scan before.
+    Frames without a name are of a module that is unloaded.
+    """
+    import re
+    import time
+    from pathlib import Path
+
+    kmemleak = Path("/sys/kernel/debug/kmemleak")
+    for _ in range(2):
+        time.sleep(6)
+        kmemleak.write_text("scan")
+    objects = kmemleak.read_text().split("unreferenced object ")[1:]
+    return [it for it in objects if re.search(r"\[cm\]|\] 0x[0-9a-f]+$", it, re.MULTILINE)]
 
 
 def _check_log(handle: RemoteBoard, node: pytest.Item) -> None:

@@ -45,6 +45,11 @@ class BoardStrategy(Strategy):
         """The emulated board's name, or the real one's address."""
         return self.power.board if self.power else self.ssh.networkservice.address
 
+    @property
+    def patience(self):
+        """How many times longer than on an ordinary board things may take."""
+        return self.power.description.patience if self.power else 1
+
     @never_retry
     @step(args=["status"])
     def transition(self, status):
@@ -72,7 +77,9 @@ class BoardStrategy(Strategy):
             self.ssh.keyfile = str(self.power.keyfile)
         self.target.activate(self.ssh)
         self._installed = False
-        self._run(f"if grep -q '^cm ' /proc/modules; then {DISARM}; rmmod cm; fi")
+        self._run(
+            f"if grep -q '^cm ' /proc/modules; then {DISARM}; rmmod cm; fi; {SCAN_WHEN_ASKED}"
+        )
 
     def _down_from_shell(self):
         self.target.deactivate(self.ssh)
@@ -147,6 +154,7 @@ class BoardStrategy(Strategy):
         )
 
     def _run(self, command, timeout=120):
+        timeout *= self.patience
         out, err, code = self.ssh.run(command, timeout=timeout, decodeerrors="replace")
         if code != 0:
             said = "\n".join(out + err)
@@ -156,7 +164,8 @@ class BoardStrategy(Strategy):
 
     def _try(self, command):
         try:
-            return self.ssh.run(command, timeout=120, decodeerrors="replace")[2]
+            timeout = 120 * self.patience
+            return self.ssh.run(command, timeout=timeout, decodeerrors="replace")[2]
         except ExecutionError as error:
             raise BoardError(f"{self.board_name} is gone: {self.evidence()}") from error
 
@@ -168,6 +177,12 @@ class BoardStrategy(Strategy):
 
 
 DISARM = f"systemctl stop {UNITS}; systemctl mask --runtime --quiet {UNITS}"
+
+
+# kmemleak's own scans now and then take minutes on an emulated board.
+SCAN_WHEN_ASKED = (
+    "if [ -e /sys/kernel/debug/kmemleak ]; then echo scan=off >/sys/kernel/debug/kmemleak; fi"
+)
 
 
 def _owned_by_root(member: tarfile.TarInfo) -> tarfile.TarInfo | None:

@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 CONTEXTS = pytest.mark.parametrize("context", ["shared", "private"])
-ROUNDS = 20
+ROUNDS, THOROUGH = 20, 200
 
 
 @pytest.fixture
@@ -201,10 +202,14 @@ def load_and_unload(rounds: int) -> dict[str, Any]:
     return {"left": sorted(found), "whole": whole}
 
 
-def test_many_rounds_of_loading_leave_nothing(module: Any) -> None:
+def test_many_rounds_of_loading_leave_nothing(
+    module: Any, leaks: Callable[[], list[str]], request: pytest.FixtureRequest
+) -> None:
     """The private context takes its bank anew each time: one page leaked would make it fail."""
-    got = module.call(load_and_unload, timeout=900, rounds=ROUNDS)
+    rounds = THOROUGH if request.config.getoption("--thorough") else ROUNDS
+    got = module.call(load_and_unload, timeout=900, rounds=rounds)
     assert got == {"left": [], "whole": [True, True]}
+    assert leaks() == []
 
 
 def spill_secrets(context: str, size: int, how: str) -> dict[str, Any]:
