@@ -90,7 +90,7 @@ def _run(board: Board, script: str, words: list[str]) -> list[str]:
         binds={
             module.SOURCES: "/module",
             _tools(board.kernel.suite): "/lint",
-            kernel.tree / "usr/lib" / kernel.kbuild / "scripts": "/scripts",
+            next((kernel.tree / "usr/lib").glob("linux-kbuild-*/scripts")): "/scripts",
         },
         directory="/module",
     )
