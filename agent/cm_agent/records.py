@@ -124,60 +124,43 @@ class ChunkInfo:
 
     @classmethod
     def read(cls, got: Any) -> Self:
-        """Make it of a struct cm_info."""
-        return cls(
-            id=got.id,
-            size=got.size,
-            alignment=got.alignment,
-            pins=got.pins,
-            imports=got.imports,
-            maps=got.maps,
-            uid=got.uid,
-            pid=got.pid,
-            comm=uapi.text(got.comm),
-            name=uapi.text(got.name),
-        )
+        """Make it of a struct cm_info or cm_layout_entry, whose members have the same names."""
+        return cls(**cls._members(got))
+
+    @staticmethod
+    def _members(got: Any) -> dict[str, Any]:
+        return {
+            "id": got.id,
+            "size": got.size,
+            "alignment": got.alignment,
+            "pins": got.pins,
+            "imports": got.imports,
+            "maps": got.maps,
+            "uid": got.uid,
+            "pid": got.pid,
+            "comm": uapi.text(got.comm),
+            "name": uapi.text(got.name),
+        }
 
 
 @dataclass(frozen=True, slots=True)
-class LayoutEntry:
+class LayoutEntry(ChunkInfo):
     """A chunk and where it lies: `offset` is in bytes from the start of its context.
 
     `fixed`: pinned or mapped by a driver; `draining`: freed, while somebody holds pages of it.
     """
 
     offset: int
-    size: int
-    alignment: int
-    id: int
     fixed: bool
     draining: bool
-    pins: int
-    imports: int
-    maps: int
-    uid: int
-    pid: int
-    comm: str
-    name: str
 
-    @classmethod
-    def read(cls, got: Any) -> Self:
-        """Make it of a struct cm_layout_entry."""
-        return cls(
-            offset=got.offset,
-            size=got.size,
-            alignment=got.alignment,
-            id=got.id,
-            fixed=bool(got.state & uapi.CHUNK_FIXED),
-            draining=bool(got.state & uapi.CHUNK_DRAINING),
-            pins=got.pins,
-            imports=got.imports,
-            maps=got.maps,
-            uid=got.uid,
-            pid=got.pid,
-            comm=uapi.text(got.comm),
-            name=uapi.text(got.name),
-        )
+    @staticmethod
+    def _members(got: Any) -> dict[str, Any]:
+        return ChunkInfo._members(got) | {
+            "offset": got.offset,
+            "fixed": bool(got.state & uapi.CHUNK_FIXED),
+            "draining": bool(got.state & uapi.CHUNK_DRAINING),
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,8 +118,8 @@ enum cm_reason {
  * @alignment:    in: bytes, a power of two of at least a page, or 0 for the
  *                context's minimum; out: the alignment that was used
  * @deadline_ns:  in: give up this long after the call, 0 for 10 seconds, at
- *                most an hour. A migration that is under way is not broken off, so a shared
- *                context may overshoot by one attempt.
+ *                most an hour. The migration of a pageblock that is under
+ *                way is not broken off: a shared context may overshoot by it.
  * @flags:        in: must be 0
  * @fd:           in: must be 0; out: dma-buf file descriptor, O_CLOEXEC and
  *                O_RDWR, owned by the caller; -1 on failure. Closing the last
