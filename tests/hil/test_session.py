@@ -254,7 +254,11 @@ def test_a_replay_at_the_prompt_counts_from_its_chunks(module: Any, bench: Bench
 
 
 def at_terminal(end: bytes) -> dict[str, Any]:
-    """Type at `cm-agent alloc shared` on a terminal, and end it; return how that went."""
+    """Type at `cm-agent alloc shared` on a terminal, and end it; return how that went.
+
+    The end is typed again each second: of a Ctrl-C that comes after the prompt was shown and
+    before CPython's readline waits for keys, Python only learns at the next key.
+    """
     import os
     import pty
     import select
@@ -266,11 +270,14 @@ def at_terminal(end: bytes) -> dict[str, Any]:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.execvp("cm-agent", ["cm-agent", "alloc", "shared"])
     shown, until = b"", time.monotonic() + 60
-    lines, typed = [b"alloc 4MiB\n", b"aloc\n", b"dum\t1 0 16\n", end], 0
+    lines, typed, last = [b"alloc 4MiB\n", b"aloc\n", b"dum\t1 0 16\n", end], 0, 0.0
     while time.monotonic() < until:
         if typed < len(lines) and shown.count(b"shared> ") > typed:
             os.write(terminal, lines[typed])
-            typed += 1
+            typed, last = typed + 1, time.monotonic()
+        elif typed == len(lines) and time.monotonic() > last + 1:
+            os.write(terminal, end)
+            last = time.monotonic()
         if select.select([terminal], [], [], 0.2)[0]:
             try:
                 shown += os.read(terminal, 4096)
