@@ -86,7 +86,7 @@ static int call_free(struct cm_call *call)
 	dmabuf = cm_dmabuf_get(call->file->ctx, req->fd);
 	if (IS_ERR(dmabuf))
 		return PTR_ERR(dmabuf);
-	ret = cm_chunk_free(dmabuf->priv, dmabuf);
+	ret = cm_chunk_free(dmabuf->priv);
 	dma_buf_put(dmabuf);
 	return ret;
 }

@@ -223,12 +223,11 @@ static void release_memory(struct cm_chunk *chunk)
 
 /**
  * cm_chunk_free() - give a chunk's memory back before its descriptors go
- * @chunk:  the chunk
- * @dmabuf: its dma-buf
+ * @chunk: the chunk
  *
  * Return: 0, ESTALE when that was done before, EBUSY when it is in use.
  */
-int cm_chunk_free(struct cm_chunk *chunk, struct dma_buf *dmabuf)
+int cm_chunk_free(struct cm_chunk *chunk)
 {
 	int ret = 0;
 
@@ -239,7 +238,7 @@ int cm_chunk_free(struct cm_chunk *chunk, struct dma_buf *dmabuf)
 		ret = -EBUSY;
 	if (!ret) {
 		chunk->freed = true;
-		unmap_mapping_range(dmabuf->file->f_mapping, 0, 0, 1);
+		cm_dmabuf_unmap_users(chunk);
 		/* The dma-buf keeps the structure. */
 		kref_get(&chunk->ref);
 		release_memory(chunk);

@@ -14,6 +14,7 @@
 #include "context.h"
 
 struct dma_buf;
+struct inode;
 
 /**
  * struct cm_chunk - a chunk
@@ -29,6 +30,7 @@ struct dma_buf;
  * @pid:     process that asked for it, in the initial pid namespace
  * @comm:    name of that process
  * @dmabuf:  its dma-buf, which holds the chunk and not the other way round
+ * @inode:   the dma-buf's, with a reference: whose mappings are the chunk's
  * @dma:     address as seen by &cm_context.dma_dev
  * @lock:    protects everything below; taken for reading to use the memory
  *           and for writing to change whether and how it may be used
@@ -53,6 +55,7 @@ struct cm_chunk {
 	pid_t pid;
 	char comm[TASK_COMM_LEN];
 	struct dma_buf *dmabuf;
+	struct inode *inode;
 	dma_addr_t dma;
 
 	struct rw_semaphore lock;
@@ -82,7 +85,7 @@ static inline struct page *cm_chunk_page(const struct cm_chunk *chunk)
 }
 
 struct dma_buf *cm_chunk_alloc(struct cm_context *ctx, struct cm_alloc *req);
-int cm_chunk_free(struct cm_chunk *chunk, struct dma_buf *dmabuf);
+int cm_chunk_free(struct cm_chunk *chunk);
 void cm_chunk_abandon(struct cm_chunk *chunk);
 void cm_chunk_put(struct cm_chunk *chunk);
 int cm_chunk_info(struct cm_chunk *chunk, struct cm_info *info);

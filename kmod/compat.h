@@ -10,7 +10,6 @@
 #include <linux/device.h>
 #include <linux/dma-buf.h>
 #include <linux/err.h>
-#include <linux/fs.h>
 #include <linux/gfp.h>
 #include <linux/mm.h>
 #include <linux/mmzone.h>
@@ -57,16 +56,6 @@ static inline int cm_take_pages(unsigned long start, unsigned long count)
 
 	return alloc_contig_range(start, start + count, kind,
 				  GFP_KERNEL | __GFP_NOWARN);
-}
-
-/* Take a reference on a file unless its last one is gone. */
-static inline bool cm_get_file_active(struct file **file)
-{
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
-	return get_file_active(file);
-#else
-	return get_file_rcu(*file);
-#endif
 }
 
 static inline void cm_vm_flags_set(struct vm_area_struct *vma,

@@ -7,6 +7,7 @@
  */
 #include <linux/dma-direct.h>
 #include <linux/dma-mapping.h>
+#include <linux/fs.h>
 #include <linux/highmem.h>
 #include <linux/iommu.h>
 #include <linux/mm.h>
@@ -364,10 +365,11 @@ static void cm_dmabuf_release(struct dma_buf *dmabuf)
 {
 	struct cm_chunk *chunk = dmabuf->priv;
 
-	/* A move that found the dma-buf alive is not waited for elsewhere. */
+	/* Who holds the lock, to move the chunk or to read its name, may go on. */
 	down_write(&chunk->lock);
 	WRITE_ONCE(chunk->dmabuf, NULL);
 	up_write(&chunk->lock);
+	iput(chunk->inode);
 	cm_chunk_abandon(chunk);
 }
 
@@ -405,20 +407,26 @@ int cm_dmabuf_export(struct cm_chunk *chunk)
 	dmabuf = dma_buf_export(&info);
 	if (IS_ERR(dmabuf))
 		return PTR_ERR(dmabuf);
+	chunk->inode = file_inode(dmabuf->file);
+	ihold(chunk->inode);
+	/* From now on the chunk may be moved. */
+	down_write(&chunk->lock);
 	WRITE_ONCE(chunk->dmabuf, dmabuf);
+	up_write(&chunk->lock);
 	return 0;
 }
 
 /**
- * cm_dmabuf_get_live() - take a reference on a dma-buf that may be going
- * @chunk: a chunk, its lock held
+ * cm_dmabuf_unmap_users() - remove every mapping of a chunk in user space
+ * @chunk: a chunk whose dma-buf is there, its lock held for writing
  *
- * Return: false when there is none, or its last reference is gone.
+ * By way of the inode: the dma-buf's file may be gone by now, while somebody
+ * who looked it up in /proc keeps the dma-buf.
  */
-bool cm_dmabuf_get_live(struct cm_chunk *chunk)
+void cm_dmabuf_unmap_users(struct cm_chunk *chunk)
 {
-	/* The release of file and dma-buf waits for the chunk's lock. */
-	return chunk->dmabuf && cm_get_file_active(&chunk->dmabuf->file);
+	lockdep_assert_held_write(&chunk->lock);
+	unmap_mapping_range(chunk->inode->i_mapping, 0, 0, 1);
 }
 
 /**

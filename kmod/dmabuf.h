@@ -10,7 +10,7 @@
 #include "chunk.h"
 
 int cm_dmabuf_export(struct cm_chunk *chunk);
-bool cm_dmabuf_get_live(struct cm_chunk *chunk);
+void cm_dmabuf_unmap_users(struct cm_chunk *chunk);
 struct dma_buf *cm_dmabuf_get(struct cm_context *ctx, int fd);
 
 #endif /* CM_DMABUF_H */

@@ -8,7 +8,6 @@
  * mapping next faults the new pages in.
  */
 #include <linux/delay.h>
-#include <linux/dma-buf.h>
 #include <linux/highmem.h>
 #include <linux/mm.h>
 
@@ -71,12 +70,9 @@ static int isolate(struct cm_chunk *chunk)
 {
 	int tries = HELD_TRIES;
 
-	if (chunk->freed || cm_chunk_is_fixed(chunk) ||
-	    !cm_dmabuf_get_live(chunk))
+	if (chunk->freed || cm_chunk_is_fixed(chunk) || !chunk->dmabuf)
 		return -EBUSY;
-	unmap_mapping_range(chunk->dmabuf->file->f_mapping, 0, 0, 1);
-	/* Were it the last reference, the release would wait for its turn. */
-	dma_buf_put(chunk->dmabuf);
+	cm_dmabuf_unmap_users(chunk);
 
 	while (cm_chunk_first_held(chunk, 0) < chunk->extent.count) {
 		if (!--tries)
