@@ -8,6 +8,7 @@
 #include <linux/of.h>
 #include <linux/of_reserved_mem.h>
 #include <linux/pfn.h>
+#include <linux/string.h>
 
 #include "bank.h"
 #include "compat.h"
@@ -124,6 +125,24 @@ static int take_part(struct device *dev, struct cm_bank *bank,
 	bank->start += wish->offset >> PAGE_SHIFT;
 	bank->count = size >> PAGE_SHIFT;
 	return 0;
+}
+
+/**
+ * cm_bank_find() - find a bank by its name
+ * @name: of its node below /reserved-memory, with its unit address
+ *
+ * Return: the node, with a reference for the caller, or NULL.
+ */
+struct device_node *cm_bank_find(const char *name)
+{
+	struct device_node *memory = of_find_node_by_path("/reserved-memory");
+	struct device_node *child, *found = NULL;
+
+	for_each_available_child_of_node(memory, child)
+		if (!found && !strcmp(kbasename(child->full_name), name))
+			found = of_node_get(child);
+	of_node_put(memory);
+	return found;
 }
 
 /**

@@ -12,6 +12,7 @@
 
 struct cm_wish;
 struct device;
+struct device_node;
 
 /**
  * struct cm_bank - a range of /reserved-memory, or a part of one
@@ -32,6 +33,7 @@ struct cm_bank {
 	struct cm_turn migrating;
 };
 
+struct device_node *cm_bank_find(const char *name);
 int cm_bank_claim(struct cm_bank *bank, struct device *dev,
 		  const struct cm_wish *wish);
 void cm_bank_release(struct cm_bank *bank);

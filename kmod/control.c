@@ -4,13 +4,13 @@
  */
 #include <linux/cred.h>
 #include <linux/fs.h>
-#include <linux/kernel.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/of.h>
 #include <linux/string.h>
 
+#include "bank.h"
 #include "context.h"
 #include "control.h"
 #include "ioctl.h"
@@ -24,24 +24,6 @@ static bool is_terminated(const char *text, size_t room)
 	return strnlen(text, room) < room;
 }
 
-/**
- * cm_control_find_bank() - find a bank by its name
- * @name: of its node below /reserved-memory, with its unit address
- *
- * Return: the node, with a reference for the caller, or NULL.
- */
-struct device_node *cm_control_find_bank(const char *name)
-{
-	struct device_node *memory = of_find_node_by_path("/reserved-memory");
-	struct device_node *child, *found = NULL;
-
-	for_each_available_child_of_node(memory, child)
-		if (!found && !strcmp(kbasename(child->full_name), name))
-			found = of_node_get(child);
-	of_node_put(memory);
-	return found;
-}
-
 static int create(const struct cm_create *req)
 {
 	struct cm_wish wish = {
@@ -52,7 +34,7 @@ static int create(const struct cm_create *req)
 	};
 	int ret;
 
-	wish.bank = cm_control_find_bank(req->bank);
+	wish.bank = cm_bank_find(req->bank);
 	if (!wish.bank)
 		return -ENOENT;
 	strscpy(wish.name, req->name, sizeof(wish.name));

@@ -5,9 +5,6 @@
 #ifndef CM_CONTROL_H
 #define CM_CONTROL_H
 
-struct device_node;
-
-struct device_node *cm_control_find_bank(const char *name);
 int cm_control_init(void);
 void cm_control_exit(void);
 

@@ -2,8 +2,8 @@
 /*
  * Parameter: contexts for boards whose device tree cannot be changed.
  *
- * contexts="NAME=BANK[/private][/offset=BYTES][/size=BYTES][;NAME=...]", where
- * BANK is a node below /reserved-memory and bytes may end in K, M or G. Neither
+ * contexts="NAME=BANK[/private][/offset=BYTES][/size=BYTES][/align=BYTES][;...]",
+ * where BANK is a node below /reserved-memory and bytes may end in K, M or G. Neither
  * "/" nor ";" can be in the name of a node.
  */
 #include <linux/kernel.h>
@@ -12,14 +12,14 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
-#include "control.h"
+#include "bank.h"
 #include "parameter.h"
 #include "wish.h"
 
 static char *contexts;
 module_param(contexts, charp, 0444);
 MODULE_PARM_DESC(contexts,
-		 "NAME=BANK[/private][/offset=BYTES][/size=BYTES][;NAME=...]: contexts besides those of the device tree");
+		 "NAME=BANK[/private][/offset=BYTES][/size=BYTES][/align=BYTES][;NAME=...]: contexts besides those of the device tree");
 
 static bool read_bytes(const char *word, const char *key, u64 *bytes)
 {
@@ -39,7 +39,8 @@ static bool read_option(const char *word, struct cm_wish *wish)
 		return true;
 	}
 	return read_bytes(word, "offset=", &wish->offset) ||
-	       read_bytes(word, "size=", &wish->size);
+	       read_bytes(word, "size=", &wish->size) ||
+	       read_bytes(word, "align=", &wish->min_align);
 }
 
 static int make(char *text)
@@ -55,11 +56,11 @@ static int make(char *text)
 	while ((word = strsep(&text, "/"))) {
 		if (read_option(word, &wish))
 			continue;
-		pr_err("cm: contexts: %s: \"%s\" is neither private, offset=BYTES nor size=BYTES\n",
+		pr_err("cm: contexts: %s: \"%s\" is none of private, offset=BYTES, size=BYTES and align=BYTES\n",
 		       name, word);
 		return -EINVAL;
 	}
-	wish.bank = cm_control_find_bank(bank);
+	wish.bank = cm_bank_find(bank);
 	if (!wish.bank) {
 		pr_err("cm: contexts: %s: there is no /reserved-memory/%s\n",
 		       name, bank);

@@ -90,7 +90,7 @@ int cm_wish_check(const struct cm_wish *wish, struct device *dev)
 	if (wish->min_align < PAGE_SIZE ||
 	    wish->min_align & (wish->min_align - 1))
 		return dev_err_probe(dev, -EINVAL,
-			"cm,min-alignment is %llu: must be a power of two of at least %lu\n",
+			"minimum alignment (cm,min-alignment) is %llu: must be a power of two of at least %lu\n",
 			wish->min_align, PAGE_SIZE);
 	return 0;
 }

@@ -143,7 +143,7 @@ class Context(Descriptor):
         try:
             uapi.submit(self.fileno(), "CM_IOC_COMPACT", argument)
         except OSError as error:
-            raise self._refused(error, argument, size, alignment) from None
+            raise self._refused(error, argument, size, alignment, "hole") from None
         return Compaction.read(argument)
 
     def layout(self) -> list[LayoutEntry]:
@@ -236,10 +236,12 @@ class Context(Descriptor):
         except OSError as error:
             raise explained(error, f"context {self.name!r} {failure}") from None
 
-    def _refused(self, error: OSError, argument: Any, size: int, alignment: int) -> OSError:
+    def _refused(
+        self, error: OSError, argument: Any, size: int, alignment: int, thing: str = "chunk"
+    ) -> OSError:
         reason = Reason(argument.reason)
         if reason is Reason.NONE:
-            return explained(error, f"context {self.name!r} gave no chunk of {format_size(size)}")
+            return explained(error, f"context {self.name!r} gave no {thing} of {format_size(size)}")
         return AllocationError(
             error.errno or 0,
             context=self.name,
@@ -250,6 +252,7 @@ class Context(Descriptor):
             largest_hole=argument.largest_hole,
             quota=getattr(argument, "quota", uapi.QUOTA_NONE),
             used=getattr(argument, "used", 0),
+            thing=thing,
         )
 
 

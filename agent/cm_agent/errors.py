@@ -25,7 +25,8 @@ class AllocationError(OSError):
 
     errno is the kernel's; `free` and `largest_hole` are the context's bytes right after the
     failure, `size` and `alignment` the bytes that were asked for; `quota` is what the user may
-    have (None: no limit) and `used` what he has of it.
+    have (None: no limit) and `used` what he has of it. `thing` is what was asked for: a chunk, or
+    a hole ahead of need.
     """
 
     def __init__(
@@ -40,12 +41,13 @@ class AllocationError(OSError):
         largest_hole: int,
         quota: int = QUOTA_NONE,
         used: int = 0,
+        thing: str = "chunk",
     ) -> None:
         aligned = f" aligned to {format_size(alignment)}" if alignment else ""
         mend = _MEND.get(reason)
         super().__init__(
             number,
-            f"context {context!r} gave no chunk of {format_size(size)}{aligned}: {reason.name}; "
+            f"context {context!r} gave no {thing} of {format_size(size)}{aligned}: {reason.name}; "
             + (
                 f"you have {format_size(used)} of your {format_size(quota)}"
                 if reason is Reason.QUOTA

@@ -17,7 +17,7 @@ BANK = "camera@70000000"
     ("text", "said"),
     [
         ("nonsense", "expected NAME=BANK"),
-        (f"it={BANK}/sise=4M", '"sise=4M" is neither'),
+        (f"it={BANK}/sise=4M", '"sise=4M" is none of'),
         ("it=nobody@0", "there is no /reserved-memory/nobody@0"),
         (f"it={BANK}/offset=32M", "already belongs to another context"),
     ],
