@@ -23,7 +23,7 @@ REFUSED = {
     "bad-label": 'label "Bad Name!": must be 1 to 31 of a-z, 0-9, - and _',
     "control": 'label "control": .*not "control"',
     "same-label": 'another context is called "good-shared"',
-    "odd-alignment": r"alignment \(cm,min-alignment\) is 12288: must be a power of two of at least 4096",
+    "odd-alignment": r"min-alignment\) is 12288: must be a power of two of at least 4096",
     "not-reusable": r"bank lonely\S* is not reusable: .*add cm,private to the context",
     "same-bank": r"bank pool\S* already belongs to another context",
     "crooked": "bank crooked .*base and size must be multiples of 2097152 bytes",
