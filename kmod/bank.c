@@ -12,6 +12,7 @@
 
 #include "bank.h"
 #include "compat.h"
+#include "obstacle.h"
 #include "wish.h"
 
 static LIST_HEAD(banks);
@@ -59,6 +60,8 @@ static bool is_set_up(const struct cm_bank *bank,
 	     !IS_ALIGNED(end, CM_BANK_ALIGN)))
 		return false;
 	for (pfn = bank->start; pfn < end; pfn++) {
+		if (IS_ALIGNED(pfn, pageblock_nr_pages))
+			cond_resched();
 		/* Holes in the RAM have struct pages, too, and no mapping. */
 		if (!pfn_valid(pfn) || !page_is_ram(pfn))
 			return false;
@@ -122,6 +125,10 @@ static int take_part(struct device *dev, struct cm_bank *bank,
 		return dev_err_probe(dev, -EINVAL,
 			"%llu bytes from %llu on are no part of bank %s: it has %llu, and parts of it are made of %llu\n",
 			size, wish->offset, bank->name, whole, align);
+	if (wish->min_align > size)
+		return dev_err_probe(dev, -EINVAL,
+			"minimum alignment %llu is larger than the %llu bytes of the context\n",
+			wish->min_align, size);
 	bank->start += wish->offset >> PAGE_SHIFT;
 	bank->count = size >> PAGE_SHIFT;
 	return 0;
@@ -197,10 +204,11 @@ void cm_bank_release(struct cm_bank *bank)
 
 /**
  * cm_bank_take() - make the system leave pages of a reusable bank
- * @bank:     the bank, whose turn the caller has
- * @start:    first page frame number
- * @count:    number of page frames
- * @deadline: ktime_get_ns() at which to give up
+ * @bank:      the bank, whose turn the caller has
+ * @start:     first page frame number
+ * @count:     number of page frames
+ * @deadline:  ktime_get_ns() at which to give up
+ * @obstacles: where to remember a pageblock that failed
  *
  * Sleeps while pages are migrated, a pageblock at a time: the deadline is seen
  * in between. On success each page has one reference, the caller's.
@@ -209,7 +217,7 @@ void cm_bank_release(struct cm_bank *bank)
  * nowhere to move one to, EINTR when a fatal signal is pending, ETIMEDOUT.
  */
 int cm_bank_take(struct cm_bank *bank, unsigned long start, unsigned long count,
-		 u64 deadline)
+		 u64 deadline, struct cm_obstacles *obstacles)
 {
 	unsigned long next = start, end = start + count, batch;
 	int ret = 0;
@@ -223,6 +231,8 @@ int cm_bank_take(struct cm_bank *bank, unsigned long start, unsigned long count,
 			ret = cm_take_pages(next, batch);
 		if (!ret)
 			next += batch;
+		else if (ret == -EBUSY || ret == -ENOMEM)
+			cm_obstacles_add(obstacles, next, ret);
 	}
 	if (ret && next > start)
 		cm_bank_give(bank, start, next - start);

@@ -10,6 +10,7 @@
 
 #include "turn.h"
 
+struct cm_obstacles;
 struct cm_wish;
 struct device;
 struct device_node;
@@ -39,7 +40,7 @@ int cm_bank_claim(struct cm_bank *bank, struct device *dev,
 void cm_bank_release(struct cm_bank *bank);
 
 int cm_bank_take(struct cm_bank *bank, unsigned long start, unsigned long count,
-		 u64 deadline);
+		 u64 deadline, struct cm_obstacles *obstacles);
 void cm_bank_give(struct cm_bank *bank, unsigned long start, unsigned long count);
 
 #endif /* CM_BANK_H */

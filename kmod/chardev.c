@@ -179,6 +179,8 @@ static int call_compact(struct cm_call *call)
 		req->reason = CM_REASON_INVALID;
 		return -EINVAL;
 	}
+	if (READ_ONCE(call->file->ctx->gone))
+		return -ENODEV;
 	return cm_compact_on_request(call->file->ctx, req);
 }
 
@@ -193,17 +195,17 @@ static int call_layout(struct cm_call *call)
 }
 
 static const struct cm_ioctl cm_ioctls[] = {
-	CM_IOCTL(QUERY, cm_query, false, call_query),
-	CM_IOCTL(ALLOC, cm_alloc, true, call_alloc),
-	CM_IOCTL(FREE, cm_free, false, call_free),
-	CM_IOCTL(PIN, cm_pin, false, call_pin),
-	CM_IOCTL(UNPIN, cm_unpin, false, call_unpin),
-	CM_IOCTL(INFO, cm_info, false, call_info),
-	CM_IOCTL(ATTEST, cm_attest, false, call_attest),
-	CM_IOCTL(PATTERN, cm_pattern, false, call_pattern),
-	CM_IOCTL(STATS, cm_stats, false, call_stats),
-	CM_IOCTL(COMPACT, cm_compact, true, call_compact),
-	CM_IOCTL(LAYOUT, cm_layout, false, call_layout),
+	CM_IOCTL(QUERY, cm_query, version, false, call_query),
+	CM_IOCTL(ALLOC, cm_alloc, used, true, call_alloc),
+	CM_IOCTL(FREE, cm_free, flags, false, call_free),
+	CM_IOCTL(PIN, cm_pin, size, false, call_pin),
+	CM_IOCTL(UNPIN, cm_unpin, flags, false, call_unpin),
+	CM_IOCTL(INFO, cm_info, name, false, call_info),
+	CM_IOCTL(ATTEST, cm_attest, context, false, call_attest),
+	CM_IOCTL(PATTERN, cm_pattern, reserved, false, call_pattern),
+	CM_IOCTL(STATS, cm_stats, moved_bytes, false, call_stats),
+	CM_IOCTL(COMPACT, cm_compact, largest_hole, true, call_compact),
+	CM_IOCTL(LAYOUT, cm_layout, reserved, false, call_layout),
 };
 
 /* Last, because an installed descriptor cannot be taken back. */

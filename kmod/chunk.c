@@ -10,10 +10,10 @@
 #include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/module.h>
-#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "chunk.h"
+#include "deadline.h"
 #include "dmabuf.h"
 #include "drain.h"
 #include "search.h"
@@ -21,29 +21,28 @@
 
 static atomic64_t last_id = ATOMIC64_INIT(0);
 
-static int zero_pages(unsigned long start, unsigned long count)
+static int zero_pages(unsigned long start, unsigned long count, u64 deadline)
 {
 	unsigned long i;
+	int ret = 0;
 
-	for (i = 0; i < count; i++) {
-		if (fatal_signal_pending(current))
-			return -EINTR;
+	for (i = 0; i < count && !ret; i++) {
 		clear_highpage(pfn_to_page(start + i));
 		cond_resched();
+		if (i % CM_DEADLINE_PAGES == 0)
+			ret = cm_deadline_check(deadline);
 	}
-	return 0;
+	return ret;
 }
 
-/*
- * The mapping for the module's own device lives as long as the memory: it is
- * what CPU access is synced for when no driver has imported the chunk. The
- * first sync brings the zeros out of the caches.
- */
 /**
  * cm_chunk_map_dma() - map a place for the context's own device
  * @chunk: the chunk that is, or will be, there
  * @start: first page frame number
  * @dma:   set to the address as seen by the device
+ *
+ * The mapping lives as long as the memory: it is what CPU access is synced for
+ * when no driver has imported the chunk.
  *
  * Return: 0 or ENOMEM.
  */
@@ -58,13 +57,18 @@ int cm_chunk_map_dma(struct cm_chunk *chunk, unsigned long start,
 	return dma_mapping_error(dev, *dma) ? -ENOMEM : 0;
 }
 
-static void unmap_dma(struct cm_chunk *chunk)
+/**
+ * cm_chunk_unmap_dma() - undo cm_chunk_map_dma()
+ * @chunk: the chunk
+ * @dma:   the address
+ */
+void cm_chunk_unmap_dma(struct cm_chunk *chunk, dma_addr_t dma)
 {
-	dma_unmap_page_attrs(chunk->ctx->dma_dev, chunk->dma,
-			     cm_chunk_size(chunk), DMA_BIDIRECTIONAL,
-			     DMA_ATTR_SKIP_CPU_SYNC);
+	dma_unmap_page_attrs(chunk->ctx->dma_dev, dma, cm_chunk_size(chunk),
+			     DMA_BIDIRECTIONAL, DMA_ATTR_SKIP_CPU_SYNC);
 }
 
+/* The first one brings the zeros out of the caches. */
 static void write_back(struct cm_chunk *chunk)
 {
 	dma_sync_single_for_device(chunk->ctx->dma_dev, chunk->dma,
@@ -78,14 +82,14 @@ static void write_back(struct cm_chunk *chunk)
  */
 void cm_chunk_change_dma(struct cm_chunk *chunk, dma_addr_t dma)
 {
-	unmap_dma(chunk);
+	cm_chunk_unmap_dma(chunk, chunk->dma);
 	chunk->dma = dma;
 	write_back(chunk);
 }
 
 static struct cm_chunk *new_chunk(struct cm_context *ctx)
 {
-	struct cm_chunk *chunk = kzalloc(sizeof(*chunk), GFP_KERNEL);
+	struct cm_chunk *chunk = kzalloc(sizeof(*chunk), GFP_KERNEL_ACCOUNT);
 
 	if (!chunk)
 		return NULL;
@@ -130,7 +134,8 @@ static int fill_chunk(struct cm_chunk *chunk, struct cm_search *search)
 	if (ret)
 		return ret;
 
-	ret = zero_pages(chunk->extent.start, chunk->extent.count);
+	ret = zero_pages(chunk->extent.start, chunk->extent.count,
+			 search->deadline);
 	if (ret)
 		goto give;
 	ret = cm_chunk_map_dma(chunk, chunk->extent.start, &chunk->dma);
@@ -143,7 +148,7 @@ static int fill_chunk(struct cm_chunk *chunk, struct cm_search *search)
 	return 0;
 
 unmap:
-	unmap_dma(chunk);
+	cm_chunk_unmap_dma(chunk, chunk->dma);
 give:
 	cm_search_give(ctx, &chunk->extent);
 	return ret;
@@ -160,9 +165,7 @@ static void report(struct cm_search *search, struct cm_alloc *req,
 	else
 		cm_stats_success(&ctx->stats, req->size, ns, search->retries);
 	ctx->chunks += !reason;
-	req->free = (u64)(ctx->map.count - ctx->map.used) << PAGE_SHIFT;
-	req->largest_hole =
-		(u64)cm_placement_largest_hole(&ctx->map) << PAGE_SHIFT;
+	cm_context_room(ctx, &req->free, &req->largest_hole);
 	mutex_unlock(&ctx->lock);
 	req->quota = search->quota;
 	req->used = search->used;
@@ -206,7 +209,8 @@ struct dma_buf *cm_chunk_alloc(struct cm_context *ctx, struct cm_alloc *req)
 		return chunk->dmabuf;
 	if (chunk)
 		cm_chunk_put(chunk);
-	return ERR_PTR(cm_search_errno(reason));
+	/* Memory for a file is short, or the table of open files is full. */
+	return ERR_PTR(ret == -ENFILE ? ret : cm_search_errno(reason));
 }
 
 static void release_memory(struct cm_chunk *chunk)
@@ -214,7 +218,7 @@ static void release_memory(struct cm_chunk *chunk)
 	struct cm_context *ctx = chunk->ctx;
 
 	trace_cm_free(chunk);
-	unmap_dma(chunk);
+	cm_chunk_unmap_dma(chunk, chunk->dma);
 	mutex_lock(&ctx->lock);
 	ctx->chunks--;
 	mutex_unlock(&ctx->lock);

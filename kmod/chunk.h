@@ -92,6 +92,7 @@ int cm_chunk_info(struct cm_chunk *chunk, struct cm_info *info);
 
 int cm_chunk_map_dma(struct cm_chunk *chunk, unsigned long start,
 		     dma_addr_t *dma);
+void cm_chunk_unmap_dma(struct cm_chunk *chunk, dma_addr_t dma);
 void cm_chunk_change_dma(struct cm_chunk *chunk, dma_addr_t dma);
 unsigned long cm_chunk_first_held(const struct cm_chunk *chunk,
 				  unsigned long from);

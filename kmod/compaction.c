@@ -5,32 +5,40 @@
  * A plan is made of what the map looks like at one instant, without any lock.
  * When the world has changed before it is carried out, another one is made.
  */
-#include <linux/ktime.h>
+#include <linux/jiffies.h>
 #include <linux/mm.h>
-#include <linux/sched/signal.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 
 #include "chunk.h"
 #include "compaction.h"
+#include "deadline.h"
 #include "move.h"
 #include "plan.h"
 #include "search.h"
 #include "trace.h"
 
+/* What may come up while room for a snapshot is made. */
+#define SLACK		16
+/* A chunk that is on its way to be one, or to be gone, is waited for. */
+#define PASSING_WAIT_MS	2
+
 /**
- * struct snapshot - the chunks of a context at one instant
- * @chunks: with a reference each, ordered by address
- * @plan:   its pieces are the chunks
- * @pieces: of @plan
- * @free:   page frames that are free
- * @hole:   page frames of the largest hole
+ * struct snapshot - what is taken of a context at one instant
+ * @chunks:  by piece: the chunk, with a reference; NULL for an obstacle
+ * @plan:    its pieces are chunks, and obstacles between them
+ * @pieces:  of @plan
+ * @room:    number of pieces that there is room for
+ * @free:    page frames that no chunk has
+ * @passing: a chunk is being made, or given back
  */
 struct snapshot {
 	struct cm_chunk **chunks;
 	struct cm_plan plan;
 	struct cm_piece *pieces;
+	unsigned int room;
 	unsigned long free;
-	unsigned long hole;
+	bool passing;
 };
 
 static void drop_snapshot(struct snapshot *snap)
@@ -38,7 +46,8 @@ static void drop_snapshot(struct snapshot *snap)
 	unsigned int i;
 
 	for (i = 0; i < snap->plan.piece_count; i++)
-		cm_chunk_put(snap->chunks[i]);
+		if (snap->chunks[i])
+			cm_chunk_put(snap->chunks[i]);
 	kvfree(snap->chunks);
 	kvfree(snap->pieces);
 	kvfree(snap->plan.slots);
@@ -47,7 +56,7 @@ static void drop_snapshot(struct snapshot *snap)
 
 static int make_room(struct snapshot *snap, unsigned int count)
 {
-	*snap = (struct snapshot){ 0 };
+	*snap = (struct snapshot){ .room = count };
 	snap->chunks = kvmalloc_array(count, sizeof(*snap->chunks), GFP_KERNEL);
 	snap->pieces = kvmalloc_array(count, sizeof(*snap->pieces), GFP_KERNEL);
 	snap->plan.pieces = snap->pieces;
@@ -61,8 +70,10 @@ static int make_room(struct snapshot *snap, unsigned int count)
 	return -ENOMEM;
 }
 
-static unsigned int count_chunks(struct cm_context *ctx)
+/* An obstacle is a piece in each hole that it reaches into. */
+static unsigned int count_pieces(const struct cm_compaction *c)
 {
+	struct cm_context *ctx = c->ctx;
 	struct cm_extent *extent;
 	unsigned int count = 0;
 
@@ -70,7 +81,7 @@ static unsigned int count_chunks(struct cm_context *ctx)
 	list_for_each_entry(extent, &ctx->map.extents, node)
 		count++;
 	mutex_unlock(&ctx->lock);
-	return count;
+	return c->obstacles->count ? 2 * count + c->obstacles->count : count;
 }
 
 /* A hint only: cm_move() looks again, with the chunk's lock. */
@@ -80,36 +91,83 @@ static bool looks_fixed(struct cm_chunk *chunk, const struct cm_compaction *c)
 	       cm_chunk_is_fixed(chunk) || chunk->stuck == c->number;
 }
 
-/* Return: whether all chunks had room. */
-static bool fill_snapshot(struct snapshot *snap, unsigned int room,
-			  const struct cm_compaction *c)
+/* Whether it will be a chunk that can be moved, or nothing, in a moment. */
+static bool is_passing(struct cm_chunk *chunk)
+{
+	return (!READ_ONCE(chunk->dmabuf) || READ_ONCE(chunk->freed)) &&
+	       list_empty(&chunk->drain);
+}
+
+static bool add_piece(struct snapshot *snap, struct cm_chunk *chunk,
+		      struct cm_piece piece)
+{
+	unsigned int i = snap->plan.piece_count;
+
+	if (i == snap->room)
+		return false;
+	snap->chunks[i] = chunk;
+	snap->pieces[i] = piece;
+	snap->plan.piece_count++;
+	return true;
+}
+
+static bool add_obstacles(struct snapshot *snap, unsigned long start,
+			  unsigned long end, const struct cm_obstacles *obstacles)
+{
+	unsigned int i;
+
+	for (i = 0; i < obstacles->count; i++) {
+		unsigned long block = obstacles->start[i];
+		unsigned long from = max(start, block);
+		unsigned long to = min(end, block + pageblock_nr_pages);
+
+		if (from < to && !add_piece(snap, NULL, (struct cm_piece){
+				.start = from,
+				.count = to - from,
+				.align = 1,
+				.fixed = true,
+			}))
+			return false;
+	}
+	return true;
+}
+
+static bool add_chunk(struct snapshot *snap, struct cm_chunk *chunk,
+		      const struct cm_compaction *c)
+{
+	if (!add_piece(snap, chunk, (struct cm_piece){
+			.start = chunk->extent.start,
+			.count = chunk->extent.count,
+			.align = chunk->align >> PAGE_SHIFT,
+			.fixed = looks_fixed(chunk, c),
+		}))
+		return false;
+	kref_get(&chunk->ref);
+	snap->passing |= is_passing(chunk);
+	return true;
+}
+
+/* Return: whether all had room. */
+static bool fill_snapshot(struct snapshot *snap, const struct cm_compaction *c)
 {
 	struct cm_context *ctx = c->ctx;
+	unsigned long behind = ctx->map.start;
 	struct cm_extent *extent;
-	unsigned int i = 0;
 	bool whole = true;
 
 	mutex_lock(&ctx->lock);
 	snap->plan.start = ctx->map.start;
 	snap->plan.count = ctx->map.count;
-	snap->free = ctx->map.count - ctx->map.used;
-	snap->hole = cm_placement_largest_hole(&ctx->map);
+	snap->free = cm_placement_free(&ctx->map);
 	list_for_each_entry(extent, &ctx->map.extents, node) {
-		struct cm_chunk *chunk = extent->owner;
-
-		whole = i < room;
+		whole = add_obstacles(snap, behind, extent->start, c->obstacles) &&
+			add_chunk(snap, extent->owner, c);
 		if (!whole)
 			break;
-		kref_get(&chunk->ref);
-		snap->chunks[i] = chunk;
-		snap->pieces[i++] = (struct cm_piece){
-			.start = extent->start,
-			.count = extent->count,
-			.align = chunk->align >> PAGE_SHIFT,
-			.fixed = looks_fixed(chunk, c),
-		};
+		behind = extent->start + extent->count;
 	}
-	snap->plan.piece_count = i;
+	whole = whole && add_obstacles(snap, behind, ctx->map.start +
+				       ctx->map.count, c->obstacles);
 	mutex_unlock(&ctx->lock);
 	return whole;
 }
@@ -117,32 +175,27 @@ static bool fill_snapshot(struct snapshot *snap, unsigned int room,
 static int take_snapshot(struct snapshot *snap, const struct cm_compaction *c)
 {
 	for (;;) {
-		unsigned int room = count_chunks(c->ctx) + 1;
-		int ret = make_room(snap, room);
+		int ret = make_room(snap, count_pieces(c) + SLACK);
 
-		if (ret || fill_snapshot(snap, room, c))
+		if (ret || fill_snapshot(snap, c))
 			return ret;
 		drop_snapshot(snap);
+		ret = cm_deadline_check(c->deadline);
+		if (ret)
+			return ret;
 	}
-}
-
-static int check_time(const struct cm_compaction *c)
-{
-	if (fatal_signal_pending(current))
-		return -EINTR;
-	return ktime_get_ns() < c->deadline ? 0 : -ETIMEDOUT;
 }
 
 /* The largest hole that a plan can make, by bisection. */
 static int plan_largest(struct snapshot *snap, const struct cm_compaction *c)
 {
-	unsigned long possible = snap->hole, beyond = snap->free + 1;
+	unsigned long possible = 0, beyond = snap->free + 1;
 	int ret;
 
 	while (beyond - possible > 1) {
 		unsigned long count = possible + (beyond - possible) / 2;
 
-		ret = check_time(c);
+		ret = cm_deadline_check(c->deadline);
 		if (ret)
 			return ret;
 		if (cm_plan_make(&snap->plan, count, c->align, CM_PLAN_BUDGET))
@@ -151,12 +204,11 @@ static int plan_largest(struct snapshot *snap, const struct cm_compaction *c)
 			beyond = count;
 		cond_resched();
 	}
-	if (possible == snap->hole) {
-		snap->plan.move_count = 0;
-		return 0;
-	}
-	return cm_plan_make(&snap->plan, possible, c->align, CM_PLAN_BUDGET) ?
-		       0 : -ENOSPC;
+	if (possible)
+		return cm_plan_make(&snap->plan, possible, c->align,
+				    CM_PLAN_BUDGET) ? 0 : -ENOSPC;
+	snap->plan.move_count = 0;
+	return 0;
 }
 
 static int make_plan(struct snapshot *snap, const struct cm_compaction *c)
@@ -167,32 +219,38 @@ static int make_plan(struct snapshot *snap, const struct cm_compaction *c)
 		       0 : -ENOSPC;
 }
 
+static int carry_out_one(struct cm_compaction *c, struct cm_chunk *chunk,
+			 unsigned long to)
+{
+	unsigned long count = chunk->extent.count;
+	int ret = cm_move(chunk, to, c->deadline, c->obstacles);
+
+	trace_cm_move(chunk, to, ret);
+	if (!ret) {
+		c->moves++;
+		c->moved += count;
+	} else if (ret == -EBUSY) {
+		chunk->stuck = c->number;
+		c->obstacles->error = ret;
+	}
+	return ret == -EBUSY || ret == -ESTALE ? -EAGAIN : ret;
+}
+
 /* EAGAIN when the rest of the plan has become pointless. */
 static int carry_out(struct snapshot *snap, struct cm_compaction *c)
 {
 	unsigned int i;
-	int ret;
+	int ret = 0;
 
-	for (i = 0; i < snap->plan.move_count; i++) {
+	for (i = 0; i < snap->plan.move_count && !ret; i++) {
 		struct cm_move *move = &snap->plan.moves[i];
-		struct cm_chunk *chunk = snap->chunks[move->piece];
 
-		ret = check_time(c);
+		ret = cm_deadline_check(c->deadline);
 		if (!ret)
-			ret = cm_move(chunk, move->to, c->deadline);
-		trace_cm_move(chunk, move->to, ret);
-		if (ret == -EBUSY) {
-			chunk->stuck = c->number;
-			c->stuck++;
-		}
-		if (ret == -EBUSY || ret == -ESTALE)
-			return -EAGAIN;
-		if (ret)
-			return ret;
-		c->moves++;
-		c->moved += snap->pieces[move->piece].count;
+			ret = carry_out_one(c, snap->chunks[move->piece],
+					    move->to);
 	}
-	return 0;
+	return ret;
 }
 
 static int try_once(struct cm_compaction *c)
@@ -206,8 +264,23 @@ static int try_once(struct cm_compaction *c)
 	ret = make_plan(&snap, c);
 	if (!ret)
 		ret = carry_out(&snap, c);
+	else if (ret == -ENOSPC && snap.passing)
+		ret = -EINPROGRESS;
+	c->place = snap.plan.place;
 	drop_snapshot(&snap);
 	return ret;
+}
+
+/* EAGAIN when another plan is worth a try. */
+static int try_again(struct cm_compaction *c, int ret)
+{
+	if (ret != -EAGAIN && ret != -EINPROGRESS)
+		return ret;
+	if (c->obstacles->full)
+		return -ENOSPC;
+	if (ret == -EINPROGRESS)
+		schedule_timeout_killable(msecs_to_jiffies(PASSING_WAIT_MS));
+	return cm_deadline_check(c->deadline) ?: -EAGAIN;
 }
 
 /**
@@ -228,9 +301,7 @@ int cm_compact(struct cm_compaction *c)
 		return ret;
 	c->number = ++c->ctx->compactions;
 	do {
-		ret = check_time(c);
-		if (!ret)
-			ret = try_once(c);
+		ret = try_again(c, try_once(c));
 	} while (ret == -EAGAIN);
 	cm_turn_give(&c->ctx->compacting);
 	trace_cm_compact(c->ctx, (u64)c->count << PAGE_SHIFT, c->moves,
@@ -252,8 +323,11 @@ int cm_compact_on_request(struct cm_context *ctx, struct cm_compact *req)
 		.alignment = req->alignment,
 		.deadline_ns = req->deadline_ns,
 	};
-	struct cm_compaction c = { .ctx = ctx };
 	struct cm_search search;
+	struct cm_compaction c = {
+		.ctx = ctx,
+		.obstacles = &search.obstacles,
+	};
 	int ret;
 
 	ret = cm_search_init(&search, ctx, &like);
@@ -262,15 +336,12 @@ int cm_compact_on_request(struct cm_context *ctx, struct cm_compact *req)
 		c.align = search.align;
 		c.deadline = search.deadline;
 		ret = cm_compact(&c);
-		search.blocked = c.stuck ? -EBUSY : 0;
 	}
 	req->moves = c.moves;
 	req->moved_bytes = c.moved << PAGE_SHIFT;
 	req->reason = cm_search_reason(&search, ret);
 	mutex_lock(&ctx->lock);
-	req->free = (u64)(ctx->map.count - ctx->map.used) << PAGE_SHIFT;
-	req->largest_hole =
-		(u64)cm_placement_largest_hole(&ctx->map) << PAGE_SHIFT;
+	cm_context_room(ctx, &req->free, &req->largest_hole);
 	mutex_unlock(&ctx->lock);
 	return cm_search_errno(req->reason);
 }

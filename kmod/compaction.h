@@ -9,25 +9,28 @@
 
 /**
  * struct cm_compaction - a compaction under way
- * @ctx:      the context
- * @count:    in: page frames that a hole must have, 0 for as many as possible
- * @align:    in: page frames
- * @deadline: in: ktime_get_ns() at which to give up
- * @number:   of the context's compactions
- * @moves:    out: chunks that were moved
- * @moved:    out: page frames that were copied
- * @stuck:    out: chunks that had to stay although they are not pinned,
- *            because somebody holds their pages
+ * @ctx:       the context
+ * @count:     in: page frames that a hole must have, 0 for as many as possible
+ * @align:     in: page frames
+ * @deadline:  in: ktime_get_ns() at which to give up
+ * @obstacles: in and out: what cannot be made room of; an error there tells
+ *             also of a chunk that is not pinned and had to stay, because
+ *             somebody holds its pages
+ * @number:    of the context's compactions
+ * @place:     out: first page frame number of the hole, if @count was given
+ * @moves:     out: chunks that were moved
+ * @moved:     out: page frames that were copied
  */
 struct cm_compaction {
 	struct cm_context *ctx;
 	unsigned long count;
 	unsigned long align;
 	u64 deadline;
+	struct cm_obstacles *obstacles;
 	u64 number;
+	unsigned long place;
 	u64 moves;
 	u64 moved;
-	u32 stuck;
 };
 
 int cm_compact(struct cm_compaction *compaction);

@@ -4,6 +4,7 @@
  */
 #include <linux/dma-direct.h>
 #include <linux/dma-mapping.h>
+#include <linux/err.h>
 #include <linux/fs.h>
 #include <linux/idr.h>
 #include <linux/mm.h>
@@ -17,6 +18,7 @@
 #include "compat.h"
 #include "context.h"
 #include "drain.h"
+#include "obstacle.h"
 #include "quota.h"
 #include "wish.h"
 
@@ -41,6 +43,19 @@ static struct class cm_class = {
 };
 
 /**
+ * cm_context_room() - tell how much is free
+ * @ctx:          the context, locked
+ * @free:         set to the bytes that no chunk has
+ * @largest_hole: set to the bytes of the largest hole
+ */
+void cm_context_room(struct cm_context *ctx, u64 *free, u64 *largest_hole)
+{
+	lockdep_assert_held(&ctx->lock);
+	*free = (u64)cm_placement_free(&ctx->map) << PAGE_SHIFT;
+	*largest_hole = (u64)cm_placement_largest_hole(&ctx->map) << PAGE_SHIFT;
+}
+
+/**
  * cm_context_query() - describe a context
  * @ctx:   the context
  * @query: filled in
@@ -49,9 +64,7 @@ void cm_context_query(struct cm_context *ctx, struct cm_query *query)
 {
 	mutex_lock(&ctx->lock);
 	query->size = (u64)ctx->map.count << PAGE_SHIFT;
-	query->free = (u64)(ctx->map.count - ctx->map.used) << PAGE_SHIFT;
-	query->largest_hole =
-		(u64)cm_placement_largest_hole(&ctx->map) << PAGE_SHIFT;
+	cm_context_room(ctx, &query->free, &query->largest_hole);
 	query->pinned = (u64)ctx->pinned << PAGE_SHIFT;
 	query->draining = (u64)ctx->draining << PAGE_SHIFT;
 	query->chunks = ctx->chunks;
@@ -95,13 +108,15 @@ bool cm_context_holding(u64 first, u64 last, char *name)
 static int take_private(struct device *dev, struct cm_context *ctx)
 {
 	struct cm_bank *bank = &ctx->bank;
+	struct cm_obstacles obstacles = { 0 };
 	int ret, tries = PRIVATE_TRIES;
 
 	if (!bank->reusable)
 		return 0;
 	mutex_lock(&bank->migrating.mutex);
 	do {
-		ret = cm_bank_take(bank, bank->start, bank->count, U64_MAX);
+		ret = cm_bank_take(bank, bank->start, bank->count, U64_MAX,
+				   &obstacles);
 	} while (ret == -EBUSY && --tries);
 	cm_turn_give(&bank->migrating);
 	if (ret)
@@ -226,11 +241,11 @@ static struct cm_context *new_context(struct device *dev)
 
 	ctx = kzalloc(sizeof(*ctx), GFP_KERNEL);
 	if (!ctx)
-		return NULL;
+		return ERR_PTR(-ENOMEM);
 	minor = ida_alloc_max(&minors, MAX_CONTEXTS - 1, GFP_KERNEL);
 	if (minor < 0) {
 		kfree(ctx);
-		return NULL;
+		return ERR_PTR(minor);
 	}
 	device_initialize(&ctx->dev);
 	ctx->dev.class = &cm_class;
@@ -266,8 +281,10 @@ static int make_context(struct device *dev, const struct cm_wish *wish)
 	int ret;
 
 	ctx = new_context(dev);
-	if (!ctx)
-		return -ENOMEM;
+	if (IS_ERR(ctx))
+		return dev_err_probe(dev, PTR_ERR(ctx),
+				     "no memory, or all %d contexts are taken\n",
+				     MAX_CONTEXTS);
 	ctx->min_align = wish->min_align >> PAGE_SHIFT;
 	ret = dev_set_name(&ctx->dev, "%s", wish->name);
 	if (!ret)

@@ -42,7 +42,8 @@
  * @stats:       counters
  *
  * Lock order: @compacting; &cm_bank.migrating or &cm_chunk.lock, but never
- * both; @lock. mmap_lock and dma_resv lock come before a chunk's.
+ * both; @lock. mmap_lock and dma_resv lock come before a chunk's, the mapping's
+ * i_mmap_rwsem behind it.
  */
 struct cm_context {
 	struct device dev;
@@ -77,6 +78,7 @@ void cm_context_exit(void);
 
 int cm_context_destroy(const char *name);
 int cm_context_set_quota(const char *name, kuid_t uid, u64 bytes);
+void cm_context_room(struct cm_context *ctx, u64 *free, u64 *largest_hole);
 void cm_context_query(struct cm_context *ctx, struct cm_query *query);
 bool cm_context_holding(u64 first, u64 last, char *name);
 

@@ -2,6 +2,7 @@
 /*
  * Control: contexts made and removed at run time, and quotas.
  */
+#include <linux/capability.h>
 #include <linux/cred.h>
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
@@ -38,9 +39,11 @@ static int create(const struct cm_create *req)
 	if (!wish.bank)
 		return -ENOENT;
 	strscpy(wish.name, req->name, sizeof(wish.name));
-	mutex_lock(&control_lock);
-	ret = cm_wish_grant(&wish);
-	mutex_unlock(&control_lock);
+	ret = mutex_lock_killable(&control_lock);
+	if (!ret) {
+		ret = cm_wish_grant(&wish);
+		mutex_unlock(&control_lock);
+	}
 	of_node_put(wish.bank);
 	return ret;
 }
@@ -63,7 +66,9 @@ static int call_destroy(struct cm_call *call)
 
 	if (!is_terminated(req->name, sizeof(req->name)))
 		return -EINVAL;
-	mutex_lock(&control_lock);
+	ret = mutex_lock_killable(&control_lock);
+	if (ret)
+		return ret;
 	ret = cm_context_destroy(req->name);
 	mutex_unlock(&control_lock);
 	return ret;
@@ -85,9 +90,9 @@ static int call_quota(struct cm_call *call)
 }
 
 static const struct cm_ioctl control_ioctls[] = {
-	CM_IOCTL(CREATE, cm_create, false, call_create),
-	CM_IOCTL(DESTROY, cm_destroy, false, call_destroy),
-	CM_IOCTL(QUOTA, cm_quota, false, call_quota),
+	CM_IOCTL(CREATE, cm_create, reserved, false, call_create),
+	CM_IOCTL(DESTROY, cm_destroy, name, false, call_destroy),
+	CM_IOCTL(QUOTA, cm_quota, flags, false, call_quota),
 };
 
 static long control_ioctl(struct file *file, unsigned int cmd,
@@ -95,6 +100,9 @@ static long control_ioctl(struct file *file, unsigned int cmd,
 {
 	struct cm_call call = { .fd = -1 };
 
+	/* The descriptor may have come from somebody who may. */
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
 	return cm_ioctl(control_ioctls, ARRAY_SIZE(control_ioctls), cmd, param,
 			&call);
 }

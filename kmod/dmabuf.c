@@ -237,6 +237,7 @@ static int populate(struct vm_area_struct *vma, struct cm_chunk *chunk,
 		for (i = 0; i < batch; i++)
 			pages[i] = pfn_to_page(chunk->extent.start + index + i);
 		ret = vm_insert_pages(vma, address, pages, &left);
+		cond_resched();
 		address += batch << PAGE_SHIFT;
 	}
 	return ret;

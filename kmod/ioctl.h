@@ -5,6 +5,7 @@
 #ifndef CM_IOCTL_H
 #define CM_IOCTL_H
 
+#include <linux/stddef.h>
 #include <linux/types.h>
 
 struct cm_file;
@@ -40,8 +41,9 @@ struct cm_ioctl {
 	int (*serve)(struct cm_call *call);
 };
 
-#define CM_IOCTL(name, type, ...)					\
-	{ CM_IOC_##name, sizeof(struct type), __VA_ARGS__ }
+/* @last is the last member that the first version of the structure had. */
+#define CM_IOCTL(name, type, last, ...)					\
+	{ CM_IOC_##name, offsetofend(struct type, last), __VA_ARGS__ }
 
 int cm_ioctl(const struct cm_ioctl *table, size_t count, unsigned int cmd,
 	     unsigned long param, struct cm_call *call);

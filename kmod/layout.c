@@ -2,6 +2,7 @@
 /*
  * Layout: which chunk lies where in a context.
  */
+#include <linux/capability.h>
 #include <linux/cred.h>
 #include <linux/dma-buf.h>
 #include <linux/mm.h>
@@ -11,12 +12,19 @@
 #include "chunk.h"
 #include "layout.h"
 
+/* Chunks that may come up after they were counted. */
+#define SLACK	16
+
+/* Where the bank is anybody can read in the device tree. */
+static void tell_place(struct cm_chunk *chunk, struct cm_layout_entry *entry)
+{
+	entry->offset = (u64)(chunk->extent.start - chunk->ctx->map.start)
+			<< PAGE_SHIFT;
+	entry->state |= CM_CHUNK_OFFSET;
+}
+
 static void describe(struct cm_chunk *chunk, struct cm_layout_entry *entry)
 {
-	struct cm_context *ctx = chunk->ctx;
-
-	entry->offset = (u64)(chunk->extent.start - ctx->map.start)
-			<< PAGE_SHIFT;
 	entry->size = cm_chunk_size(chunk);
 	entry->alignment = chunk->align;
 	entry->id = chunk->id;
@@ -48,10 +56,29 @@ static void describe_use(struct cm_chunk *chunk, struct cm_layout_entry *entry)
 		entry->state |= CM_CHUNK_FIXED;
 }
 
+/* What is being made, or given back this instant, is no chunk. */
+static bool is_chunk(struct cm_chunk *chunk)
+{
+	return chunk && (chunk->dmabuf || !list_empty(&chunk->drain));
+}
+
+static u32 count_all(struct cm_context *ctx)
+{
+	struct cm_extent *extent;
+	u32 count = 0;
+
+	mutex_lock(&ctx->lock);
+	list_for_each_entry(extent, &ctx->map.extents, node)
+		count += is_chunk(extent->owner);
+	mutex_unlock(&ctx->lock);
+	return count;
+}
+
 /* Return: the number of chunks, of which at most @capacity were described. */
 static u32 describe_all(struct cm_context *ctx, struct cm_layout_entry *entries,
 			struct cm_chunk **chunks, u32 capacity)
 {
+	bool places = capable(CAP_SYS_RAWIO);
 	struct cm_extent *extent;
 	u32 count = 0;
 
@@ -59,12 +86,14 @@ static u32 describe_all(struct cm_context *ctx, struct cm_layout_entry *entries,
 	list_for_each_entry(extent, &ctx->map.extents, node) {
 		struct cm_chunk *chunk = extent->owner;
 
-		if (!chunk)
+		if (!is_chunk(chunk))
 			continue;
 		if (count < capacity) {
 			kref_get(&chunk->ref);
 			chunks[count] = chunk;
 			describe(chunk, &entries[count]);
+			if (places)
+				tell_place(chunk, &entries[count]);
 		}
 		count++;
 	}
@@ -99,14 +128,15 @@ static int tell(struct cm_context *ctx, struct cm_layout *req,
  */
 int cm_layout(struct cm_context *ctx, struct cm_layout *req)
 {
-	u32 capacity = min_t(u32, req->capacity, CM_LAYOUT_MAX_ENTRIES);
+	u32 capacity = min3(req->capacity, count_all(ctx) + SLACK,
+			    (u32)CM_LAYOUT_MAX_ENTRIES);
 	struct cm_layout_entry *entries;
 	struct cm_chunk **chunks;
 	int ret = -ENOMEM;
 
 	/* One more, because nothing is not a size. */
-	entries = kvcalloc(capacity + 1, sizeof(*entries), GFP_KERNEL);
-	chunks = kvcalloc(capacity + 1, sizeof(*chunks), GFP_KERNEL);
+	entries = kvcalloc(capacity + 1, sizeof(*entries), GFP_KERNEL_ACCOUNT);
+	chunks = kvcalloc(capacity + 1, sizeof(*chunks), GFP_KERNEL_ACCOUNT);
 	if (entries && chunks)
 		ret = tell(ctx, req, entries, chunks, capacity);
 	kvfree(chunks);

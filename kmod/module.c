@@ -10,27 +10,35 @@
 #include "control.h"
 #include "parameter.h"
 
+/*
+ * Once user space can open a context nothing may fail any more: the code would
+ * be freed under it, whatever references there are. So the platform driver,
+ * which makes the nodes, is registered last.
+ */
 static int __init cm_init(void)
 {
-	int ret = cm_attest_init();
+	int ret = cm_parameter_read();
 
 	if (ret)
 		return ret;
-	ret = cm_context_init();
+	ret = cm_attest_init();
 	if (ret)
-		goto exit_attest;
-	ret = cm_parameter_apply();
-	if (ret)
-		goto exit_context;
+		goto drop_parameter;
 	ret = cm_control_init();
 	if (ret)
-		goto exit_context;
+		goto exit_attest;
+	ret = cm_context_init();
+	if (ret)
+		goto exit_control;
+	cm_parameter_grant();
 	return 0;
 
-exit_context:
-	cm_context_exit();
+exit_control:
+	cm_control_exit();
 exit_attest:
 	cm_attest_exit();
+drop_parameter:
+	cm_parameter_drop();
 	return ret;
 }
 module_init(cm_init);

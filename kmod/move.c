@@ -12,6 +12,7 @@
 #include <linux/mm.h>
 
 #include "chunk.h"
+#include "deadline.h"
 #include "dmabuf.h"
 #include "move.h"
 #include "search.h"
@@ -46,8 +47,9 @@ static int reserve(struct cm_chunk *chunk, unsigned long to,
 	return ret;
 }
 
+/* EAGAIN when the pages of the system there have become an obstacle. */
 static int take_pages(struct cm_context *ctx, const struct cm_extent *spare,
-		      u64 deadline)
+		      u64 deadline, struct cm_obstacles *obstacles)
 {
 	int ret;
 
@@ -56,9 +58,10 @@ static int take_pages(struct cm_context *ctx, const struct cm_extent *spare,
 	ret = cm_turn_take(&ctx->bank.migrating, deadline);
 	if (ret)
 		return ret;
-	ret = cm_bank_take(&ctx->bank, spare->start, spare->count, deadline);
+	ret = cm_bank_take(&ctx->bank, spare->start, spare->count, deadline,
+			   obstacles);
 	cm_turn_give(&ctx->bank.migrating);
-	return ret;
+	return ret == -EBUSY || ret == -ENOMEM ? -EAGAIN : ret;
 }
 
 /*
@@ -88,9 +91,24 @@ static void copy_page_at(unsigned long to, unsigned long from)
 	cond_resched();
 }
 
-/* Like memmove(): the two ranges may overlap. */
-static void copy_pages(unsigned long to, unsigned long from,
-		       unsigned long count)
+/* What is not overwritten is still there when the copy is given up. */
+static int copy_apart(unsigned long to, unsigned long from,
+		      unsigned long count, u64 deadline)
+{
+	unsigned long i;
+	int ret = 0;
+
+	for (i = 0; i < count && !ret; i++) {
+		copy_page_at(to + i, from + i);
+		if (i % CM_DEADLINE_PAGES == 0)
+			ret = cm_deadline_check(deadline);
+	}
+	return ret;
+}
+
+/* Like memmove(), which cannot be given up. */
+static void copy_over(unsigned long to, unsigned long from,
+		      unsigned long count)
 {
 	unsigned long i;
 
@@ -100,6 +118,17 @@ static void copy_pages(unsigned long to, unsigned long from,
 	else
 		for (i = count; i-- > 0;)
 			copy_page_at(to + i, from + i);
+}
+
+static int copy_chunk(const struct cm_chunk *chunk, unsigned long to,
+		      u64 deadline)
+{
+	unsigned long from = chunk->extent.start, count = chunk->extent.count;
+
+	if (to + count <= from || from + count <= to)
+		return copy_apart(to, from, count, deadline);
+	copy_over(to, from, count);
+	return 0;
 }
 
 /* @spare becomes what the chunk leaves behind. */
@@ -123,7 +152,7 @@ static void exchange(struct cm_chunk *chunk, unsigned long to,
 }
 
 static int relocate(struct cm_chunk *chunk, unsigned long to,
-		    struct cm_extent *spare)
+		    struct cm_extent *spare, u64 deadline)
 {
 	dma_addr_t dma;
 	int ret;
@@ -133,7 +162,11 @@ static int relocate(struct cm_chunk *chunk, unsigned long to,
 		ret = cm_chunk_map_dma(chunk, to, &dma);
 	if (ret)
 		return ret;
-	copy_pages(to, chunk->extent.start, chunk->extent.count);
+	ret = copy_chunk(chunk, to, deadline);
+	if (ret) {
+		cm_chunk_unmap_dma(chunk, dma);
+		return ret;
+	}
 	exchange(chunk, to, spare);
 	cm_chunk_change_dma(chunk, dma);
 	return 0;
@@ -141,19 +174,24 @@ static int relocate(struct cm_chunk *chunk, unsigned long to,
 
 /**
  * cm_move() - take a chunk to another place of its context
- * @chunk:    the chunk, with a reference of the caller's
- * @to:       first page frame number of the place, aligned as the chunk needs;
- *            it may overlap where the chunk is
- * @deadline: ktime_get_ns() at which to stop waiting for others that take pages
+ * @chunk:     the chunk, with a reference of the caller's
+ * @to:        first page frame number of the place, aligned as the chunk
+ *             needs; it may overlap where the chunk is
+ * @deadline:  ktime_get_ns() at which to give up
+ * @obstacles: where to remember a pageblock that the system would not leave
  *
- * Sleeps. Nobody sees the move but by attestation: mappings, descriptors and
- * contents stay. Moves in one context are the caller's to serialize.
+ * Sleeps. Mappings, descriptors and contents stay; who touches a mapping
+ * meanwhile waits for the copy of the chunk. A chunk that slides over its own
+ * pages is copied whole, whatever the deadline. Moves in one context are the
+ * caller's to serialize.
  *
- * Return: 0; EBUSY when the chunk must stay (it is pinned, mapped by a driver,
- * or somebody holds its pages) or the pages in the way must; ESTALE when the
- * chunk or the place is not free for it any more; ENOMEM, ETIMEDOUT, EINTR.
+ * Return: 0; EBUSY when the chunk must stay: it is pinned, mapped by a driver,
+ * or somebody holds its pages; EAGAIN when the place has an obstacle; ESTALE
+ * when the chunk or the place is not free for it any more; ENOMEM, ETIMEDOUT,
+ * EINTR.
  */
-int cm_move(struct cm_chunk *chunk, unsigned long to, u64 deadline)
+int cm_move(struct cm_chunk *chunk, unsigned long to, u64 deadline,
+	    struct cm_obstacles *obstacles)
 {
 	struct cm_context *ctx = chunk->ctx;
 	struct cm_extent spare = { .owner = NULL };
@@ -162,7 +200,7 @@ int cm_move(struct cm_chunk *chunk, unsigned long to, u64 deadline)
 	ret = reserve(chunk, to, &spare);
 	if (ret)
 		return ret;
-	ret = take_pages(ctx, &spare, deadline);
+	ret = take_pages(ctx, &spare, deadline, obstacles);
 	if (ret) {
 		mutex_lock(&ctx->lock);
 		cm_placement_remove(&ctx->map, &spare);
@@ -171,7 +209,7 @@ int cm_move(struct cm_chunk *chunk, unsigned long to, u64 deadline)
 	}
 	ret = down_write_killable(&chunk->lock);
 	if (!ret) {
-		ret = relocate(chunk, to, &spare);
+		ret = relocate(chunk, to, &spare, deadline);
 		up_write(&chunk->lock);
 	}
 	cm_search_give(ctx, &spare);

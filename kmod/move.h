@@ -8,7 +8,9 @@
 #include <linux/types.h>
 
 struct cm_chunk;
+struct cm_obstacles;
 
-int cm_move(struct cm_chunk *chunk, unsigned long to, u64 deadline);
+int cm_move(struct cm_chunk *chunk, unsigned long to, u64 deadline,
+	    struct cm_obstacles *obstacles);
 
 #endif /* CM_MOVE_H */

@@ -21,6 +21,9 @@ module_param(contexts, charp, 0444);
 MODULE_PARM_DESC(contexts,
 		 "NAME=BANK[/private][/offset=BYTES][/size=BYTES][/align=BYTES][;NAME=...]: contexts besides those of the device tree");
 
+static struct cm_wish *wishes;
+static unsigned int wish_count;
+
 static bool read_bytes(const char *word, const char *key, u64 *bytes)
 {
 	size_t length = strlen(key);
@@ -43,53 +46,100 @@ static bool read_option(const char *word, struct cm_wish *wish)
 	       read_bytes(word, "align=", &wish->min_align);
 }
 
-static int make(char *text)
+static int read_wish(char *text, struct cm_wish *wish)
 {
-	struct cm_wish wish = { .min_align = PAGE_SIZE };
 	char *name = strsep(&text, "="), *bank = strsep(&text, "/"), *word;
-	int ret;
 
-	if (!bank || strscpy(wish.name, name, sizeof(wish.name)) < 0) {
+	*wish = (struct cm_wish){ .min_align = PAGE_SIZE };
+	if (!bank || strscpy(wish->name, name, sizeof(wish->name)) < 0) {
 		pr_err("cm: contexts: \"%s\": expected NAME=BANK\n", name);
 		return -EINVAL;
 	}
 	while ((word = strsep(&text, "/"))) {
-		if (read_option(word, &wish))
+		if (read_option(word, wish))
 			continue;
 		pr_err("cm: contexts: %s: \"%s\" is none of private, offset=BYTES, size=BYTES and align=BYTES\n",
 		       name, word);
 		return -EINVAL;
 	}
-	wish.bank = cm_bank_find(bank);
-	if (!wish.bank) {
+	wish->bank = cm_bank_find(bank);
+	if (!wish->bank) {
 		pr_err("cm: contexts: %s: there is no /reserved-memory/%s\n",
 		       name, bank);
 		return -ENOENT;
 	}
-	ret = cm_wish_grant(&wish);
-	of_node_put(wish.bank);
+	return 0;
+}
+
+static int read_wishes(char *rest)
+{
+	char *text;
+	int ret = 0;
+
+	while (!ret && (text = strsep(&rest, ";"))) {
+		ret = read_wish(text, &wishes[wish_count]);
+		wish_count += !ret;
+	}
+	return ret;
+}
+
+static unsigned int count_wishes(const char *text)
+{
+	unsigned int count = 1;
+
+	while (*text)
+		count += *text++ == ';';
+	return count;
+}
+
+/**
+ * cm_parameter_read() - read the module's parameter
+ *
+ * Return: 0, EINVAL, ENOENT for a bank that is not there, ENOMEM; the reason is
+ * in the kernel log.
+ */
+int cm_parameter_read(void)
+{
+	char *copy;
+	int ret;
+
+	if (!contexts || !*contexts)
+		return 0;
+	wishes = kcalloc(count_wishes(contexts), sizeof(*wishes), GFP_KERNEL);
+	copy = kstrdup(contexts, GFP_KERNEL);
+	ret = wishes && copy ? read_wishes(copy) : -ENOMEM;
+	kfree(copy);
+	if (ret)
+		cm_parameter_drop();
 	return ret;
 }
 
 /**
- * cm_parameter_apply() - make the contexts of the module's parameter
- *
- * Return: 0 or an error, whose reason is in the kernel log; the contexts that
- * come before the mistake are there.
+ * cm_parameter_drop() - forget what was read
  */
-int cm_parameter_apply(void)
+void cm_parameter_drop(void)
 {
-	char *copy, *rest, *text;
-	int ret = 0;
+	while (wish_count)
+		of_node_put(wishes[--wish_count].bank);
+	kfree(wishes);
+	wishes = NULL;
+}
 
-	if (!contexts || !*contexts)
-		return 0;
-	copy = kstrdup(contexts, GFP_KERNEL);
-	if (!copy)
-		return -ENOMEM;
-	rest = copy;
-	while (!ret && (text = strsep(&rest, ";")))
-		ret = make(text);
-	kfree(copy);
-	return ret;
+/**
+ * cm_parameter_grant() - make the contexts that the parameter asks for
+ *
+ * One that cannot be made is missing; the reason is in the kernel log.
+ */
+void cm_parameter_grant(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < wish_count; i++) {
+		int ret = cm_wish_grant(&wishes[i]);
+
+		if (ret)
+			pr_err("cm: contexts: %s was not made: error %d\n",
+			       wishes[i].name, ret);
+	}
+	cm_parameter_drop();
 }

@@ -5,6 +5,8 @@
 #ifndef CM_PARAMETER_H
 #define CM_PARAMETER_H
 
-int cm_parameter_apply(void);
+int cm_parameter_read(void);
+void cm_parameter_drop(void);
+void cm_parameter_grant(void);
 
 #endif /* CM_PARAMETER_H */

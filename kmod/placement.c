@@ -23,6 +23,7 @@ void cm_placement_init(struct cm_placement *map, unsigned long start,
 	map->start = start;
 	map->count = count;
 	map->used = 0;
+	map->spare = 0;
 	INIT_LIST_HEAD(&map->extents);
 }
 
@@ -105,7 +106,8 @@ bool cm_placement_next(struct cm_placement *map, unsigned long count,
 /**
  * cm_placement_insert() - take the page frames at a place
  * @map:    the map, unchanged since cm_placement_next() found @place
- * @extent: filled in and linked; the caller's until it is removed
+ * @extent: filled in but for its owner, and linked; the caller's until it is
+ *          removed
  * @place:  the place
  * @count:  page frames, as asked for when @place was found
  */
@@ -116,12 +118,15 @@ void cm_placement_insert(struct cm_placement *map, struct cm_extent *extent,
 	extent->count = count;
 	list_add(&extent->node, place->prev);
 	map->used += count;
+	if (!extent->owner)
+		map->spare += count;
 }
 
 /**
  * cm_placement_take() - take certain page frames
  * @map:    the map
- * @extent: filled in and linked; the caller's until it is removed
+ * @extent: filled in but for its owner, and linked; the caller's until it is
+ *          removed
  * @start:  first page frame number
  * @count:  page frames, at least 1
  *
@@ -165,6 +170,19 @@ void cm_placement_remove(struct cm_placement *map, struct cm_extent *extent)
 {
 	list_del_init(&extent->node);
 	map->used -= extent->count;
+	if (!extent->owner)
+		map->spare -= extent->count;
+}
+
+/**
+ * cm_placement_free() - how much no chunk has
+ * @map: the map
+ *
+ * Return: page frames.
+ */
+unsigned long cm_placement_free(const struct cm_placement *map)
+{
+	return map->count - map->used + map->spare;
 }
 
 /**

@@ -12,8 +12,8 @@
 /**
  * struct cm_extent - page frames that are taken
  * @node:  in &struct cm_placement.extents, ordered by @start
- * @owner: the chunk that they belong to; NULL while they are being taken for a
- *         chunk that moves, or given back after that
+ * @owner: the chunk that they belong to; NULL when they are spare: taken for a
+ *         chunk that moves there, or left behind by it
  * @start: first page frame number
  * @count: number of page frames
  */
@@ -29,6 +29,7 @@ struct cm_extent {
  * @start:   first page frame number
  * @count:   number of page frames
  * @used:    page frames in extents
+ * @spare:   those of them that no chunk has
  * @extents: every &struct cm_extent, ordered by start, not overlapping
  *
  * Holes are what lies between two neighbours of the list. A chunk carries its
@@ -43,6 +44,7 @@ struct cm_placement {
 	unsigned long start;
 	unsigned long count;
 	unsigned long used;
+	unsigned long spare;
 	struct list_head extents;
 };
 
@@ -71,6 +73,7 @@ bool cm_placement_take(struct cm_placement *map, struct cm_extent *extent,
 		       unsigned long start, unsigned long count);
 bool cm_extent_is_taken(const struct cm_extent *extent);
 void cm_placement_remove(struct cm_placement *map, struct cm_extent *extent);
+unsigned long cm_placement_free(const struct cm_placement *map);
 unsigned long cm_placement_largest_hole(const struct cm_placement *map);
 
 #endif /* CM_PLACEMENT_H */

@@ -7,9 +7,9 @@
 #include <linux/cred.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
-#include <linux/sched/signal.h>
 
 #include "compaction.h"
+#include "deadline.h"
 #include "quota.h"
 #include "search.h"
 
@@ -27,7 +27,8 @@
 int cm_search_init(struct cm_search *search, struct cm_context *ctx,
 		   const struct cm_alloc *req)
 {
-	u64 align = max_t(u64, req->alignment, ctx->min_align << PAGE_SHIFT);
+	u64 align = max_t(u64, req->alignment,
+			  (u64)ctx->min_align << PAGE_SHIFT);
 	u64 limit = req->deadline_ns ?: DEFAULT_DEADLINE_NS;
 
 	*search = (struct cm_search){ .ctx = ctx };
@@ -57,10 +58,10 @@ static int check_quota(struct cm_search *search)
 	if (search->quota == CM_QUOTA_NONE)
 		return 0;
 	search->used = cm_quota_used(ctx, uid);
-	if (search->used + ((u64)search->count << PAGE_SHIFT) <= search->quota ||
-	    capable(CAP_SYS_RESOURCE))
+	if (search->used <= search->quota &&
+	    search->count <= (search->quota - search->used) >> PAGE_SHIFT)
 		return 0;
-	return -EDQUOT;
+	return capable(CAP_SYS_RESOURCE) ? 0 : -EDQUOT;
 }
 
 /* Under one lock, so that two calls of a user cannot exceed his quota. */
@@ -82,11 +83,38 @@ static int place_next(struct cm_search *search, unsigned long stride,
 	return ret;
 }
 
+/* The same at a certain place. */
+static int place_at(struct cm_search *search, unsigned long start)
+{
+	struct cm_context *ctx = search->ctx;
+	int ret;
+
+	mutex_lock(&ctx->lock);
+	ret = check_quota(search);
+	if (!ret && !cm_placement_take(&ctx->map, search->extent, start,
+				       search->count))
+		ret = -ENOSPC;
+	mutex_unlock(&ctx->lock);
+	return ret;
+}
+
 static void unplace(struct cm_context *ctx, struct cm_extent *extent)
 {
 	mutex_lock(&ctx->lock);
 	cm_placement_remove(&ctx->map, extent);
 	mutex_unlock(&ctx->lock);
+}
+
+/* Make the system leave the place, whose bank's turn the caller has. */
+static int empty_place(struct cm_search *search)
+{
+	struct cm_extent *extent = search->extent;
+	int ret = cm_bank_take(&search->ctx->bank, extent->start, extent->count,
+			       search->deadline, &search->obstacles);
+
+	if (ret)
+		unplace(search->ctx, extent);
+	return ret;
 }
 
 /*
@@ -96,21 +124,26 @@ static void unplace(struct cm_context *ctx, struct cm_extent *extent)
 static int try_next(struct cm_search *search, unsigned long stride,
 		    struct cm_place *place)
 {
-	struct cm_bank *bank = &search->ctx->bank;
+	struct cm_turn *migrating = &search->ctx->bank.migrating;
 	int ret;
 
-	ret = cm_turn_take(&bank->migrating, search->deadline);
+	ret = cm_turn_take(migrating, search->deadline);
 	if (ret)
 		return ret;
 	ret = place_next(search, stride, place);
-	if (!ret) {
-		ret = cm_bank_take(bank, place->start, search->count,
-				   search->deadline);
-		if (ret)
-			unplace(search->ctx, search->extent);
-	}
-	cm_turn_give(&bank->migrating);
+	if (!ret)
+		ret = empty_place(search);
+	cm_turn_give(migrating);
 	return ret;
+}
+
+/* Whether a place was busy, so that another one is worth a try. */
+static bool is_busy(struct cm_search *search, int error)
+{
+	if (error != -EBUSY && error != -ENOMEM)
+		return false;
+	search->retries++;
+	return true;
 }
 
 /*
@@ -124,16 +157,11 @@ static int take_place(struct cm_search *search, unsigned long stride)
 
 	for (;;) {
 		ret = try_next(search, stride, &place);
-		if (!ret || ret == -ENOSPC)
+		if (!is_busy(search, ret))
 			return ret;
-		if (fatal_signal_pending(current))
-			return -EINTR;
-		if (ret != -EBUSY && ret != -ENOMEM)
+		ret = cm_deadline_check(search->deadline);
+		if (ret)
 			return ret;
-		search->retries++;
-		search->blocked = ret;
-		if (ktime_get_ns() >= search->deadline)
-			return -ETIMEDOUT;
 		cm_turn_step_aside(&search->ctx->bank.migrating);
 	}
 }
@@ -164,28 +192,46 @@ static bool is_full(struct cm_context *ctx, unsigned long count)
 	bool full;
 
 	mutex_lock(&ctx->lock);
-	full = ctx->map.count - ctx->map.used < count;
+	full = cm_placement_free(&ctx->map) < count;
 	mutex_unlock(&ctx->lock);
 	return full;
 }
 
-/* Somebody else may be faster to take the hole: the deadline ends that. */
-static int make_hole(struct cm_search *search)
+/* Set *@start to where chunks have made room. */
+static int make_hole(struct cm_search *search, unsigned long *start)
 {
 	struct cm_compaction compaction = {
 		.ctx = search->ctx,
 		.count = search->count,
 		.align = search->align,
 		.deadline = search->deadline,
+		.obstacles = &search->obstacles,
 	};
 	int ret;
 
 	if (is_full(search->ctx, search->count))
 		return -ENOSPC;
 	ret = cm_compact(&compaction);
-	if (ret == -ENOSPC && compaction.stuck)
-		search->blocked = -EBUSY;
+	*start = compaction.place;
 	return ret;
+}
+
+/* ENOSPC when somebody else was faster, or a page has come that stays. */
+static int take_hole(struct cm_search *search, unsigned long start)
+{
+	struct cm_context *ctx = search->ctx;
+	int ret;
+
+	if (ctx->private)
+		return place_at(search, start);
+	ret = cm_turn_take(&ctx->bank.migrating, search->deadline);
+	if (ret)
+		return ret;
+	ret = place_at(search, start);
+	if (!ret)
+		ret = empty_place(search);
+	cm_turn_give(&ctx->bank.migrating);
+	return is_busy(search, ret) ? -ENOSPC : ret;
 }
 
 /**
@@ -193,25 +239,27 @@ static int make_hole(struct cm_search *search)
  * @search: the search
  * @extent: linked into the context's map on success
  *
- * Sleeps while pages are migrated.
+ * Sleeps while pages are migrated and chunks are moved.
  *
  * Return: 0, or an error for cm_search_reason().
  */
 int cm_search_take(struct cm_search *search, struct cm_extent *extent)
 {
+	unsigned long start;
 	int ret;
 
 	search->extent = extent;
-	do {
-		if (search->ctx->private)
-			ret = take_private(search);
-		else
-			ret = take_shared(search);
-		/* Pages of the system in the way are not a matter of holes. */
-		if (ret != -ENOSPC || search->blocked)
+	if (search->ctx->private)
+		ret = take_private(search);
+	else
+		ret = take_shared(search);
+	/* Each round knows more obstacles; the deadline ends the rest. */
+	while (ret == -ENOSPC && !search->obstacles.full) {
+		ret = make_hole(search, &start);
+		if (ret)
 			return ret;
-		ret = make_hole(search);
-	} while (!ret);
+		ret = take_hole(search, start);
+	}
 	return ret;
 }
 
@@ -241,11 +289,12 @@ enum cm_reason cm_search_reason(const struct cm_search *search, int error)
 	case 0:
 		return CM_REASON_NONE;
 	case -ENOSPC:
-		if (search->blocked)
-			return search->blocked == -EBUSY ? CM_REASON_BUSY :
-							   CM_REASON_NO_MEMORY;
-		return is_full(search->ctx, search->count) ?
-			       CM_REASON_FULL : CM_REASON_FRAGMENTED;
+		if (is_full(search->ctx, search->count))
+			return CM_REASON_FULL;
+		if (search->obstacles.error == -ENOMEM)
+			return CM_REASON_NO_MEMORY;
+		return search->obstacles.error ? CM_REASON_BUSY :
+						 CM_REASON_FRAGMENTED;
 	case -ETIMEDOUT:
 		return CM_REASON_DEADLINE;
 	case -EINTR:

@@ -6,18 +6,19 @@
 #define CM_SEARCH_H
 
 #include "context.h"
+#include "obstacle.h"
 
 /**
  * struct cm_search - an allocation under way
- * @ctx:      the context
- * @extent:   what is to be placed
- * @count:    page frames
- * @align:    page frames
- * @deadline: ktime_get_ns() at which to give up
- * @quota:    bytes that the caller may have, once that was too little
- * @used:     bytes that he had then
- * @retries:  places that were busy
- * @blocked:  what the last busy place failed with
+ * @ctx:       the context
+ * @extent:    what is to be placed
+ * @count:     page frames
+ * @align:     page frames
+ * @deadline:  ktime_get_ns() at which to give up
+ * @quota:     bytes that the caller may have, once that was too little
+ * @used:      bytes that he had then
+ * @retries:   places that were busy
+ * @obstacles: what made them busy, or keeps a chunk from moving
  */
 struct cm_search {
 	struct cm_context *ctx;
@@ -28,7 +29,7 @@ struct cm_search {
 	u64 quota;
 	u64 used;
 	u32 retries;
-	int blocked;
+	struct cm_obstacles obstacles;
 };
 
 int cm_search_init(struct cm_search *search, struct cm_context *ctx,

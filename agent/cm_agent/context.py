@@ -147,7 +147,7 @@ class Context(Descriptor):
         return Compaction.read(argument)
 
     def layout(self) -> list[LayoutEntry]:
-        """Ask which chunk lies where, ordered by offset; of the first 65,536 chunks."""
+        """Ask which chunk lies where, in the order of their places; of the first 65,536 chunks."""
         capacity = _FIRST_ENTRIES
         while True:
             entries = uapi.new_entries(capacity)

@@ -147,17 +147,18 @@ class ChunkInfo:
 class LayoutEntry(ChunkInfo):
     """A chunk and where it lies: `offset` is in bytes from the start of its context.
 
+    `offset` None: without CAP_SYS_RAWIO nobody is told; the order of entries tells all the same.
     `fixed`: pinned or mapped by a driver; `draining`: freed, while somebody holds pages of it.
     """
 
-    offset: int
+    offset: int | None
     fixed: bool
     draining: bool
 
     @staticmethod
     def _members(got: Any) -> dict[str, Any]:
         return ChunkInfo._members(got) | {
-            "offset": got.offset,
+            "offset": got.offset if got.state & uapi.CHUNK_OFFSET else None,
             "fixed": bool(got.state & uapi.CHUNK_FIXED),
             "draining": bool(got.state & uapi.CHUNK_DRAINING),
         }

@@ -271,15 +271,20 @@ class Session:
             )
 
     def _layout_rows(self) -> Iterator[tuple[str, ...]]:
-        """Yield a row for each chunk in the context, whoever's, and for each hole."""
+        """Yield a row for each chunk in the context, whoever's, and for each hole.
+
+        Without CAP_SYS_RAWIO nobody is told where they are, and so there are no holes.
+        """
         numbers = {chunk.buffer.id: str(chunk.number) for chunk in self._all()}
+        entries = self._context.layout()
         end = 0
-        for entry in self._context.layout():
-            if entry.offset > end:
+        for entry in entries:
+            if entry.offset is not None and entry.offset > end:
                 yield _hole(end, entry.offset)
             yield _place(entry, numbers.get(entry.id, ""))
-            end = entry.offset + entry.size
-        if (size := self._context.query().size) > end:
+            end = (entry.offset or 0) + entry.size
+        told = all(entry.offset is not None for entry in entries)
+        if told and (size := self._context.query().size) > end:
             yield _hole(end, size)
 
     def _left(self) -> None:
@@ -311,7 +316,8 @@ def _row(chunk: Chunk) -> tuple[str, ...]:
 def _place(entry: LayoutEntry, number: str) -> tuple[str, ...]:
     state = "draining" if entry.draining else "fixed" if entry.fixed else ""
     owner = f"{entry.comm}[{entry.pid}]"
-    where, size = f"{entry.offset:#x}", format_size(entry.size)
+    where = "?" if entry.offset is None else f"{entry.offset:#x}"
+    size = format_size(entry.size)
     return (where, size, number, str(entry.id), state, owner, entry.name)
 
 

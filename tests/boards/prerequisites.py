@@ -60,6 +60,7 @@ def environment() -> Path:
     made_from = f"{packages} {sys.version} {PROJECT}"
     with cache.lock(f"venv-{cache.digest({'place': ENVIRONMENT})}"):
         if stamp.exists() and stamp.read_text() == made_from:
+            run([python, PROJECT / "agent/generate_abi.py"], doing="generating the ABI's binding")
             return python
         with step("making the Python environment build/venv"):
             venv = [sys.executable, "-m", "venv", "--clear", "--without-pip"]

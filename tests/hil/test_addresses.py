@@ -13,7 +13,6 @@ import pytest
 ADDRESS = re.compile(r"0x[0-9a-f]{6,}|\b1[89]\d{8}\b|\b20\d{8}\b|\b21[0-4]\d{7}\b")
 """What looks like an address, or like one of the banks' (0x70000000 to 0x7fffffff) in decimal."""
 GUEST = "setpriv --reuid guest --regid guest --groups cm"
-GUEST = "setpriv --reuid guest --regid guest --groups cm"
 
 
 def guest_looks(context: str) -> dict[str, Any]:
@@ -38,6 +37,7 @@ def guest_looks(context: str) -> dict[str, Any]:
                 "attest": asdict(pool.attest(buffer)),
                 "info": asdict(pool.info(buffer)),
                 "query": asdict(pool.query()),
+                "layout": [asdict(entry) for entry in pool.layout()],
                 "verify": verify(buffer, pool).to_json(),
                 "alone": verify(buffer, None).to_json(),
             }

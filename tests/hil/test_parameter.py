@@ -19,13 +19,24 @@ BANK = "camera@70000000"
         ("nonsense", "expected NAME=BANK"),
         (f"it={BANK}/sise=4M", '"sise=4M" is none of'),
         ("it=nobody@0", "there is no /reserved-memory/nobody@0"),
-        (f"it={BANK}/offset=32M", "already belongs to another context"),
     ],
 )
 def test_a_mistake_in_the_parameter_names_itself(module: Any, text: str, said: str) -> None:
-    """And nothing is loaded. The device tree's contexts come first."""
+    """And nothing is loaded."""
     module.check("rmmod cm")
     loaded = module.run(f"modprobe cm 'contexts={text}'")
     log = module.check("dmesg | tail -5")
     module.check("modprobe cm && udevadm settle --timeout=30")
     assert loaded.code != 0 and said in log
+
+
+@pytest.mark.kernel_log("cm: contexts", "cm-context")
+def test_a_context_that_cannot_be_made_is_missing_and_said_to_be(module: Any) -> None:
+    """The device tree's contexts come first, and stay."""
+    module.check("rmmod cm")
+    module.check(f"modprobe cm 'contexts=it={BANK}/offset=32M' && udevadm settle --timeout=30")
+    assert module.check("ls /dev/cm").split() == ["control", "private", "shared"]
+    log = module.check("dmesg | tail -5")
+    module.check("rmmod cm && modprobe cm && udevadm settle --timeout=30")
+    assert "already belongs to another context" in log
+    assert "cm: contexts: it was not made: error -16" in log

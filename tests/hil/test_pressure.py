@@ -259,6 +259,52 @@ def test_a_page_that_stays_makes_the_whole_bank_busy(board: Any, tenants: Any) -
     assert after["verdict"] == "CONTIGUOUS", "the page was let go, and still"
 
 
+def compact_past_an_obstacle(path: str, offset: int) -> dict[str, Any]:
+    """While a page of a file is held, fill a context, free two chunks that are no neighbours, and
+    ask for both their sizes."""
+    import os
+
+    from cm_agent.context import Context
+    from cm_agent.errors import AllocationError
+
+    file, (reader, writer) = os.open(path, os.O_RDONLY), os.pipe()
+    try:
+        assert os.splice(file, writer, 4096, offset_src=offset) == 4096
+        with Context("shared") as context:
+            chunks = [context.alloc(8 << 20) for _ in range(7)]
+            order = [entry.id for entry in context.layout()]
+            chunks.sort(key=lambda chunk: order.index(chunk.id))
+            for number, chunk in enumerate(chunks):
+                with chunk.cpu_access("w") as view:
+                    view[:8] = bytes([number]) * 8
+            chunks.pop(2).close()
+            chunks.pop(0).close()
+            before = context.stats()
+            try:
+                with context.alloc(16 << 20) as large:
+                    got = f"granted {large.size >> 20} MiB"
+            except AllocationError as error:
+                got = str(error)
+            heads = []
+            for chunk in chunks:
+                with chunk.cpu_access("r") as view:
+                    heads.append(view[0])
+                chunk.close()
+            return {"got": got, "heads": heads, "moves": context.stats().moves - before.moves}
+    finally:
+        for fd in (file, reader, writer):
+            os.close(fd)
+
+
+def test_chunks_are_moved_round_a_page_that_stays(board: Any, tenants: Any) -> None:
+    """It lies in the lowest pageblock, where a plan that does not know it would put a chunk."""
+    start, _ = tenants
+    runs = board.call(inside, path=FILE, start=start, size=2 * MIB)
+    got = board.call(compact_past_an_obstacle, path=FILE, offset=runs[0][0])
+    assert (got["got"], got["heads"]) == ("granted 16 MiB", [1, 3, 4, 5, 6]), got
+    assert got["moves"] > 0
+
+
 # -- deadlines
 
 

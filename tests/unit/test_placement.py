@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import random
 from itertools import islice
 from typing import Any, ClassVar
 
@@ -298,3 +299,14 @@ def test_busy_place_is_followed_by_the_next_hole_though_others_allocate() -> Non
     assert map_.next(request, cursor) == Key(7, 8)
     map_.remove(13)
     assert map_.next(request, cursor) == Key(17, 16)
+
+
+@given(st.lists(st.booleans(), max_size=9), st.randoms())
+def test_what_is_spare_counts_as_free(owned: list[bool], chance: random.Random) -> None:
+    map_ = PlacementMap(100, 90)
+    for number, chunk in enumerate(owned):
+        assert map_.take(100 + 10 * number, 7, owned=chunk)
+    assert map_.free == 90 - 7 * sum(owned)
+    for number in chance.sample(range(len(owned)), len(owned)):
+        map_.remove(100 + 10 * number)
+    assert map_.free == 90

@@ -45,6 +45,11 @@ class PlacementMap:
         return int(self._map.used)
 
     @property
+    def free(self) -> int:
+        """Return the page frames that the map says no chunk has."""
+        return int(self._lib.cm_placement_free(self._map))
+
+    @property
     def largest_hole(self) -> int:
         """Return the size of the largest hole."""
         return int(self._lib.cm_placement_largest_hole(self._map))
@@ -75,9 +80,11 @@ class PlacementMap:
         self.extents[place.start] = extent
         return int(place.start)
 
-    def take(self, start: int, count: int) -> bool:
-        """Take certain page frames; tell whether they were free."""
+    def take(self, start: int, count: int, *, owned: bool = False) -> bool:
+        """Take certain page frames, for a chunk or as spare; tell whether they were free."""
         extent = self._ffi.new("struct cm_extent *")
+        if owned:
+            extent.owner = extent
         if not self._lib.cm_placement_take(self._map, extent, start, count):
             return False
         self.extents[start] = extent

@@ -91,7 +91,8 @@ struct cm_query {
  * @CM_REASON_DEADLINE:    the deadline passed first (ETIMEDOUT)
  * @CM_REASON_INTERRUPTED: a fatal signal arrived (EINTR)
  * @CM_REASON_NO_MEMORY:   the system had no memory for bookkeeping, or nowhere
- *                         to move the pages in the way (ENOMEM)
+ *                         to move the pages in the way (ENOMEM), or its table
+ *                         of open files is full (ENFILE)
  * @CM_REASON_INVALID:     the request itself is wrong (EINVAL)
  * @CM_REASON_QUOTA:       the user would have more than his quota (EDQUOT)
  * @CM_REASON_COUNT:       number of reasons, not a reason
@@ -120,6 +121,7 @@ enum cm_reason {
  * @deadline_ns:  in: give up this long after the call, 0 for 10 seconds, at
  *                most an hour. The migration of a pageblock that is under
  *                way is not broken off: a shared context may overshoot by it.
+ *                Nor is a chunk that slides over its own pages to make room.
  * @flags:        in: must be 0
  * @fd:           in: must be 0; out: dma-buf file descriptor, O_CLOEXEC and
  *                O_RDWR, owned by the caller; -1 on failure. Closing the last
@@ -134,8 +136,8 @@ enum cm_reason {
  *                CM_QUOTA_NONE when nobody said so
  * @used:         out: bytes that he had before the call, if there is a quota
  *
- * The memory is zero. Errors: see enum cm_reason, and ENFILE or EMFILE when
- * there is no free file descriptor, ENODEV when the context is gone. The
+ * The memory is zero. Errors: see enum cm_reason, and EMFILE when the process
+ * has no free file descriptor, ENODEV when the context is gone. The
  * structure is written back on these failures, too.
  */
 struct cm_alloc {
@@ -348,7 +350,7 @@ struct cm_latency {
 };
 
 /**
- * struct cm_stats - what a context has done since the module was loaded
+ * struct cm_stats - what a context has done since it was made
  * @attempts:  out: allocations asked for
  * @successes: out: allocations granted
  * @failures:  out: allocations refused, by enum cm_reason
@@ -403,13 +405,15 @@ struct cm_compact {
 /* cm_layout_entry.state */
 #define CM_CHUNK_FIXED		(1 << 0) /* pinned, or mapped by a driver */
 #define CM_CHUNK_DRAINING	(1 << 1) /* freed, while somebody holds pages */
+#define CM_CHUNK_OFFSET		(1 << 2) /* the offset was filled in */
 
 /* More entries than this are counted, but not stored. */
 #define CM_LAYOUT_MAX_ENTRIES	(1 << 16)
 
 /**
  * struct cm_layout_entry - a chunk and where it lies
- * @offset:    out: bytes from the start of the context
+ * @offset:    out: bytes from the start of the context; 0 without
+ *             CAP_SYS_RAWIO, since anybody can read where the bank is
  * @size:      out: bytes
  * @alignment: out: bytes; wherever the chunk is moved, it keeps it
  * @id:        out: number of the chunk
@@ -448,8 +452,8 @@ struct cm_layout_entry {
  * @flags:    in: must be 0
  * @reserved: must be 0
  *
- * Entries are ordered by offset. What is between them is free, or on its way
- * to be.
+ * Entries are ordered by offset, also where it is not told. What is between
+ * them is free, or on its way to be, or to be a chunk.
  */
 struct cm_layout {
 	__u64 entries;
@@ -471,7 +475,8 @@ struct cm_layout {
  * @flags:         in: CM_CONTEXT_PRIVATE or 0
  * @reserved:      must be 0
  *
- * On /dev/cm/control. ENOENT when there is no such bank, EEXIST when there is
+ * On /dev/cm/control, whose calls need CAP_SYS_ADMIN (EPERM). ENOENT when
+ * there is no such bank, EEXIST when there is
  * such a context, EBUSY when a part of the range belongs to another one or, for
  * a private context, would not leave; EINVAL for what cannot be: parts of a
  * reusable bank begin and end at multiples of its pageblocks. The reason is in

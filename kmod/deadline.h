@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Deadline: whether whoever waits for a call still wants it.
+ */
+#ifndef CM_DEADLINE_H
+#define CM_DEADLINE_H
+
+#include <linux/errno.h>
+#include <linux/ktime.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+
+/* Page frames that are zeroed or copied between two looks at the clock. */
+#define CM_DEADLINE_PAGES	64
+
+/**
+ * cm_deadline_check() - tell whether to go on
+ * @deadline: ktime_get_ns() at which to give up
+ *
+ * Return: 0, EINTR when a fatal signal is pending, ETIMEDOUT.
+ */
+static inline int cm_deadline_check(u64 deadline)
+{
+	if (fatal_signal_pending(current))
+		return -EINTR;
+	return ktime_get_ns() < deadline ? 0 : -ETIMEDOUT;
+}
+
+#endif /* CM_DEADLINE_H */
