@@ -99,14 +99,14 @@ static bool is_passing(struct cm_chunk *chunk)
 }
 
 static bool add_piece(struct snapshot *snap, struct cm_chunk *chunk,
-		      struct cm_piece piece)
+		      const struct cm_piece *piece)
 {
 	unsigned int i = snap->plan.piece_count;
 
 	if (i == snap->room)
 		return false;
 	snap->chunks[i] = chunk;
-	snap->pieces[i] = piece;
+	snap->pieces[i] = *piece;
 	snap->plan.piece_count++;
 	return true;
 }
@@ -120,13 +120,14 @@ static bool add_obstacles(struct snapshot *snap, unsigned long start,
 		unsigned long block = obstacles->start[i];
 		unsigned long from = max(start, block);
 		unsigned long to = min(end, block + pageblock_nr_pages);
+		struct cm_piece piece = {
+			.start = from,
+			.count = to - from,
+			.align = 1,
+			.fixed = true,
+		};
 
-		if (from < to && !add_piece(snap, NULL, (struct cm_piece){
-				.start = from,
-				.count = to - from,
-				.align = 1,
-				.fixed = true,
-			}))
+		if (from < to && !add_piece(snap, NULL, &piece))
 			return false;
 	}
 	return true;
@@ -135,12 +136,14 @@ static bool add_obstacles(struct snapshot *snap, unsigned long start,
 static bool add_chunk(struct snapshot *snap, struct cm_chunk *chunk,
 		      const struct cm_compaction *c)
 {
-	if (!add_piece(snap, chunk, (struct cm_piece){
-			.start = chunk->extent.start,
-			.count = chunk->extent.count,
-			.align = chunk->align >> PAGE_SHIFT,
-			.fixed = looks_fixed(chunk, c),
-		}))
+	struct cm_piece piece = {
+		.start = chunk->extent.start,
+		.count = chunk->extent.count,
+		.align = chunk->align >> PAGE_SHIFT,
+		.fixed = looks_fixed(chunk, c),
+	};
+
+	if (!add_piece(snap, chunk, &piece))
 		return false;
 	kref_get(&chunk->ref);
 	snap->passing |= is_passing(chunk);

@@ -82,7 +82,7 @@ class PlacementMap:
 
     def take(self, start: int, count: int, *, owned: bool = False) -> bool:
         """Take certain page frames, for a chunk or as spare; tell whether they were free."""
-        extent = self._ffi.new("struct cm_extent *")
+        extent: Any = self._ffi.new("struct cm_extent *")
         if owned:
             extent.owner = extent
         if not self._lib.cm_placement_take(self._map, extent, start, count):
