@@ -63,6 +63,12 @@ def agent(board: RemoteBoard) -> RemoteBoard:
     return board
 
 
+@pytest.fixture(scope="session")
+def banks(board: RemoteBoard) -> dict[str, str]:
+    """The names of the banks that the device tree gives to the contexts of these names."""
+    return board.call(banks_of_contexts)
+
+
 @pytest.fixture
 def vivid(module: RemoteBoard) -> Iterator[RemoteBoard]:
     """The board with a camera driver that takes dma-bufs and allocates contiguous buffers."""
@@ -195,6 +201,12 @@ def kernel_log(boot: str, last: int) -> tuple[str, int, list[str]]:
     finally:
         os.close(device)
     return now, last, messages
+
+
+def banks_of_contexts() -> dict[str, str]:
+    from cm_agent.devicetree import context_nodes
+
+    return {node.name: node.bank for node in context_nodes() if node.bank}
 
 
 def fill(request: int, length: int, size: int, free: int) -> dict[str, list[int]]:
