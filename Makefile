@@ -35,7 +35,7 @@ test-dkms: ## the module built, installed and removed by DKMS in a clean arm64 t
 
 test-debug: ## the module's tests on a kernel with KASAN, lockdep, kmemleak and fault injection
 	@$(boards) prepare arm64-virt-debug
-	@$(venv) -m pytest --lg-env tests/hil/env/arm64-virt-debug.yaml \
+	@LG_BOARD=arm64-virt-debug $(venv) -m pytest --lg-env tests/hil/env/emulated.yaml \
 		$(debug:%=tests/hil/test_%.py) $(PYTEST_ARGS)
 
 board: ## a root shell on the emulated board, module and agent installed (exit with Ctrl-D)

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from boards import board as descriptions
 from boards.remote import RemoteBoard
 from cm_agent import uapi
 from labgrid.factory import target_factory
@@ -120,9 +121,18 @@ def _board(config: pytest.Config) -> RemoteBoard:
     if BOARD not in config.stash:
         env = config.stash.get(LABGRID_ENV_KEY, None)
         if env is None:
-            pytest.skip("no board: use --lg-env tests/hil/env/arm64-virt.yaml")
+            pytest.skip("no board: use LG_BOARD=... --lg-env tests/hil/env/emulated.yaml")
         config.stash[BOARD] = RemoteBoard(env.get_target())
     return config.stash[BOARD]
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Add what an emulated board's kernel has to the features of its environment."""
+    env = session.config.stash.get(LABGRID_ENV_KEY, None)
+    for target in env.config.get_targets().values() if env else ():
+        driver = target["drivers"].get("EmulatedBoardDriver")
+        if driver:
+            target["features"] += descriptions.read(driver["board"]).features
 
 
 @pytest.hookimpl(tryfirst=True)
