@@ -70,6 +70,15 @@ def banks(board: RemoteBoard) -> dict[str, str]:
     return board.call(banks_of_contexts)
 
 
+@pytest.fixture(scope="session")
+def linear(board: RemoteBoard) -> dict[str, bool]:
+    """Whether the kernel's linear mapping reaches a context's bank: not if that is high memory.
+
+    Where it does, the witness `pattern` proves contiguity, elsewhere it only matches.
+    """
+    return board.call(linearly_mapped, contexts=["shared", "private"])
+
+
 @pytest.fixture
 def vivid(module: RemoteBoard) -> Iterator[RemoteBoard]:
     """The board with a camera driver that takes dma-bufs and allocates contiguous buffers."""
@@ -217,6 +226,22 @@ def banks_of_contexts() -> dict[str, str]:
     from cm_agent.devicetree import context_nodes
 
     return {node.name: node.bank for node in context_nodes() if node.bank}
+
+
+def linearly_mapped(contexts: list[str]) -> dict[str, bool]:
+    """Tell of each context whether its first chunk lies below the kernel's zone of high memory."""
+    import re
+    from pathlib import Path
+
+    from cm_agent.context import Context
+
+    zones = Path("/proc/zoneinfo").read_text()
+    found = re.search(r"zone +HighMem\n.*?start_pfn: +(\d+)", zones, re.DOTALL)
+    end, linear = int(found[1]) << 12 if found else 1 << 64, {}
+    for name in contexts:
+        with Context(name) as pool, pool.alloc(4096) as chunk:
+            linear[name] = pool.pin(chunk).address < end
+    return linear
 
 
 def fill(request: int, length: int, size: int, free: int) -> dict[str, list[int]]:
