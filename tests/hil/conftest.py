@@ -158,13 +158,18 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort the tests by the state they want, those without a board first."""
-    items.sort(key=lambda item: STATES.index(_state(item)) if "board" in item.fixturenames else -1)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out tests that want other states than asked for, and sort the rest by their state."""
+    asked = (config.getoption("--states") or ",".join(STATES)).split(",")
+    wanted = [item for item in items if _state(item) in (None, *asked)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in wanted])
+    items[:] = sorted(wanted, key=lambda item: (None, *STATES).index(_state(item)))
 
 
-def _state(item: pytest.Item) -> str:
-    """Return the state a test wants the board in: the lowest it names."""
+def _state(item: pytest.Item) -> str | None:
+    """Return the state a test wants the board in: the lowest it names; None without a board."""
+    if "board" not in item.fixturenames:
+        return None
     return next((state for state in ("shell", "module") if state in item.fixturenames), "agent")
 
 
@@ -345,7 +350,8 @@ def _check_fill(handle: RemoteBoard, before: dict[str, list[int]]) -> None:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Declare our option."""
+    """Declare our options."""
+    parser.addoption("--states", help="only tests that want the board in these: shell,module,agent")
     parser.addoption(
         "--thorough", action="store_true", help="as many rounds and moves as were promised"
     )
