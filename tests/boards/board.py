@@ -62,7 +62,7 @@ class Board:
     """One emulated board: a machine with a kernel. `suite` is the root's.
 
     `patience` says how many times longer things may take than with Debian's kernel; `features` are
-    what the kernel has, in the words of the tests' marker `lg_feature`.
+    what it has, in the words of the tests' marker `lg_feature`.
     """
 
     name: str

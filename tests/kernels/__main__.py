@@ -112,7 +112,7 @@ def main() -> int:
             return 130
     outcomes = [run.outcome for run in runs if run.outcome]
     print(table.text(outcomes, len(runs)), end="")
-    return 1 if any(outcome.cases.failures for outcome in outcomes) else 0
+    return 0 if all(outcome.cases.green for outcome in outcomes) else 1
 
 
 def _show(runs: Sequence[Run]) -> None:

@@ -22,6 +22,11 @@ class Cases:
     failures: tuple[str, ...] = ()
     left_out: Counter[str] = field(default_factory=Counter)
 
+    @property
+    def green(self) -> bool:
+        """Whether tests passed, and none failed."""
+        return self.passed > 0 and not self.failures
+
     def __str__(self) -> str:
         left_out = self.left_out.total()
         return f"{self.passed} passed, {len(self.failures)} failed, {left_out} did not run"
@@ -70,6 +75,6 @@ def text(outcomes: Sequence[Outcome], boards: int) -> str:
         on = ", ".join(f"{count} on {board}" for board, count in counts.items() if count)
         lines.append(f"did not run, {reason}: {on}")
     lines += [f"failed on {it.board}: {name}" for it in outcomes for name in it.cases.failures]
-    green = sum(not outcome.cases.failures for outcome in outcomes)
+    green = sum(outcome.cases.green for outcome in outcomes)
     lines.append(f"{green} of {boards} kernels are green")
     return "".join(f"{line}\n" for line in lines)
