@@ -26,7 +26,9 @@ REFUSED = {
     "odd-alignment": r"min-alignment\) is 12288: must be a power of two of at least 4096",
     "not-reusable": r"bank lonely\S* is not reusable: .*add cm,private to the context",
     "same-bank": r"bank pool\S* already belongs to another context",
-    "crooked": r"bank crooked .*base and size must be multiples of \d+ bytes",
+    # 7.2 refuses it itself, at boot: "Reserved memory: incorrect alignment of CMA region".
+    "crooked": r"bank crooked (.*base and size must be multiples of \d+ bytes"
+    r'|was not reserved at boot: see "Reserved memory" in the kernel log)',
 }
 PARAMETER = "extra=spare@72000000/private/size=8M/align=64K;rest=spare@72000000/offset=8M"
 EXTRA = {"extra": (8 * MIB, 64 << 10, True), "rest": (8 * MIB, 4096, False)}
