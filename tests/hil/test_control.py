@@ -72,6 +72,7 @@ def look(sizes: dict[str, list[int]]) -> dict[str, list[Any]]:
     return told
 
 
+@pytest.mark.two_kernels
 def test_two_contexts_share_a_bank_and_both_work(bare: Any, banks: dict[str, str]) -> None:
     bank = banks["shared"]
     left = {"name": "left", "bank": bank, "size": 16 * MIB}

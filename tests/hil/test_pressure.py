@@ -207,6 +207,7 @@ def anonymous(start: int, size: int) -> dict[str, Any]:
     return {"there": there, "left": left, "kept": kept}
 
 
+@pytest.mark.two_kernels
 def test_anonymous_memory_makes_room_and_keeps_its_content(board: Any) -> None:
     start, size = board.call(where, context="shared")
     got = board.call(anonymous, start=start, size=size)
