@@ -4,6 +4,9 @@
 
 PYTHON ?= python3
 BOARD ?= arm64-virt
+# As unlike BOARD as can be: 32 bits, high memory, the oldest kernel.
+SECOND_BOARD ?= armhf-virt-bullseye
+BOARDS ?=
 PYTEST_ARGS ?=
 
 export PYTHONPATH := $(CURDIR)/tests
@@ -22,12 +25,12 @@ demo: ## show it all on the emulated board
 	@$(boards) prepare $(BOARD)
 	@cd tests && ../$(venv) -m demo
 
-test: ## all tests: on this machine and on the emulated board
-	@$(boards) prepare --promtool $(BOARD)
-	@LG_BOARD=$(BOARD) $(venv) -m pytest --numprocesses 2 --dist loadfile \
+test: ## all tests: on this machine, on the emulated board, and the most telling on a second one
+	@$(boards) prepare --promtool $(BOARD) $(SECOND_BOARD)
+	@LG_BOARD=$(BOARD) LG_SECOND_BOARD=$(SECOND_BOARD) $(venv) -m pytest --numprocesses 2 --dist loadfile \
 		--lg-env tests/hil/env/emulated.yaml $(PYTEST_ARGS)
 
-test-kernels: ## the module's tests on eight kernels, one board after another
+test-kernels: ## the module's tests on eight kernels, or on those of BOARDS=; one table
 	@$(PYTHON) -m kernels $(BOARDS)
 
 test-dkms: ## the module built, installed and removed by DKMS in a clean arm64 tree
@@ -35,7 +38,7 @@ test-dkms: ## the module built, installed and removed by DKMS in a clean arm64 t
 
 test-debug: ## the module's tests on a kernel with KASAN, lockdep, kmemleak and fault injection
 	@$(boards) prepare arm64-virt-debug
-	@$(venv) -m pytest --lg-env tests/hil/env/arm64-virt-debug.yaml \
+	@LG_BOARD=arm64-virt-debug $(venv) -m pytest --lg-env tests/hil/env/emulated.yaml \
 		$(debug:%=tests/hil/test_%.py) $(PYTEST_ARGS)
 
 board: ## a root shell on the emulated board, module and agent installed (exit with Ctrl-D)

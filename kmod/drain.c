@@ -19,7 +19,8 @@ static struct workqueue_struct *drain_queue;
  */
 int cm_drain_init(void)
 {
-	drain_queue = alloc_workqueue("cm-drain", 0, 0);
+	/* Unbound: no CPU is better than another, and 7.x wants to be told. */
+	drain_queue = alloc_workqueue("cm-drain", WQ_UNBOUND, 0);
 	return drain_queue ? 0 : -ENOMEM;
 }
 

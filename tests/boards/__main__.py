@@ -8,6 +8,7 @@ import argparse
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from . import board as descriptions
 from . import dkms, image, lint, module, prerequisites, toolchain
@@ -31,12 +32,9 @@ def main() -> int:
 def prepare(arguments: argparse.Namespace) -> None:
     """Install and build all that a demo or a test run needs, slow steps side by side."""
     prerequisites.programs()
-    described = descriptions.read(arguments.board)
-    jobs = [
-        lambda: module.make(described),
-        lambda: image.make(described),
-        prerequisites.environment,
-    ]
+    boards = [descriptions.read(name) for name in arguments.boards]
+    jobs = [partial(make, board) for board in boards for make in (module.make, image.make)]
+    jobs.append(prerequisites.environment)
     if arguments.promtool:
         jobs.append(prerequisites.promtool)
     with ThreadPoolExecutor() as pool:
@@ -120,11 +118,13 @@ def _parser() -> argparse.ArgumentParser:
     verb("lint", check)
     verb("dkms", check_dkms)
     verb("promtool", show_promtool)
-    with_board = [verb("prepare", prepare), verb("module", build_module), verb("shell", interact)]
+    preparing = verb("prepare", prepare)
+    preparing.add_argument("boards", nargs="+", choices=descriptions.names(), metavar="BOARD")
+    preparing.add_argument("--promtool", action="store_true", help="fetch promtool, too")
+    with_board = [verb("module", build_module), verb("shell", interact)]
     for added in with_board:
         added.add_argument("board", nargs="?", default="arm64-virt", choices=descriptions.names())
-    with_board[0].add_argument("--promtool", action="store_true", help="fetch promtool, too")
-    with_board[2].add_argument("--state", default="agent", choices=("shell", "module", "agent"))
+    with_board[1].add_argument("--state", default="agent", choices=("shell", "module", "agent"))
     compiler = verb("cc", compile_c)
     compiler.add_argument("--arch", required=True, choices=sorted(toolchain.COMPILERS))
     compiler.add_argument("--suite", default="trixie")

@@ -61,7 +61,8 @@ class Qemu:
 class Board:
     """One emulated board: a machine with a kernel. `suite` is the root's.
 
-    `patience` says how many times longer things may take than with Debian's kernel.
+    `patience` says how many times longer things may take than with Debian's kernel; `features` are
+    what it has, in the words of the tests' marker `lg_feature`.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Board:
     cross: str
     overlays: tuple[str, ...]
     patience: int
+    features: tuple[str, ...]
     kernel: Kernel
     root: Root
     qemu: Qemu
@@ -91,11 +93,17 @@ def read(name: str) -> Board:
     table = tomllib.loads(path.read_text())
     del table["kernels"]
     differs = table.pop("own", {}).get(own, {})
+    lacks = table.pop("lacks", {}).get(suite, [])
     try:
         return Board(
             name=name,
             machine=machine,
             patience=differs.pop("patience", 1),
+            features=tuple(
+                name
+                for name in [*table.pop("features"), *differs.pop("features", [])]
+                if name not in lacks
+            ),
             kernel=Kernel(
                 suite=suite, own=own, **_frozen(table.pop("kernel") | differs.pop("kernel", {}))
             ),

@@ -10,30 +10,26 @@ provokes.
 """
 
 import copy
-import re
-import time
-from collections import Counter
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from boards import board as descriptions
 from boards.remote import RemoteBoard
-from cm_agent import uapi
+from hil import harm, report
+from labgrid import Environment, Target
 from labgrid.factory import target_factory
 from labgrid.pytestplugin.hooks import LABGRID_ENV_KEY
+from xdist.scheduler import LoadFileScheduling
 
-BOARD = pytest.StashKey[RemoteBoard]()
-DESELECTED = pytest.StashKey[set]()
+BOARDS = pytest.StashKey[dict[str | None, RemoteBoard]]()
+"""By name; that of the environment by None."""
+SECOND = os.environ.get("LG_SECOND_BOARD", "")
 STATES = ("module", "agent", "shell")
 """In the order they are tested in."""
 METRICS_PORT = 28877
-SETTLE_SECONDS = 3
-COMPLAINT = re.compile(
-    r"WARNING:|BUG:|Oops|Bad page|alloc failed|cut here|possible .* deadlock|Call trace"
-    r"|refcount_t:|kmemleak: \d+ new|KASAN|UBSAN|soft lockup|rcu: INFO|hung task|Kernel panic"
-    r"|Internal error|Unable to handle kernel|INFO: task .* blocked"
-)
 
 
 # -- the board and its states
@@ -42,7 +38,7 @@ COMPLAINT = re.compile(
 @pytest.fixture(scope="session")
 def board(request: pytest.FixtureRequest) -> RemoteBoard:
     """The board under test, with the agent running unless the test asks for another state."""
-    return _board(request.config)
+    return _board(request.config, getattr(request, "param", None))
 
 
 @pytest.fixture
@@ -61,6 +57,21 @@ def module(board: RemoteBoard) -> RemoteBoard:
 def agent(board: RemoteBoard) -> RemoteBoard:
     """The board with the module loaded and the agent running."""
     return board
+
+
+@pytest.fixture(scope="session")
+def banks(board: RemoteBoard) -> dict[str, str]:
+    """The names of the banks that the device tree gives to the contexts of these names."""
+    return board.call(banks_of_contexts)
+
+
+@pytest.fixture(scope="session")
+def linear(board: RemoteBoard) -> dict[str, bool]:
+    """Whether the kernel's linear mapping reaches a context's bank: not if that is high memory.
+
+    Where it does, the witness `pattern` proves contiguity, elsewhere it only matches.
+    """
+    return board.call(linearly_mapped, contexts=["shared", "private"])
 
 
 @pytest.fixture
@@ -95,13 +106,11 @@ def other_board(request: pytest.FixtureRequest) -> Callable[..., Any]:
 
     @contextmanager
     def boot(overlays: list[str], state: str = "shell") -> Iterator[RemoteBoard]:
-        config = copy.deepcopy(env.config.get_targets()["main"])
-        config["drivers"]["EmulatedBoardDriver"]["overlays"] = overlays
-        target = target_factory.make_target("other", config, env=env)
+        target = _target_with(env, "other", overlays=overlays)
         extra = RemoteBoard(target)
         try:
             yield extra.need(state)
-            _check_log(extra, request.node)
+            harm.check_log(extra, request.node)
         finally:
             extra.disconnect()
             target.cleanup()
@@ -109,14 +118,56 @@ def other_board(request: pytest.FixtureRequest) -> Callable[..., Any]:
     return boot
 
 
-def _board(config: pytest.Config) -> RemoteBoard:
-    """Return the run's one board; skip when no environment names one."""
-    if BOARD not in config.stash:
+def _board(config: pytest.Config, name: str | None) -> RemoteBoard:
+    """Return the environment's board or the second one; skip when there is no environment."""
+    boards = config.stash.setdefault(BOARDS, {})
+    if name not in boards:
         env = config.stash.get(LABGRID_ENV_KEY, None)
         if env is None:
-            pytest.skip("no board: use --lg-env tests/hil/env/arm64-virt.yaml")
-        config.stash[BOARD] = RemoteBoard(env.get_target())
-    return config.stash[BOARD]
+            pytest.skip("no board: use LG_BOARD=... --lg-env tests/hil/env/emulated.yaml")
+        target = _target_with(env, "second", board=name) if name else env.get_target()
+        boards[name] = RemoteBoard(target)
+    return boards[name]
+
+
+def _target_with(env: Environment, name: str, **driver: Any) -> Target:
+    """Make a target like the environment's but for these arguments of the emulated board."""
+    config = copy.deepcopy(env.config.get_targets()["main"])
+    config["drivers"]["EmulatedBoardDriver"] |= driver
+    return target_factory.make_target(name, config, env=env)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what is marked `two_kernels` on the second board, too, if that has the features."""
+    test = metafunc.definition
+    if SECOND and "board" in metafunc.fixturenames and test.get_closest_marker("two_kernels"):
+        boards = [pytest.param(None, id=pytest.HIDDEN_PARAM)]
+        wanted = {name for mark in test.iter_markers("lg_feature") for name in mark.args}
+        if wanted <= set(descriptions.read(SECOND).features):
+            boards.append(pytest.param(SECOND, id=SECOND))
+        metafunc.parametrize("board", boards, indirect=True, scope="session")
+
+
+class OneProcessForTheSecondBoard(LoadFileScheduling):
+    """A file is one process' work, as with `--dist loadfile`, and the second board is, too."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return SECOND if SECOND in nodeid else super()._split_scope(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
+    """Boot the second board once, however many processes the tests run in."""
+    return OneProcessForTheSecondBoard(config, log) if SECOND else None
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Give an emulated board's environment the features of its description."""
+    env = session.config.stash.get(LABGRID_ENV_KEY, None)
+    for target in env.config.get_targets().values() if env else ():
+        driver = target["drivers"].get("EmulatedBoardDriver")
+        if driver:
+            target["features"] = list(descriptions.read(driver["board"]).features)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -125,7 +176,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     names = item.fixturenames
     if "board" not in names or item.get_closest_marker("skip"):
         return
-    handle = _board(item.config)
+    handle = _board(item.config, _name(item))
     if handle.strategy.broken:
         pytest.skip(f"board {handle.name} broke earlier: {handle.strategy.broken}")
     handle.need(_state(item))
@@ -133,21 +184,32 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort the tests by the state they want, those without a board first."""
-    items.sort(key=lambda item: STATES.index(_state(item)) if "board" in item.fixturenames else -1)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out tests that want other states than asked for, and sort the rest by their state."""
+    asked = (config.getoption("--states") or ",".join(STATES)).split(",")
+    wanted = [item for item in items if _state(item) in (None, *asked)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in wanted])
+    order = (None, *STATES)
+    items[:] = sorted(wanted, key=lambda item: (_name(item) or "", order.index(_state(item))))
 
 
-def _state(item: pytest.Item) -> str:
-    """Return the state a test wants the board in: the lowest it names."""
+def _name(item: pytest.Item) -> str | None:
+    """Return the name of the test's board if it is the second one."""
+    return item.callspec.params.get("board") if hasattr(item, "callspec") else None
+
+
+def _state(item: pytest.Item) -> str | None:
+    """Return the state a test wants the board in: the lowest it names; None without a board."""
+    if "board" not in item.fixturenames:
+        return None
     return next((state for state in ("shell", "module") if state in item.fixturenames), "agent")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """Let go of the board, also after an interrupted run."""
-    if BOARD in config.stash:
-        config.stash[BOARD].disconnect()
-        config.stash[BOARD].target.cleanup()
+    """Let go of the boards, also after an interrupted run."""
+    for board in config.stash.get(BOARDS, {}).values():
+        board.disconnect()
+        board.target.cleanup()
 
 
 # -- what every test is checked for
@@ -160,62 +222,34 @@ def unharmed(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
         return
     handle = request.getfixturevalue("board")
-    before = _fill_before(handle)
+    before = harm.fill_before(handle)
     yield
     if handle.strategy.status == "off":
         return
-    _check_log(handle, request.node)
-    _check_fill(handle, before)
+    harm.check_log(handle, request.node)
+    harm.check_fill(handle, before)
 
 
-def kernel_log(boot: str, last: int) -> tuple[str, int, list[str]]:
-    """Return what the kernel has said since message `last` of `boot`, and where that ends now."""
-    import os
+def banks_of_contexts() -> dict[str, str]:
+    from cm_agent.devicetree import context_nodes
+
+    return {node.name: node.bank for node in context_nodes() if node.bank}
+
+
+def linearly_mapped(contexts: list[str]) -> dict[str, bool]:
+    """Tell of each context whether its first chunk lies below the kernel's zone of high memory."""
+    import re
     from pathlib import Path
 
-    now = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    last = last if boot == now else -1
-    device = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
-    messages = []
-    try:
-        while True:
-            try:
-                record = os.read(device, 8192)
-            except BrokenPipeError:
-                continue
-            except BlockingIOError:
-                break
-            priority, sequence, _ = record.split(b",", 2)
-            if int(sequence) <= last:
-                continue
-            last = int(sequence)
-            if int(priority) < 8:
-                text = record.partition(b";")[2].decode(errors="replace")
-                messages.append(text.splitlines()[0])
-    finally:
-        os.close(device)
-    return now, last, messages
+    from cm_agent.context import Context
 
-
-def fill(request: int, length: int, size: int, free: int) -> dict[str, list[int]]:
-    """Return the size and the free bytes of each context, from the kernel."""
-    import fcntl
-    import os
-    from pathlib import Path
-
-    contexts = {}
-    for node in sorted(Path("/dev/cm").glob("*")):
-        if node.name != "control":
-            answer = bytearray(length)
-            device = os.open(node, os.O_RDWR)
-            try:
-                fcntl.ioctl(device, request, answer)
-            finally:
-                os.close(device)
-            contexts[node.name] = [
-                int.from_bytes(answer[at : at + 8], "little") for at in (size, free)
-            ]
-    return contexts
+    zones = Path("/proc/zoneinfo").read_text()
+    found = re.search(r"zone +HighMem\n.*?start_pfn: +(\d+)", zones, re.DOTALL)
+    end, linear = int(found[1]) << 12 if found else 1 << 64, {}
+    for name in contexts:
+        with Context(name) as pool, pool.alloc(4096) as chunk:
+            linear[name] = pool.pin(chunk).address < end
+    return linear
 
 
 def leaked() -> list[str]:
@@ -236,123 +270,21 @@ def leaked() -> list[str]:
     return [it for it in objects if re.search(r"\[cm\]|\] 0x[0-9a-f]+$", it, re.MULTILINE)]
 
 
-def _check_log(handle: RemoteBoard, node: pytest.Item) -> None:
-    """Fail when the kernel said something bad since this was last looked at in this boot."""
-    boot, last = getattr(handle, "log_seen", ("", -1))
-    *seen, new = handle.call(kernel_log, boot=boot, last=last)
-    handle.log_seen = tuple(seen)
-    expected = [word for mark in node.iter_markers("kernel_log") for word in mark.args]
-    bad = [
-        text
-        for text in new
-        if COMPLAINT.search(text) and not any(re.search(word, text) for word in expected)
-    ]
-    if bad:
-        around = "\n".join(new[max(0, new.index(bad[0]) - 5) :][:60])
-        pytest.fail(f"the kernel of {handle.name} complained: {bad[0]}\n{around}", pytrace=False)
+# -- options and markers
 
 
-def _fill(handle: RemoteBoard) -> dict[str, list[int]]:
-    if handle.strategy.status not in ("module", "agent"):
-        return {}
-    return handle.call(
-        fill,
-        request=uapi.NUMBERS["CM_IOC_QUERY"],
-        length=uapi.ffi.sizeof("struct cm_query"),
-        size=uapi.ffi.offsetof("struct cm_query", "size"),
-        free=uapi.ffi.offsetof("struct cm_query", "free"),
-    )
-
-
-def _fill_before(handle: RemoteBoard) -> dict[str, list[int]]:
-    """Return what is free now: what the last test left, when the board kept its state."""
-    left = getattr(handle, "left", None)
-    if left and left[0] == handle.transitions:
-        return left[1]
-    return _fill(handle)
-
-
-def _check_fill(handle: RemoteBoard, before: dict[str, list[int]]) -> None:
-    """Fail when a context that was there before has another number of free bytes now.
-
-    A context that is wholly free is right whatever it was before: the agent's own verification
-    may have held a chunk when we looked first.
-    """
-    until = time.monotonic() + SETTLE_SECONDS
-    while True:
-        after = _fill(handle)
-        drifts = [
-            f"{name}: {before[name][1]:,} bytes free before, {free:,} after"
-            for name, (size, free) in sorted(after.items())
-            if free != size and free != before.get(name, (size, free))[1]
-        ]
-        if not drifts:
-            handle.left = (handle.transitions, after)
-            return
-        if time.monotonic() > until:
-            pytest.fail("memory drifted in " + "; ".join(drifts), pytrace=False)
-        time.sleep(0.2)
-
-
-# -- the report
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Declare our option."""
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare our options, and call the report in."""
+    pluginmanager.register(report)
+    parser.addoption("--states", help="only tests that want the board in these: shell,module,agent")
     parser.addoption(
         "--thorough", action="store_true", help="as many rounds and moves as were promised"
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare our marker."""
+    """Declare our markers."""
     config.addinivalue_line(
         "markers", "kernel_log(*patterns): complaints of the kernel that this test provokes"
     )
-    config.stash[DESELECTED] = set()
-
-
-def pytest_deselected(items: list[pytest.Item]) -> None:
-    """Remember the tests that were left out, to name them at the end."""
-    if items:
-        items[0].config.stash[DESELECTED].update(item.nodeid for item in items)
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Tell them to the process that writes the report, when tests run in several."""
-    if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput["deselected"] = sorted(session.config.stash[DESELECTED])
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any, error: object) -> None:
-    """Take what another process left out."""
-    node.config.stash[DESELECTED].update(getattr(node, "workeroutput", {}).get("deselected", []))
-
-
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Tell what ran where, and name every test that did not run."""
-    table: dict[str, Counter] = {}
-    for outcome in ("passed", "failed", "error", "skipped", "xfailed", "xpassed"):
-        for report in terminalreporter.stats.get(outcome, []):
-            table.setdefault(_where(report), Counter())[outcome] += 1
-    write = terminalreporter.write_line
-    terminalreporter.section("what ran where")
-    for where, counts in sorted(table.items()):
-        counted = ", ".join(f"{number} {outcome}" for outcome, number in counts.items())
-        write(f"{where:40} {counted}")
-    skipped = [
-        (report.nodeid, str(report.longrepr[2] if report.longrepr else ""))
-        for report in terminalreporter.stats.get("skipped", [])
-    ]
-    left_out = [(name, "deselected") for name in sorted(config.stash[DESELECTED])]
-    write(f"{len(skipped) + len(left_out)} tests did not run")
-    for name, reason in skipped + left_out:
-        write(f"  {name}: {reason}")
-
-
-def _where(report: Any) -> str:
-    if "hil/" not in report.nodeid:
-        return "this machine"
-    boards = [value for name, value in report.user_properties if name == "board"]
-    return f"board {boards[0]}" if boards else "no board"
+    config.addinivalue_line("markers", "two_kernels: is run on the board $LG_SECOND_BOARD, too")

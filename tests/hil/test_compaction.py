@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.two_kernels
+
 CONTEXTS = pytest.mark.parametrize("context", ["shared", "private"])
 MIB = 1 << 20
 SHORT = {"operations": 1000, "rounds": 20, "moves": 200}

@@ -10,10 +10,8 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.lg_feature("emulated")
+pytestmark = pytest.mark.lg_feature("device-tree")
 MIB = 1 << 20
-BANK = "camera@70000000"
-OTHER = "codec@78000000"
 RELOAD = "rmmod cm && modprobe cm && udevadm settle --timeout=30"
 
 
@@ -74,9 +72,11 @@ def look(sizes: dict[str, list[int]]) -> dict[str, list[Any]]:
     return told
 
 
-def test_two_contexts_share_a_bank_and_both_work(bare: Any) -> None:
-    left = {"name": "left", "bank": BANK, "size": 16 * MIB}
-    right = {"name": "right", "bank": BANK, "offset": 16 * MIB, "private": True}
+@pytest.mark.two_kernels
+def test_two_contexts_share_a_bank_and_both_work(bare: Any, banks: dict[str, str]) -> None:
+    bank = banks["shared"]
+    left = {"name": "left", "bank": bank, "size": 16 * MIB}
+    right = {"name": "right", "bank": bank, "offset": 16 * MIB, "private": True}
     assert bare.call(create, wishes=[left, right | {"min_alignment": MIB}]) == ["", ""]
     assert bare.call(look, sizes={"left": [16 * MIB], "right": [48 * MIB, 4096]}) == {
         "left": [16 * MIB, False, 4096, ["CONTIGUOUS"]],
@@ -84,8 +84,8 @@ def test_two_contexts_share_a_bank_and_both_work(bare: Any) -> None:
     }
 
 
-def test_the_command_line_creates_and_destroys(bare: Any) -> None:
-    bare.check(f"cm-agent create it {OTHER} --offset 16MiB --size 8MiB --private")
+def test_the_command_line_creates_and_destroys(bare: Any, banks: dict[str, str]) -> None:
+    bare.check(f"cm-agent create it {banks['private']} --offset 16MiB --size 8MiB --private")
     assert bare.call(look, sizes={"it": [8 * MIB]})["it"][:2] == [8 * MIB, True]
     bare.check("cm-agent destroy it")
     got = bare.run("cm-agent destroy it")
@@ -93,8 +93,8 @@ def test_the_command_line_creates_and_destroys(bare: Any) -> None:
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "overlap": ({"offset": 8 * MIB, "size": 2 * MIB}, "belongs to another context"),
-    "unaligned offset": ({"offset": 33 * MIB, "size": 2 * MIB}, "kernel log"),
+    "overlap": ({"offset": 8 * MIB, "size": 8 * MIB}, "belongs to another context"),
+    "unaligned offset": ({"offset": 33 * MIB, "size": 8 * MIB}, "kernel log"),
     "unaligned size": ({"offset": 32 * MIB, "size": 3 * MIB}, "kernel log"),
     "beyond the end": ({"offset": 32 * MIB, "size": 64 * MIB}, "kernel log"),
     "behind the end": ({"offset": 64 * MIB}, "kernel log"),
@@ -107,10 +107,12 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.kernel_log("cm-context")
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_be_is_refused_with_the_reason(bare: Any, case: str) -> None:
+def test_what_cannot_be_is_refused_with_the_reason(
+    bare: Any, banks: dict[str, str], case: str
+) -> None:
     wish, reason = REFUSED[case]
-    left = {"name": "left", "bank": BANK, "size": 16 * MIB}
-    made, refused = bare.call(create, wishes=[left, {"name": "it", "bank": BANK} | wish])
+    left = {"name": "left", "bank": banks["shared"], "size": 16 * MIB}
+    made, refused = bare.call(create, wishes=[left, {"name": "it", "bank": banks["shared"]} | wish])
     assert made == "" and reason in refused
     assert bare.check("ls /dev/cm").split() == ["control", "left"]
 
@@ -138,16 +140,18 @@ def destroy_in_use(context: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("private", [False, True])
-def test_a_context_with_chunks_stays(bare: Any, private: bool) -> None:
-    wish = {"name": "it", "bank": OTHER, "size": 8 * MIB, "private": private}
+def test_a_context_with_chunks_stays(bare: Any, banks: dict[str, str], private: bool) -> None:
+    wish = {"name": "it", "bank": banks["private"], "size": 8 * MIB, "private": private}
     assert bare.call(create, wishes=[wish]) == [""]
     got = bare.call(destroy_in_use, context="it")
     assert got == {"busy": errno.EBUSY, "size": 8 * MIB, "left": 0, "alloc": errno.ENODEV}
 
 
-def test_a_private_one_takes_its_memory_once_and_gives_it_back(bare: Any) -> None:
+def test_a_private_one_takes_its_memory_once_and_gives_it_back(
+    bare: Any, banks: dict[str, str]
+) -> None:
     for _ in range(5):
-        wish = {"name": "it", "bank": BANK, "private": True}
+        wish = {"name": "it", "bank": banks["shared"], "private": True}
         assert bare.call(create, wishes=[wish]) == [""]
         assert bare.call(look, sizes={"it": [64 * MIB]})["it"][3] == ["CONTIGUOUS"]
         bare.call(destroy, names=["it"])
@@ -194,8 +198,8 @@ def test_a_wrong_call_is_einval(module: Any, case: str) -> None:
     assert module.call(raw, calls=[WRONG[case]]) == [errno.EINVAL]
 
 
-def test_a_longer_structure_must_end_in_zeros(bare: Any) -> None:
-    assert bare.call(create, wishes=[{"name": "it", "bank": OTHER}]) == [""]
+def test_a_longer_structure_must_end_in_zeros(bare: Any, banks: dict[str, str]) -> None:
+    assert bare.call(create, wishes=[{"name": "it", "bank": banks["private"]}]) == [""]
     quota = {"name": b"it", "bytes": (1 << 64) - 1, "uid": (1 << 32) - 1}
     calls = [["CM_IOC_QUOTA", quota, [0] * 8], ["CM_IOC_QUOTA", quota, [0] * 7 + [1]]]
     assert bare.call(raw, calls=calls) == [0, errno.E2BIG]

@@ -156,6 +156,7 @@ def test_the_table_has_every_call_of_the_header() -> None:
     assert set(VALID) == set(NAMES)
 
 
+@pytest.mark.two_kernels
 @pytest.mark.parametrize("context", ["shared", "private"])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_valid_call_works(module: Any, name: str, context: str) -> None:

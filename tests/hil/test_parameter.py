@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.lg_feature("emulated")
-BANK = "camera@70000000"
+pytestmark = pytest.mark.lg_feature("device-tree")
 
 
 @pytest.mark.kernel_log("cm: contexts", "cm-context")
@@ -17,24 +16,29 @@ BANK = "camera@70000000"
     ("text", "said"),
     [
         ("nonsense", "expected NAME=BANK"),
-        (f"it={BANK}/sise=4M", '"sise=4M" is none of'),
+        ("it={bank}/sise=4M", '"sise=4M" is none of'),
         ("it=nobody@0", "there is no /reserved-memory/nobody@0"),
     ],
 )
-def test_a_mistake_in_the_parameter_names_itself(module: Any, text: str, said: str) -> None:
+def test_a_mistake_in_the_parameter_names_itself(
+    module: Any, banks: dict[str, str], text: str, said: str
+) -> None:
     """And nothing is loaded."""
     module.check("rmmod cm")
-    loaded = module.run(f"modprobe cm 'contexts={text}'")
+    loaded = module.run(f"modprobe cm 'contexts={text.format(bank=banks['shared'])}'")
     log = module.check("dmesg | tail -5")
     module.check("modprobe cm && udevadm settle --timeout=30")
     assert loaded.code != 0 and said in log
 
 
 @pytest.mark.kernel_log("cm: contexts", "cm-context")
-def test_a_context_that_cannot_be_made_is_missing_and_said_to_be(module: Any) -> None:
+def test_a_context_that_cannot_be_made_is_missing_and_said_to_be(
+    module: Any, banks: dict[str, str]
+) -> None:
     """The device tree's contexts come first, and stay."""
+    wish = f"it={banks['shared']}/offset=32M"
     module.check("rmmod cm")
-    module.check(f"modprobe cm 'contexts=it={BANK}/offset=32M' && udevadm settle --timeout=30")
+    module.check(f"modprobe cm 'contexts={wish}' && udevadm settle --timeout=30")
     assert module.check("ls /dev/cm").split() == ["control", "private", "shared"]
     log = module.check("dmesg | tail -5")
     module.check("rmmod cm && modprobe cm && udevadm settle --timeout=30")

@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.parametrize("context", ["shared", "private"])
+pytestmark = [
+    pytest.mark.two_kernels,
+    pytest.mark.parametrize("context", ["shared", "private"]),
+]
 SIZE = 1 << 16
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from boards.remote import RemoteBoard
 
-pytestmark = pytest.mark.lg_feature("vivid")
+pytestmark = [pytest.mark.two_kernels, pytest.mark.lg_feature("vivid")]
 
 CONTEXTS = ("shared", "private")
 WIDTH, HEIGHT, PIXELFORMAT = 640, 480, "RGB3"

@@ -1,111 +1,138 @@
 # SPDX-License-Identifier: MIT
-"""Run the module's tests on every emulated board, one after another, and print one table.
+"""Run the module's tests on every emulated board, and print one table.
 
-`python3 -m kernels [board ...]`, with tests/ on PYTHONPATH. A board that fails does not stop the
-others. pytest's output and its JUnit file are in build/kernels/.
+`python3 -m kernels [--at-once N] [board ...]`, with tests/ on PYTHONPATH; the module's tests are
+those that need no agent. A board that fails does not stop the others. build/kernels/ has the table
+of the boards that are done, and of each board what pytest said and its JUnit file.
 """
 
+import argparse
 import os
+import re
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
-from xml.etree import ElementTree
 
 from boards import board as descriptions
 from boards import image, module, prerequisites
-from boards.board import PROJECT
+from boards.board import PROJECT, Board
 from boards.error import BoardError
 from boards.progress import say
 
-TESTS = (
-    "ioctl", "ioctl_rights", "mmap", "free", "pin", "lifetime", "refusal", "contiguity",
-)  # fmt: skip
+from . import table
+
 REPORTS = PROJECT / "build/kernels"
-COLUMNS = ("kernel", "architecture", "passed", "failed", "skipped", "seconds")
+STATES = "module,shell"
+# How pytest ends a test's line, told to count.
+COUNTED = re.compile(r"\[ *(\d+)/(\d+)\]$")
+PROGRESS_SECONDS = 30
+AT_ONCE = 2
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How the tests ended on one board; `failures` are tests' names, or why there are none."""
+class Run:
+    """The tests on one board. Synchronization: `all` is for one thread, the rest for any.
 
-    kernel: str
-    architecture: str
-    passed: int
-    failures: tuple[str, ...]
-    skipped: int
-    seconds: float
+    `state` says how far it is, and is empty before it begins; `outcome` is None before it ends.
+    """
 
-    def row(self) -> tuple[str, ...]:
-        """Return the outcome as the table's columns."""
-        counts = (self.passed, len(self.failures), self.skipped, round(self.seconds))
-        return (self.kernel, self.architecture, *map(str, counts))
+    def __init__(self, board: Board, python: Path) -> None:
+        self.board = board
+        self.outcome: table.Outcome | None = None
+        self.state = ""
+        self._python = python
+        self._log = REPORTS / f"{board.name}.log"
+        self._report = REPORTS / f"{board.name}.xml"
+
+    def all(self) -> None:
+        """Build what the board needs, run the tests on it, and keep the outcome."""
+        began, kernel = time.monotonic(), self.board.kernel.suite
+        self.state = "is made ready"
+        try:
+            kernel = module.release(self.board)
+            module.make(self.board)
+            image.make(self.board)
+            self._pytest()
+            cases = table.read(self._report)
+        except BoardError as error:
+            cases = table.Cases(failures=(str(error),))
+        self.outcome = table.Outcome(self.board.name, kernel, time.monotonic() - began, cases)
+        say(f"{self.board.name}: {cases}")
+
+    def _pytest(self) -> None:
+        self._report.unlink(missing_ok=True)
+        words = [
+            self._python, "-m", "pytest", "-v", "-o", "console_output_style=count",
+            "--lg-env", "tests/hil/env/emulated.yaml", "--states", STATES,
+            f"--junit-xml={self._report}", "tests/hil",
+        ]  # fmt: skip
+        with (
+            self._log.open("w") as log,
+            subprocess.Popen(
+                words,
+                env={**os.environ, "LG_BOARD": self.board.name},
+                cwd=PROJECT,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+            ) as pytest,
+        ):
+            for line in pytest.stdout or ():
+                log.write(line)
+                if count := COUNTED.search(line.rstrip()):
+                    self.state = f"{count[1]} of {count[2]} tests"
+        if pytest.returncode not in (0, 1):  # all passed, or some did not
+            raise BoardError(f"pytest ended with {pytest.returncode}; see {self._log}")
 
 
 def main() -> int:
     """Test the boards that are named, or all with Debian's kernels; 1 when anything failed."""
+    arguments = _parser().parse_args()
     try:
-        boards = [descriptions.read(name) for name in sys.argv[1:] or descriptions.names()]
-        if not sys.argv[1:]:
-            boards = [board for board in boards if not board.kernel.own]
         prerequisites.programs()
         python = prerequisites.environment()
+        runs = [Run(descriptions.read(name), python) for name in arguments.boards or _debian()]
     except BoardError as error:
         print(f"kernels: {error}", file=sys.stderr)
         return 1
-    outcomes = [_test(board, python) for board in boards]
-    rows = [COLUMNS, *(outcome.row() for outcome in outcomes)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)))
-    failures = [(it, name) for it in outcomes for name in it.failures]
-    for outcome, name in failures:
-        print(f"failed on {outcome.kernel}: {name}")
-    return 1 if failures else 0
-
-
-def _test(board: descriptions.Board, python: Path) -> Outcome:
-    """Build what the board needs and run the tests on it."""
-    began = time.monotonic()
-    kernel = board.kernel.suite
-    try:
-        kernel = module.release(board)
-        module.make(board)
-        image.make(board)
-        say(f"testing {board.name} ({kernel}) ...")
-        passed, failures, skipped = _pytest(board.name, python)
-    except BoardError as error:
-        passed, failures, skipped = 0, [str(error)], 0
-    seconds = time.monotonic() - began
-    say(f"{board.name}: {passed} passed, {len(failures)} failed, {skipped} skipped")
-    return Outcome(kernel, board.architecture, passed, tuple(failures), skipped, seconds)
-
-
-def _pytest(board: str, python: Path) -> tuple[int, list[str], int]:
-    """Run the tests on a board; return how many passed, which failed, and how many did not run."""
     REPORTS.mkdir(parents=True, exist_ok=True)
-    report, log = REPORTS / f"{board}.xml", REPORTS / f"{board}.log"
-    report.unlink(missing_ok=True)
-    with log.open("w") as said:
-        subprocess.run(
-            [
-                python, "-m", "pytest", "--lg-env", "tests/hil/env/emulated.yaml",
-                f"--junit-xml={report}", *(f"tests/hil/test_{noun}.py" for noun in TESTS),
-            ],
-            env={**os.environ, "LG_BOARD": board}, cwd=PROJECT, stdout=said,
-            stderr=subprocess.STDOUT, check=False,
-        )  # fmt: skip
-    if not report.exists():
-        raise BoardError(f"pytest ended without a report; see {log}")
-    cases = list(ElementTree.parse(report).iter("testcase"))
-    failed = [
-        f"{case.get('classname')}::{case.get('name')}"
-        for case in cases
-        if case.find("failure") is not None or case.find("error") is not None
-    ]
-    skipped = sum(case.find("skipped") is not None for case in cases)
-    return len(cases) - len(set(failed)) - skipped, sorted(set(failed)), skipped
+    with ThreadPoolExecutor(arguments.at_once) as pool:
+        try:
+            pending = {pool.submit(run.all) for run in runs}
+            while pending:
+                done, pending = wait(pending, PROGRESS_SECONDS, FIRST_COMPLETED)
+                for test in done:
+                    test.result()
+                _show(runs)
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            return 130
+    outcomes = [run.outcome for run in runs if run.outcome]
+    print(table.text(outcomes, len(runs)), end="")
+    return 0 if all(outcome.cases.green for outcome in outcomes) else 1
+
+
+def _show(runs: Sequence[Run]) -> None:
+    """Write the table of the boards that are done, and say how far the others are."""
+    outcomes = [run.outcome for run in runs if run.outcome]
+    (REPORTS / "table.txt").write_text(table.text(outcomes, len(runs)))
+    under_way = [f"{run.board.name} {run.state}" for run in runs if not run.outcome and run.state]
+    say("; ".join([f"{len(outcomes)} of {len(runs)} boards are done", *under_way]))
+
+
+def _debian() -> list[str]:
+    """Return the names of the boards with Debian's own kernels."""
+    return [name for name in descriptions.names() if not descriptions.read(name).kernel.own]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="kernels", description=__doc__)
+    parser.add_argument("--at-once", type=int, default=AT_ONCE, help="how many boards side by side")
+    parser.add_argument("boards", nargs="*", metavar="board")
+    return parser
 
 
 sys.exit(main())
