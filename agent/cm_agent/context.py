@@ -90,7 +90,7 @@ class Context(Descriptor):
         return ContextState.read(self._call("CM_IOC_QUERY", "was not told its state"))
 
     def stats(self) -> ContextStats:
-        """Ask what the context has done since the module was loaded."""
+        """Ask what the context has done since it was made."""
         return ContextStats.read(self._call("CM_IOC_STATS", "was not told its statistics"))
 
     def alloc(

@@ -76,7 +76,7 @@ class LatencyHistogram:
 
 @dataclass(frozen=True, slots=True)
 class ContextStats:
-    """What a context has done since the module was loaded; every number only grows."""
+    """What a context has done since it was made; every number only grows."""
 
     attempts: int
     successes: int
