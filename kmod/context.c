@@ -11,6 +11,7 @@
 #include <linux/module.h>
 #include <linux/of.h>
 #include <linux/platform_device.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 
 #include "attributes.h"
@@ -23,8 +24,12 @@
 #include "wish.h"
 
 #define MAX_CONTEXTS	64
-/* Pages in flight are busy for a moment; whoever stays longer is stuck. */
-#define PRIVATE_TRIES	5
+/*
+ * Pages in flight (of a process that ends, of a fault) are busy until whoever
+ * has them gets to run; who stays longer is stuck.
+ */
+#define PRIVATE_TRIES	50
+#define PRIVATE_WAIT	msecs_to_jiffies(100)
 
 static dev_t cm_devt;
 static DEFINE_IDA(minors);
@@ -114,10 +119,13 @@ static int take_private(struct device *dev, struct cm_context *ctx)
 	if (!bank->reusable)
 		return 0;
 	mutex_lock(&bank->migrating.mutex);
-	do {
+	for (;;) {
 		ret = cm_bank_take(bank, bank->start, bank->count, U64_MAX,
 				   &obstacles);
-	} while (ret == -EBUSY && --tries);
+		if (ret != -EBUSY || !--tries)
+			break;
+		schedule_timeout_killable(PRIVATE_WAIT);
+	}
 	cm_turn_give(&bank->migrating);
 	if (ret)
 		return dev_err_probe(dev, ret,

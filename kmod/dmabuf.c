@@ -24,17 +24,44 @@
  * struct cm_attachment - a driver that imports a chunk
  * @node:      in &cm_chunk.attachments
  * @dev:       the driver's device
- * @table:     the chunk, as one entry
+ * @segment:   length of an entry of @table but the last, in bytes
+ * @table:     the chunk, as one entry if the device takes that
  * @mapped:    @table is mapped for @dev
  * @direction: in which direction it is mapped
  */
 struct cm_attachment {
 	struct list_head node;
 	struct device *dev;
+	unsigned long segment;
 	struct sg_table table;
 	bool mapped;
 	enum dma_data_direction direction;
 };
+
+/* No segment may be longer than the device takes: see dma_parms. */
+static int alloc_table(struct cm_attachment *att, size_t size)
+{
+	unsigned int limit = dma_get_max_seg_size(att->dev);
+
+	att->segment = max_t(unsigned long, limit & PAGE_MASK, PAGE_SIZE);
+	return sg_alloc_table(&att->table, (size - 1) / att->segment + 1,
+			      GFP_KERNEL);
+}
+
+static void fill_table(struct cm_attachment *att, const struct cm_chunk *chunk)
+{
+	unsigned long pfn = chunk->extent.start, left = cm_chunk_size(chunk);
+	struct scatterlist *sg;
+	unsigned int i;
+
+	for_each_sgtable_sg(&att->table, sg, i) {
+		unsigned long length = min(left, att->segment);
+
+		sg_set_page(sg, pfn_to_page(pfn), length, 0);
+		pfn += length >> PAGE_SHIFT;
+		left -= length;
+	}
+}
 
 static int cm_dmabuf_attach(struct dma_buf *dmabuf,
 			    struct dma_buf_attachment *attach)
@@ -46,10 +73,10 @@ static int cm_dmabuf_attach(struct dma_buf *dmabuf,
 	att = kzalloc(sizeof(*att), GFP_KERNEL);
 	if (!att)
 		return -ENOMEM;
-	ret = sg_alloc_table(&att->table, 1, GFP_KERNEL);
+	att->dev = attach->dev;
+	ret = alloc_table(att, cm_chunk_size(chunk));
 	if (ret)
 		goto free_attachment;
-	att->dev = attach->dev;
 
 	down_write(&chunk->lock);
 	list_add(&att->node, &chunk->attachments);
@@ -86,10 +113,17 @@ static bool is_bounced(const struct cm_chunk *chunk,
 {
 	phys_addr_t phys = page_to_phys(cm_chunk_page(chunk));
 	struct iommu_domain *domain = iommu_get_domain_for_dev(att->dev);
+	struct scatterlist *sg;
+	unsigned int i;
 
 	if (domain && domain->type != IOMMU_DOMAIN_IDENTITY)
 		return false;
-	return sg_dma_address(att->table.sgl) != phys_to_dma(att->dev, phys);
+	for_each_sgtable_dma_sg(&att->table, sg, i) {
+		if (sg_dma_address(sg) != phys_to_dma(att->dev, phys))
+			return true;
+		phys += sg_dma_len(sg);
+	}
+	return false;
 }
 
 static int map_attachment(struct cm_chunk *chunk, struct cm_attachment *att,
@@ -98,8 +132,7 @@ static int map_attachment(struct cm_chunk *chunk, struct cm_attachment *att,
 	int ret;
 
 	/* Only now: an attached driver that maps nothing does not fix the place. */
-	sg_set_page(att->table.sgl, cm_chunk_page(chunk), cm_chunk_size(chunk),
-		    0);
+	fill_table(att, chunk);
 	/*
 	 * Synced explicitly: the chunk is mapped for more than one device, and
 	 * the DMA API takes overlapping mappings only without an implied sync.
