@@ -175,11 +175,21 @@ static bool fill_snapshot(struct snapshot *snap, const struct cm_compaction *c)
 	return whole;
 }
 
+static bool has_time(const void *asked)
+{
+	const struct cm_compaction *c = asked;
+
+	cond_resched();
+	return !cm_deadline_check(c->deadline);
+}
+
 static int take_snapshot(struct snapshot *snap, const struct cm_compaction *c)
 {
 	for (;;) {
 		int ret = make_room(snap, count_pieces(c) + SLACK);
 
+		snap->plan.go_on = has_time;
+		snap->plan.asked = c;
 		if (ret || fill_snapshot(snap, c))
 			return ret;
 		drop_snapshot(snap);
@@ -189,37 +199,37 @@ static int take_snapshot(struct snapshot *snap, const struct cm_compaction *c)
 	}
 }
 
+static int plan_hole(struct snapshot *snap, const struct cm_compaction *c,
+		     unsigned long count)
+{
+	if (cm_plan_make(&snap->plan, count, c->align, CM_PLAN_BUDGET))
+		return 0;
+	return snap->plan.ended ? cm_deadline_check(c->deadline) : -ENOSPC;
+}
+
 /* The largest hole that a plan can make, by bisection. */
 static int plan_largest(struct snapshot *snap, const struct cm_compaction *c)
 {
 	unsigned long possible = 0, beyond = snap->free + 1;
-	int ret;
 
 	while (beyond - possible > 1) {
 		unsigned long count = possible + (beyond - possible) / 2;
+		int ret = plan_hole(snap, c, count);
 
-		ret = cm_deadline_check(c->deadline);
-		if (ret)
+		if (ret && ret != -ENOSPC)
 			return ret;
-		if (cm_plan_make(&snap->plan, count, c->align, CM_PLAN_BUDGET))
-			possible = count;
-		else
+		if (ret)
 			beyond = count;
-		cond_resched();
+		else
+			possible = count;
 	}
-	if (possible)
-		return cm_plan_make(&snap->plan, possible, c->align,
-				    CM_PLAN_BUDGET) ? 0 : -ENOSPC;
 	snap->plan.move_count = 0;
-	return 0;
+	return possible ? plan_hole(snap, c, possible) : 0;
 }
 
 static int make_plan(struct snapshot *snap, const struct cm_compaction *c)
 {
-	if (!c->count)
-		return plan_largest(snap, c);
-	return cm_plan_make(&snap->plan, c->count, c->align, CM_PLAN_BUDGET) ?
-		       0 : -ENOSPC;
+	return c->count ? plan_hole(snap, c, c->count) : plan_largest(snap, c);
 }
 
 static int carry_out_one(struct cm_compaction *c, struct cm_chunk *chunk,

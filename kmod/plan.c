@@ -61,6 +61,7 @@ bool cm_planner_spread(struct planner *p, unsigned int from)
 
 	p->loose = false;
 	p->queue_count = 0;
+	toil(p, p->n);
 	enqueue(p, from);
 	for (q = 0; q < p->queue_count; q++) {
 		unsigned int by = p->slots[q].queue;
@@ -197,7 +198,8 @@ unsigned int cm_plan_slots(unsigned int piece_count)
  * unless the budget is exhausted. (Of 20000 random maps of up to 16 page frames,
  * 10 had a plan only if a piece moved twice, none a cheaper one.)
  *
- * Takes O(n * n) steps for n pieces, and then as many as the budget allows.
+ * Takes O(n * n) steps for n pieces, besides those that the budget allows
+ * (0.2 s on a PC for 5500 pieces), if &cm_plan.go_on lets it.
  *
  * Return: false if no plan was found.
  */
@@ -216,6 +218,7 @@ bool cm_plan_make(struct cm_plan *plan, unsigned long count,
 	};
 
 	plan->move_count = 0;
+	plan->ended = false;
 	cm_planner_clear(&p);
 	cm_planner_slide(&p);
 	if (p.best == NO_PLAN)
@@ -224,7 +227,7 @@ bool cm_plan_make(struct cm_plan *plan, unsigned long count,
 	cm_planner_evict(&p);
 	cm_planner_search(&p);
 	plan->exhausted = p.cut;
-	if (p.best == NO_PLAN)
+	if (p.best == NO_PLAN || plan->ended)
 		return false;
 	report(&p);
 	return true;

@@ -108,11 +108,14 @@ struct cm_slot {
  * @slots:       in: cm_plan_slots() of them, with any content
  * @moves:       in: room for @piece_count moves; out: the moves, first one
  *               first
+ * @go_on:       in: asked now and then, false ends the planning; or NULL
+ * @asked:       in: what @go_on is given
  * @move_count:  out: number of moves; no piece is moved twice
  * @place:       out: first page frame number of the place that is free then
  * @cost:        out: page frames that the moves copy
  * @exhausted:   out: the budget did not suffice to see that there is no (or no
  *               cheaper) plan
+ * @ended:       out: @go_on said no, and so there is no plan
  *
  * The moves are made one after the other. At the time of a move its
  * destination is free, but for page frames of the piece itself.
@@ -124,10 +127,13 @@ struct cm_plan {
 	unsigned int piece_count;
 	struct cm_slot *slots;
 	struct cm_move *moves;
+	bool (*go_on)(const void *asked);
+	const void *asked;
 	unsigned int move_count;
 	unsigned long place;
 	unsigned long cost;
 	bool exhausted;
+	bool ended;
 };
 
 unsigned int cm_plan_slots(unsigned int piece_count);

@@ -59,6 +59,8 @@ static bool slide_apart(struct planner *p, unsigned int first,
 	unsigned int up = slide_up(p, first, behind);
 	unsigned int i;
 
+	toil(p, behind - first);
+
 	for (i = first; i < up; i++)
 		if (!stack_up(p, i, &start, end))
 			return false;
@@ -109,7 +111,7 @@ static void cheapest_run(struct planner *p, unsigned int first,
 	unsigned int behind = first, step;
 	unsigned long cost = 0;
 
-	for (;;) {
+	while (toil(p, behind - first + 1)) {
 		step = ((behind - first) >> shift) + 1;
 		if (cost < p->best && !try(p, first, behind, cost)) {
 			if (behind == end)
@@ -183,6 +185,7 @@ static unsigned int pick(struct planner *p, unsigned int first,
 	unsigned int i, best = NONE;
 
 	p->steps += end - first;
+	toil(p, end - first);
 	for (i = first; i < end; i++) {
 		unsigned long count = p->pieces[i].count;
 
@@ -236,7 +239,7 @@ static bool evict_enough(struct planner *p, unsigned int first,
 {
 	unsigned long count = 0;
 
-	while (count < enough) {
+	while (count < enough && !p->plan->ended) {
 		unsigned int i = pick(p, first, end, enough - count);
 
 		if (i == NONE)
@@ -247,7 +250,7 @@ static bool evict_enough(struct planner *p, unsigned int first,
 		p->slots[i].due = 0;
 		count += p->pieces[i].count;
 	}
-	return true;
+	return !p->plan->ended;
 }
 
 /* Evict pieces of [first, end) until the request fits behind the others. */
@@ -325,7 +328,7 @@ void cm_planner_compact(struct planner *p)
 	unsigned int first, end;
 	unsigned long at;
 
-	for (first = 0; first <= p->n; first = end + 1) {
+	for (first = 0; first <= p->n && toil(p, p->n); first = end + 1) {
 		end = next_fixed(p, first);
 		if (!fit(&p->request, hole_start(p, first), hole_end(p, end),
 			 &at))

@@ -33,6 +33,7 @@ static void survey(struct planner *p)
 {
 	unsigned int i, k = 0;
 
+	toil(p, p->n);
 	p->span_count = 0;
 	add_span(p, p->plan->start, 0, false);
 	for (i = 0; i <= p->n; i++) {
@@ -108,6 +109,7 @@ static void consider(struct planner *p, struct scan *scan, unsigned long at)
 	struct cm_rank rank = { .at = at };
 
 	p->steps++;
+	toil(p, 1);
 	if (!rate(p, scan, &rank) || rank.cost >= scan->bound)
 		return;
 	if (scan->after && !precedes(scan->after, &rank))
@@ -283,7 +285,7 @@ static void search_patiently(struct planner *p)
 
 	for (;;) {
 		search_once(p, patience);
-		if (!p->cut || p->steps >= p->budget)
+		if (!p->cut || p->steps >= p->budget || p->plan->ended)
 			return;
 		patience = patience < p->budget / MORE_PATIENCE ?
 			   patience * MORE_PATIENCE : p->budget;

@@ -12,6 +12,9 @@
 #define NONE	((unsigned int)-1)
 #define NO_PLAN	((unsigned long)-1)
 
+/* A millisecond on a slow core, or less. */
+#define TOIL_MAX	16384
+
 /**
  * struct planner - what is known while a plan is made
  * @plan:         the caller's
@@ -35,6 +38,8 @@
  * @limit:        candidates to look at until it is another place's turn
  * @steps:        candidates that have been looked at
  * @cut:          a limit was met
+ * @toil:         pieces and spans that have been walked over since &cm_plan.go_on
+ *                was asked
  */
 struct planner {
 	struct cm_plan *plan;
@@ -57,6 +62,7 @@ struct planner {
 	unsigned long limit;
 	unsigned long steps;
 	bool cut;
+	unsigned long toil;
 };
 
 static inline const struct cm_piece *piece_at(const struct planner *p,
@@ -103,10 +109,23 @@ static inline bool fit_last(const struct cm_piece *piece, unsigned long start,
 	return *at >= start;
 }
 
+/* Whether to go on after having walked over so many pieces or spans. */
+static inline bool toil(struct planner *p, unsigned long count)
+{
+	struct cm_plan *plan = p->plan;
+
+	p->toil += count;
+	if (p->toil >= TOIL_MAX && plan->go_on && !plan->ended) {
+		p->toil = 0;
+		plan->ended = !plan->go_on(plan->asked);
+	}
+	return !plan->ended;
+}
+
 /* Whether it is another place's turn, or the budget is exhausted. */
 static inline bool spent(struct planner *p)
 {
-	if (p->steps < p->limit)
+	if (p->steps < p->limit && !p->plan->ended)
 		return false;
 	p->cut = true;
 	return true;

@@ -172,6 +172,17 @@ def test_thousands_of_pieces_make_way_for_a_request_for_all_free_pages() -> None
     carry_out(case, case.plan())
 
 
+def test_a_long_plan_is_given_up_when_it_is_told_to() -> None:
+    """It asks again and again, so it takes no longer than what is between two questions."""
+    pieces = tuple(Piece(3 * i, 1 + i % 2) for i in range(2000))
+    pages = range(0, 6000)
+    asked = (pages, pieces, free(pages, pieces))
+    for questions in (0, 1, 10):
+        plan = make_plan(*asked, questions=questions)
+        assert (plan.place, plan.moves, plan.ended) == (None, (), True)
+    assert not make_plan(*asked, questions=1_000_000).ended
+
+
 def test_piece_goes_beyond_a_fixed_one_after_others_are_compacted_there() -> None:
     here = (Piece(0, 3), Piece(5, 3))
     there = (Piece(13, 2), Piece(17, 2, 1, True))

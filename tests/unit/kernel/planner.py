@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import count as count_up
 from typing import Any, NamedTuple
 
 from unit.kernel.host import load
@@ -39,6 +40,7 @@ class Plan:
     moves: tuple[Move, ...]
     cost: int
     exhausted: bool
+    ended: bool = False
 
 
 def make_plan(
@@ -49,8 +51,12 @@ def make_plan(
     *,
     budget: int = BUDGET,
     bits: int = 64,
+    questions: int | None = None,
 ) -> Plan:
-    """Return what the C code plans; check that it stays within the memory that it was given."""
+    """Return what the C code plans; check that it stays within the memory that it was given.
+
+    questions: how often it is told to go on when it asks; None for always.
+    """
     ffi, lib = load("plan", bits)
     slot_count = lib.cm_plan_slots(len(pieces))
     slots = ffi.new("struct cm_slot[]", slot_count + 1)
@@ -58,6 +64,12 @@ def make_plan(
     for memory in (slots, moves):
         ffi.memmove(memory, bytes([GARBAGE]) * ffi.sizeof(memory), ffi.sizeof(memory))
     c_pieces = ffi.new("struct cm_piece[]", [asdict(piece) for piece in pieces])
+    left = iter(range(questions)) if questions is not None else count_up()
+
+    @ffi.callback("bool(const void *)")
+    def go_on(_: object) -> bool:
+        return next(left, None) is not None
+
     plan: Any = ffi.new(
         "struct cm_plan *",
         {
@@ -67,12 +79,13 @@ def make_plan(
             "piece_count": len(pieces),
             "slots": slots,
             "moves": moves,
+            "go_on": go_on,
         },
     )
     found = lib.cm_plan_make(plan, count, align, budget)
     for last in (slots[slot_count : slot_count + 1], moves[len(pieces) : len(pieces) + 1]):
         assert set(bytes(ffi.buffer(last))) == {GARBAGE}
     if not found:
-        return Plan(None, (), 0, plan.exhausted)
+        return Plan(None, (), 0, plan.exhausted, plan.ended)
     made = [Move(move.piece, move.to) for move in moves[0 : plan.move_count]]
-    return Plan(plan.place, tuple(made), plan.cost, plan.exhausted)
+    return Plan(plan.place, tuple(made), plan.cost, plan.exhausted, plan.ended)
