@@ -10,17 +10,15 @@ import json
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from boards.board import PROJECT
+from boards.booted import booted
 from boards.error import BoardError
 from boards.progress import step
 from boards.remote import RemoteBoard
-from labgrid import Environment
 from labgrid.strategy import StrategyError
 
 BOARD = "arm64-virt"
@@ -56,7 +54,7 @@ def main() -> int:
     report = Report()
     began = time.monotonic()
     try:
-        with running() as board:
+        with booted(BOARD, "agent") as board:
             show(board, report)
     except (BoardError, DemoError, AssertionError, StrategyError, OSError) as error:
         print(f"\ndemo: FAILED: {error}\n", file=sys.stderr)
@@ -66,26 +64,6 @@ def main() -> int:
     report.save(OUTPUT / "report.txt")
     print("\n" + "\n".join(report.lines))
     return 0
-
-
-@contextmanager
-def running() -> Iterator[RemoteBoard]:
-    """Boot the board, bring it to the state `agent`, and power it off in the end."""
-    environment = Environment(str(PROJECT / f"tests/hil/env/{BOARD}.yaml"))
-    try:
-        board = RemoteBoard(environment.get_target())
-        for state, doing in (
-            ("shell", f"booting {BOARD} under QEMU"),
-            ("module", "installing module and agent, loading cm.ko"),
-            ("agent", "starting cm-agent.service"),
-        ):
-            with step(doing):
-                board.need(state)
-        yield board
-        with step("powering the board off"):
-            board.need("off")
-    finally:
-        environment.cleanup()
 
 
 def show(board: RemoteBoard, report: Report) -> None:
