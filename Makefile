@@ -8,6 +8,7 @@ BOARD ?= arm64-virt
 SECOND_BOARD ?= armhf-virt-bullseye
 BOARDS ?=
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 
 export PYTHONPATH := $(CURDIR)/tests
 boards := $(PYTHON) -m boards
@@ -16,7 +17,7 @@ venv := build/venv/bin/python
 # In this order: faults may end the kernel's DMA-API checks, and leaks are looked for at the end.
 debug := ioctl ioctl_rights mmap free pin lifetime refusal contiguity compaction faults leaks
 
-.PHONY: help demo test test-kernels test-dkms test-debug board module stage prerequisites lint clean
+.PHONY: help demo test test-kernels test-dkms test-debug bench board module stage prerequisites lint clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -40,6 +41,10 @@ test-debug: ## the module's tests on a kernel with KASAN, lockdep, kmemleak and 
 	@$(boards) prepare arm64-virt-debug
 	@LG_BOARD=arm64-virt-debug $(venv) -m pytest --lg-env tests/hil/env/emulated.yaml \
 		$(debug:%=tests/hil/test_%.py) $(PYTEST_ARGS)
+
+bench: ## figures beside their limits, on the emulated board; BENCH_ARGS=--json for programs
+	@$(boards) prepare $(BOARD)
+	@$(venv) -m bench --board $(BOARD) $(BENCH_ARGS)
 
 board: ## a root shell on the emulated board, module and agent installed (exit with Ctrl-D)
 	@$(boards) prepare $(BOARD)
