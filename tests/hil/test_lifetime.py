@@ -4,13 +4,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 CONTEXTS = pytest.mark.parametrize("context", ["shared", "private"])
-ROUNDS, THOROUGH = 20, 200
 
 
 @pytest.fixture
@@ -173,43 +171,6 @@ def unload_while_used(context: str, how: str) -> list[bool]:
 def test_the_module_stays_as_long_as_a_chunk_is_used(reloaded: Any, context: str, how: str) -> None:
     """No node is open in these cases; the module can be removed afterwards."""
     assert reloaded.call(unload_while_used, context=context, how=how) == [True, True]
-
-
-def load_and_unload(rounds: int) -> dict[str, Any]:
-    """Remove and insert the module; return what is left of it, and whether its banks are whole."""
-    import os
-    import subprocess
-    from pathlib import Path
-
-    from cm_agent.context import Context
-
-    def traces() -> list[str]:
-        names = [entry for entry in os.listdir("/dev") if entry == "cm" and os.listdir("/dev/cm")]
-        names += [str(path) for path in Path("/sys/devices").rglob("cm-witness*")]
-        names += [str(path) for path in (Path("/sys/class/cm"), Path("/sys/module/cm"))]
-        lines = Path("/proc/devices").read_text().split()
-        return [name for name in names if os.path.exists(name)] + ["chrdev"] * lines.count("cm")
-
-    found, whole = set(), []
-    for _ in range(rounds):
-        subprocess.run(["rmmod", "cm"], check=True)
-        found.update(traces())
-        subprocess.run(["modprobe", "cm"], check=True)
-    subprocess.run(["udevadm", "settle", "--timeout=30"], check=True)
-    for name in ("shared", "private"):
-        with Context(name) as pool, pool.alloc(pool.query().size, deadline=60) as chunk:
-            whole.append(chunk.size == pool.query().size)
-    return {"left": sorted(found), "whole": whole}
-
-
-def test_many_rounds_of_loading_leave_nothing(
-    module: Any, leaks: Callable[[], list[str]], request: pytest.FixtureRequest
-) -> None:
-    """The private context takes its bank anew each time: one page leaked would make it fail."""
-    rounds = THOROUGH if request.config.getoption("--thorough") else ROUNDS
-    got = module.call(load_and_unload, timeout=900, rounds=rounds)
-    assert got == {"left": [], "whole": [True, True]}
-    assert leaks() == []
 
 
 def spill_secrets(context: str, size: int, how: str) -> dict[str, Any]:
