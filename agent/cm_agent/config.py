@@ -4,22 +4,22 @@
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
 import math
 import re
 import tomllib
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
+from cm_agent.name import check_name
+from cm_agent.policy import Pattern, Policy, Rule
+from cm_agent.position import Positions
+from cm_agent.section import Mistake, Section
 from cm_agent.size import parse_size
 
 DEFAULT_PATH: Final = Path("/etc/cm-agent/config.toml")
-_NAME: Final = re.compile(r"[a-z0-9_-]{1,31}")
-
-_T = TypeVar("_T")
+_RULE: Final = ("devices", "types", "contexts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +60,14 @@ class Config:
 
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
     verification: VerificationConfig = field(default_factory=VerificationConfig)
+    policy: Policy = field(default_factory=Policy)
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used; `problems` has one line `file: key: reason` each."""
+    """The configuration cannot be used; `problems` has one line each.
+
+    It is `file: line 1, column 1: key: reason`, as far as the mistake has a key and a place.
+    """
 
     def __init__(self, problems: tuple[str, ...]) -> None:
         super().__init__("\n".join(problems))
@@ -96,13 +100,17 @@ def parse(text: str, source: str) -> Config:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError((f"{source}: {_syntax(str(error), text)}",)) from None
-    problems: list[str] = []
-    top = _Table(document, "", ("metrics", "verification"), problems)
-    metrics = _metrics(top.table("metrics", ("listen",)))
-    verification = _verification(top.table("verification", ("interval", "size", "contexts")))
-    if problems:
-        raise ConfigError(tuple(f"{source}: {problem}" for problem in problems))
-    return Config(metrics, verification)
+    mistakes: list[Mistake] = []
+    top = Section(document, (), ("metrics", "verification", "policy"), mistakes)
+    config = Config(
+        _metrics(top.section("metrics", ("listen",))),
+        _verification(top.section("verification", ("interval", "size", "contexts"))),
+        _policy(top.section("policy", ("map", "rules"))),
+    )
+    if mistakes:
+        positions = Positions(text)
+        raise ConfigError(tuple(f"{source}: {it.told(positions)}" for it in mistakes))
+    return config
 
 
 def _syntax(message: str, text: str) -> str:
@@ -114,55 +122,18 @@ def _syntax(message: str, text: str) -> str:
     return f"line {len(lines)}, column {len(lines[-1]) + 1}: {reason} at the end of the file"
 
 
-class _Table:
-    """Read one table, noting every mistake instead of raising the first."""
-
-    def __init__(
-        self,
-        values: Mapping[str, object],
-        name: str,
-        known: tuple[str, ...],
-        problems: list[str],
-    ) -> None:
-        self._values, self._name, self._problems = values, name, problems
-        for key in values:
-            if key not in known:
-                near = difflib.get_close_matches(key, known, 1)
-                hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
-                self._note(key, f"unknown key; {hint}")
-
-    def _note(self, key: str, reason: str) -> None:
-        self._problems.append(f"{self._name}.{key}: {reason}".removeprefix("."))
-
-    def table(self, key: str, known: tuple[str, ...]) -> _Table:
-        value = self._values.get(key, {})
-        if not isinstance(value, dict):
-            self._note(key, f"must be a table: write [{key}]")
-            value = {}
-        return _Table(value, key, known, self._problems)
-
-    def read(self, key: str, check: Callable[[object], _T], default: _T) -> _T:
-        if key not in self._values:
-            return default
-        try:
-            return check(self._values[key])
-        except ValueError as error:
-            self._note(key, str(error))
-            return default
-
-
-def _metrics(table: _Table) -> MetricsConfig:
+def _metrics(section: Section) -> MetricsConfig:
     default = MetricsConfig()
-    host, port = table.read("listen", _listen, (default.host, default.port))
+    host, port = section.read("listen", _listen, (default.host, default.port))
     return MetricsConfig(host, port)
 
 
-def _verification(table: _Table) -> VerificationConfig:
+def _verification(section: Section) -> VerificationConfig:
     default = VerificationConfig()
     return VerificationConfig(
-        interval=table.read("interval", _interval, default.interval),
-        size=table.read("size", _size, default.size),
-        contexts=table.read("contexts", _contexts, default.contexts),
+        interval=section.read("interval", _interval, default.interval),
+        size=section.read("size", _size, default.size),
+        contexts=section.read("contexts", _contexts, default.contexts),
     )
 
 
@@ -204,10 +175,36 @@ def _contexts(value: object) -> tuple[str, ...] | None:
     if not value:
         raise ValueError("is empty: leave it out for every context, or set interval = 0 for none")
     for name in value:
-        if not _NAME.fullmatch(name):
-            raise ValueError(f"{name!r} cannot be a context's name: 1 to 31 of a-z, 0-9, - and _")
-        if name == "control":
-            raise ValueError("'control' is not a context but the node that makes contexts")
+        check_name(name)
         if value.count(name) > 1:
             raise ValueError(f"{name!r} is listed more than once")
     return tuple(value)
+
+
+def _policy(section: Section) -> Policy:
+    rules = [_rule(entry) for entry in section.sections("rules", _RULE)]
+    if "map" not in section:
+        return Policy(tuple(rule for rule in rules if rule is not None))
+    if "rules" in section:
+        section.note("cannot stand beside rules, as the first match wins: write one of them", "map")
+    return section.read("map", _map, Policy())
+
+
+def _map(value: object) -> Policy:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not a string; write rules, as in '*=CONTEXT'")
+    return Policy.parse(value)
+
+
+def _rule(section: Section) -> Rule | None:
+    """Return the rule of one table, None when it has a mistake, which is noted."""
+    devices = section.words("devices", Pattern)
+    types = (
+        section.words("types", lambda word: Pattern("*", word)) if "types" in section else [None]
+    )
+    contexts = section.words("contexts", check_name)
+    try:
+        patterns = tuple(Pattern(device, type) for device in devices for type in types)
+        return Rule(patterns, tuple(contexts))
+    except ValueError:
+        return None

@@ -14,7 +14,7 @@ from typing import Any
 from cm_agent import uapi
 from cm_agent.buffer import Buffer, encode_name
 from cm_agent.descriptor import Descriptor
-from cm_agent.errors import AllocationError, explained
+from cm_agent.errors import AllocationError, ContextGoneError, explained
 from cm_agent.records import (
     Attestation,
     ChunkInfo,
@@ -104,8 +104,8 @@ class Context(Descriptor):
         """Allocate one zeroed chunk; the Buffer owns its descriptor.
 
         Bytes, rounded up to whole pages; alignment 0 is the context's minimum. deadline: seconds,
-        None for the kernel's 10. AllocationError says why there was none; another OSError, EMFILE
-        say, has nothing to do with the context's memory.
+        None for the kernel's 10. AllocationError says why there was none; ContextGoneError: the
+        context was destroyed meanwhile; another OSError, EMFILE say, has nothing to do with it.
         """
         if name is not None:
             encode_name(name)
@@ -240,6 +240,9 @@ class Context(Descriptor):
         self, error: OSError, argument: Any, size: int, alignment: int, thing: str = "chunk"
     ) -> OSError:
         reason = Reason(argument.reason)
+        if error.errno == errno.ENODEV:
+            what = f"context {self.name!r} gave no {thing} of {format_size(size)}: it was destroyed"
+            return ContextGoneError(error.errno, what)
         if reason is Reason.NONE:
             return explained(error, f"context {self.name!r} gave no {thing} of {format_size(size)}")
         return AllocationError(

@@ -12,8 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from cm_agent import config
+from cm_agent.config import ConfigError
 from cm_agent.context import names
 from cm_agent.devicetree import COMPATIBLE, ContextNode, context_nodes
+from cm_agent.policy import Policy
 
 UNIT = "cm-agent.service"
 OLDEST_KERNEL = (5, 10)
@@ -62,6 +65,8 @@ class Machine:
     sysfs: Path = Path("/sys")
     dev: Path = Path("/dev/cm")
     modules: Path = Path("/lib/modules")
+    config: Path | None = None
+    """None: the default file, if there is one."""
     release: str = os.uname().release
     python: tuple[int, int] = sys.version_info[:2]
     may_open: Callable[[Path], bool] = _may_open
@@ -80,6 +85,7 @@ def examine(machine: Machine | None = None) -> list[Finding]:
         _module(machine, loaded),
         *_contexts(wanted, made, loaded),
         *_nodes(machine, made),
+        *_config(machine, made),
         *_capabilities(machine),
         _service(machine),
     ]
@@ -189,6 +195,33 @@ def _node(machine: Machine, node: Path) -> Finding:
             "(60-cm-agent.rules): ls -l " + str(node),
         )
     return Finding(True, f"{node} is there, and you may open it")
+
+
+def _config(machine: Machine, made: dict[str, str]) -> list[Finding]:
+    try:
+        policy = config.load(machine.config).policy
+    except ConfigError as error:
+        mend = "mend the file: cm-agent.service does not start with it, and a reload keeps the old"
+        return [Finding(False, problem, mend) for problem in error.problems]
+    return _policy(policy, made)
+
+
+def _policy(policy: Policy, made: dict[str, str]) -> list[Finding]:
+    if not policy.rules:
+        return []
+    if not made:
+        return [_skipped("contexts that the policy names", "there is no context")]
+    there = ", ".join(sorted(made))
+    return [
+        Finding(
+            False,
+            f"rule {str(rule)!r} of the policy names context {name!r}, which is not there",
+            f"name one that is ({there}), or make it: by an overlay or cm-agent create {name} BANK",
+        )
+        for rule in policy.rules
+        for name in rule.contexts
+        if name not in made
+    ] or [Finding(True, "every context that the policy names is there")]
 
 
 def _capabilities(machine: Machine) -> list[Finding]:

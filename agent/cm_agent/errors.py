@@ -65,6 +65,10 @@ class AllocationError(OSError):
         self.used = used
 
 
+class ContextGoneError(OSError):
+    """A context was destroyed while this process had it open (ENODEV)."""
+
+
 class ClosedError(ValueError):
     """A Buffer or Context was used after close()."""
 

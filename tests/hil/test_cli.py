@@ -169,7 +169,10 @@ def test_an_alignment_below_a_page_is_the_kernels_to_refuse(board: Any) -> None:
     ("text", "sentence"),
     [
         ("[metrics", "/tmp/c.toml: line 1, column 9: "),
-        ("[verification]\\nsize = '1 furlong'", "/tmp/c.toml: verification.size: '1 furlong' has"),
+        (
+            "[verification]\\nsize = '1 furlong'",
+            "/tmp/c.toml: line 2, column 9: verification.size: '1 furlong'",
+        ),
     ],
 )
 def test_a_mistake_in_a_configuration_names_file_and_key(

@@ -107,8 +107,11 @@ def configure(board: Any, text: str) -> None:
 
 
 MISTAKES = {
-    "[metrics]\nlisten = 'nonsense'": ("metrics.listen", "is not ADDRESS:PORT"),
-    "[verification]\nintervall = 5": ("verification.intervall", "did you mean 'interval'"),
+    "[metrics]\nlisten = 'nonsense'": ("line 2, column 11: metrics.listen", "is not ADDRESS:PORT"),
+    "[verification]\nintervall = 5": (
+        "line 2, column 1: verification.intervall",
+        "did you mean 'interval'",
+    ),
     "[verification": ("line 1, column", "Expected"),
 }
 

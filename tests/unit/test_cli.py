@@ -11,7 +11,7 @@ from cm_agent.cli._arguments import request, show_verification
 from cm_agent.contiguity import ATTESTATION, PAGEMAP, PATTERN, Verdict, Verification, Witness
 
 
-@pytest.mark.parametrize("verb", ["alloc", "doctor", "list", "serve", "stream", "verify"])
+@pytest.mark.parametrize("verb", ["alloc", "doctor", "list", "policy", "serve", "stream", "verify"])
 def test_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main([verb, "--help"])

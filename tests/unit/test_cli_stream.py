@@ -3,6 +3,7 @@
 """The arguments and the progress of `cm-agent stream`."""
 
 import argparse
+from pathlib import Path
 
 import pytest
 from cm_agent.cli import main, stream
@@ -18,6 +19,11 @@ def test_defaults_ask_for_what_is_set() -> None:
     args = parse("vivid", "camera")
     assert (args.device, args.context, args.frames, args.buffers) == ("vivid", "camera", 100, 4)
     assert (args.width, args.height, args.pixelformat, args.save) == (None,) * 4
+
+
+def test_without_a_context_the_policy_says_where() -> None:
+    args = parse("vivid", "--config", "other.toml")
+    assert (args.context, args.config) == (None, Path("other.toml"))
 
 
 def test_a_short_pixel_format_is_padded_as_drivers_do() -> None:

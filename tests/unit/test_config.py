@@ -4,17 +4,22 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from cm_agent import config
 from cm_agent.config import Config, ConfigError, MetricsConfig, VerificationConfig
+from cm_agent.policy import NoRuleError, Pattern, Policy, Rule
+
+EXAMPLES = Path(__file__).parents[2] / "agent/examples"
 
 MISTAKES = [
     ("[metrics", "line 1, column 9: Expected ']' at the end of a table declaration at the end"),
     ('a = 1\nb = "x\n', "line 2, column 7: Illegal character '\\n'"),
     ("metrcs = {}", "metrcs: unknown key; did you mean 'metrics'?"),
-    ("[storage]", "storage: unknown key; known here: metrics, verification"),
+    ("[storage]", "storage: unknown key; known here: metrics, verification, policy"),
     ("metrics = 3", "metrics: must be a table: write [metrics]"),
     ("[metrics]\nlisten = 80", "metrics.listen: 80 is not a string; write address and port"),
     ("[metrics]\nlisten = '127.0.0.1'", "metrics.listen: '127.0.0.1' is not ADDRESS:PORT"),
@@ -43,6 +48,46 @@ MISTAKES = [
     (f"[verification]\ncontexts = ['{'a' * 32}']", "cannot be a context's name: 1 to 31 of"),
     ("[verification]\ncontexts = ['control']", "verification.contexts: 'control' is not a"),
     ("[verification]\ncontexts = ['a', 'a']", "verification.contexts: 'a' is listed more than"),
+    ("policy = '*=a'", "line 1, column 1: policy: must be a table: write [policy]"),
+    ("[policy]\nmap = 3", "line 2, column 7: policy.map: 3 is not a string; write rules, as in"),
+    ("[policy]\nmap = '*=a;b'", "line 2, column 12: policy.map: 'b' is no rule: write DEVICE="),
+    ("[policy]\nrule = 3", "line 2, column 1: policy.rule: unknown key; did you mean 'rules'?"),
+    ("[policy]\nrules = 3", "line 2, column 1: policy.rules: must be tables: write [[policy.rules"),
+    ("[policy]\nrules = [3]", "policy.rules: must be tables: write [[policy.rules]]"),
+    (
+        "[policy]\nmap = '*=a'\n[[policy.rules]]\ndevices = ['*']\ncontexts = ['a']",
+        "line 2, column 1: policy.map: cannot stand beside rules",
+    ),
+    ("[[policy.rules]]\ncontexts = ['a']", "line 1, column 3: policy.rules: devices is missing"),
+    (
+        "[policy]\nrules = [{devices = ['*']}]",
+        "line 2, column 10: policy.rules: contexts is missing",
+    ),
+    (
+        "[[policy.rules]]\ndevices = ['a']\ncontexts = ['b']\n"
+        "[[policy.rules]]\ndevice = ['a']\ndevices = ['a']\ncontexts = ['b']",
+        "line 5, column 1: policy.rules.device: unknown key; did you mean 'devices'?",
+    ),
+    (
+        "[[policy.rules]]\ndevices = ['a', 'b*c']\ncontexts = ['a']",
+        "line 2, column 18: policy.rules.devices: device 'b*c': '*' can only be its last",
+    ),
+    (
+        "[[policy.rules]]\ndevices = ['a']\ntypes = ['f', '*']\ncontexts = ['a']",
+        "line 3, column 16: policy.rules.types: type '*': a type has no wildcards",
+    ),
+    (
+        "[[policy.rules]]\ndevices = ['a']\ntypes = []\ncontexts = ['a']",
+        "line 3, column 9: policy.rules.types: is empty",
+    ),
+    (
+        "[[policy.rules]]\ndevices = 'a'\ncontexts = ['a']",
+        "line 2, column 12: policy.rules.devices: 'a' is not a list of strings",
+    ),
+    (
+        "[[policy.rules]]\ndevices = ['a']\ncontexts = ['a', 'B']",
+        "line 3, column 19: policy.rules.contexts: 'B' cannot be a context's name",
+    ),
 ]
 
 
@@ -59,8 +104,12 @@ def test_names_all_mistakes_at_once() -> None:
     text = "extra = 1\n[metrics]\nlisten = 1\n[verification]\nsize = 'x'\ninterval = -1\n"
     with pytest.raises(ConfigError) as caught:
         config.parse(text, "a.toml")
-    keys = [problem.split(": ")[1] for problem in caught.value.problems]
-    assert keys == ["extra", "metrics.listen", "verification.interval", "verification.size"]
+    assert [problem.split(": ")[1:3] for problem in caught.value.problems] == [
+        ["line 1, column 1", "extra"],
+        ["line 3, column 10", "metrics.listen"],
+        ["line 6, column 12", "verification.interval"],
+        ["line 5, column 9", "verification.size"],
+    ]
 
 
 def test_reads_everything(tmp_path: Path) -> None:
@@ -68,10 +117,57 @@ def test_reads_everything(tmp_path: Path) -> None:
     file.write_text(
         '[metrics]\nlisten = "[::]:0"\n'
         '[verification]\ninterval = 60\nsize = "64 KiB"\ncontexts = ["left", "r_2-x"]\n'
+        '[policy]\nmap = "foo=a"\n'
     )
     assert config.load(file) == Config(
-        MetricsConfig("::", 0), VerificationConfig(60.0, 65536, ("left", "r_2-x"))
+        MetricsConfig("::", 0),
+        VerificationConfig(60.0, 65536, ("left", "r_2-x")),
+        Policy((Rule((Pattern("foo"),), ("a",)),)),
     )
+
+
+def test_tables_are_the_rules_of_a_map() -> None:
+    tables = """
+        [[policy.rules]]
+        devices = ["baz?", "bar*"]
+        types = ["a", "b"]
+        contexts = ["r3"]
+
+        [[policy.rules]]
+        devices = ["*"]
+        contexts = ["left", "right"]
+    """
+    policy = config.parse(tables, "a.toml").policy
+    assert str(policy) == "baz?/a,baz?/b,bar*/a,bar*/b=r3;*=left,right"
+
+
+def example() -> tuple[str, str]:
+    """Return the example with all that it has behind # switched on, and its map by itself."""
+    text = re.sub(r"(?m)^#(?! \S|$)", "", (EXAMPLES / "config.toml").read_text())
+    tables, policy, policy_map = text.partition("[policy]")
+    return tables, policy + policy_map
+
+
+def test_the_example_changes_nothing_and_names_the_defaults() -> None:
+    assert config.load(EXAMPLES / "config.toml") == Config()
+    switched_on = config.parse(example()[0], "example")
+    assert switched_on.metrics == MetricsConfig()
+    assert replace(switched_on.verification, contexts=None) == VerificationConfig()
+
+
+def test_the_example_writes_one_policy_in_both_ways() -> None:
+    tables, policy_map = (config.parse(text, "example").policy for text in example())
+    assert tables == policy_map
+    assert len(tables.rules) == 2
+
+
+def test_the_codec_with_two_banks_has_one_context_for_each_type() -> None:
+    policy = config.load(EXAMPLES / "s5p-mfc.toml").policy
+    given = [policy.match("s5p-mfc", type).contexts for type in ("f", "a", "b")]
+    assert given == [("fw",), ("left",), ("right",)]
+    for who in (("s5p-mfc", "common"), ("s5p-jpeg", "a")):
+        with pytest.raises(NoRuleError):
+            policy.match(*who)
 
 
 def test_an_empty_file_is_the_defaults() -> None:

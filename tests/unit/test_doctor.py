@@ -41,6 +41,7 @@ def machine(tmp_path: Path) -> Machine:
         sysfs=tmp_path / "sys",
         dev=tmp_path / "dev/cm",
         modules=tmp_path / "modules",
+        config=tmp_path / "config.toml",
         release="6.12.1-test",
         python=(3, 13),
         may_open=lambda node: True,
@@ -50,7 +51,14 @@ def machine(tmp_path: Path) -> Machine:
     write(machine.procfs / "self/status", f"Name:\tx\nCapEff:\t{ALL:016x}\n")
     (machine.sysfs / "module/cm").mkdir(parents=True)
     make(machine, "camera", "context-camera")
+    configure(machine, "")
     return machine
+
+
+def configure(machine: Machine, text: str) -> None:
+    """Write the configuration."""
+    assert machine.config is not None
+    write(machine.config, text)
 
 
 def make(machine: Machine, name: str, node: str) -> None:
@@ -224,3 +232,30 @@ def test_node_without_label_is_called_by_its_name(machine: Machine) -> None:
 def test_disabled_bank_is_no_bank(machine: Machine) -> None:
     write(machine.procfs / "device-tree/reserved-memory/camera@70000000/status", "disabled\0")
     assert "names no reserved memory" in only(machine).what
+
+
+def test_rule_that_names_a_missing_context_is_found(machine: Machine) -> None:
+    configure(machine, "[policy]\nmap = 's5p-mfc/a=camera,left;*=camera'")
+    finding = only(machine)
+    assert "rule 's5p-mfc/a=camera,left' of the policy names context 'left'" in finding.what
+    assert "name one that is (camera), or make it" in finding.mend
+
+
+def test_policy_whose_contexts_are_there_is_fine(machine: Machine) -> None:
+    configure(machine, "[policy]\nmap = '*=camera'")
+    findings = examine(machine)
+    assert all(finding.ok for finding in findings)
+    assert "every context that the policy names is there" in [it.what for it in findings]
+
+
+def test_policy_is_not_checked_without_contexts(machine: Machine) -> None:
+    configure(machine, "[policy]\nmap = '*=camera'")
+    unload(machine)
+    assert any(word.startswith("contexts that the policy names: not") for word in skipped(machine))
+
+
+def test_broken_configuration_is_found_with_its_place(machine: Machine) -> None:
+    configure(machine, "[policy]\nmap = '*=camera;x'")
+    finding = only(machine)
+    assert finding.what.startswith(f"{machine.config}: line 2, column 17: policy.map: 'x' is no")
+    assert "does not start with it" in finding.mend

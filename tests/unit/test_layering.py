@@ -148,6 +148,11 @@ def test_way_of_a_buffer_reads_downhill(upper: str, lower: str) -> None:
     assert not reached_from(lower) & above
 
 
+def test_policy_is_above_the_context_and_knows_nothing_of_it() -> None:
+    assert {"policy", "context"} <= reached_from("allocator")
+    assert reached_from("policy") == {"name"}
+
+
 @pytest.mark.parametrize("what", ONLY_IN)
 def test_is_imported_by_nobody_else(what: str) -> None:
     by = {item.by for item in IMPORTS if f"{item.what}.".startswith(f"{what}.")}
@@ -170,7 +175,7 @@ def test_serving_is_loaded_when_it_is_asked_for() -> None:
     assert not top & {"cm_agent.service", "cm_agent.exposition", "cm_agent.metrics"}
 
 
-@pytest.mark.parametrize("verb", ["list", "alloc", "doctor", "verify"])
+@pytest.mark.parametrize("verb", ["list", "alloc", "doctor", "policy", "verify"])
 def test_command_loads_nothing_slow(verb: str, tmp_path: Path) -> None:
     program = (
         "import sys\n"

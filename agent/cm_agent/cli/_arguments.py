@@ -10,8 +10,11 @@ import sys
 from pathlib import Path
 from typing import TypeAlias
 
+from cm_agent import config
+from cm_agent.config import Config, ConfigError
 from cm_agent.context import DEV, is_name
 from cm_agent.contiguity import Verification
+from cm_agent.errors import UsageError
 from cm_agent.size import parse_request, parse_size
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -27,6 +30,24 @@ def add_common(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="directory of the contexts' nodes (default: %(default)s)",
     )
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Add --config, for load_config()."""
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help=f"TOML file with the policy (default: {config.DEFAULT_PATH}, if any)",
+    )
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Read the file of --config or the default one; UsageError with every mistake in it."""
+    try:
+        return config.load(args.config)
+    except ConfigError as error:
+        raise UsageError(str(error)) from None
 
 
 def context_name(text: str) -> str:

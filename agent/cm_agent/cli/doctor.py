@@ -8,7 +8,7 @@ import argparse
 import json
 from dataclasses import asdict, replace
 
-from cm_agent.cli._arguments import Subparsers, add_common
+from cm_agent.cli._arguments import Subparsers, add_common, add_config
 from cm_agent.doctor import Finding, Machine, examine
 
 _MARKS = {True: "ok  ", False: "FAIL", None: "-   "}
@@ -17,13 +17,14 @@ _MARKS = {True: "ok  ", False: "FAIL", None: "-   "}
 def register(sub: Subparsers) -> None:
     """Add the verb to the command line."""
     parser = sub.add_parser("doctor", help="tell what is missing and how to mend it")
+    add_config(parser)
     add_common(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print every finding; 1 when something is to be mended."""
-    findings = examine(replace(Machine(), dev=args.dev))
+    findings = examine(replace(Machine(), dev=args.dev, config=args.config))
     if args.json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:

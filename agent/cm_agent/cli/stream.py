@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cm_agent.cli._arguments import Subparsers, add_common, context_name, positive_int
-from cm_agent.context import Context
+from cm_agent.allocator import Allocation
+from cm_agent.cli._allocation import add_context, allocated
+from cm_agent.cli._arguments import Subparsers, add_common, positive_int
 from cm_agent.contiguity import Verdict
 from cm_agent.errors import UsageError
 from cm_agent.size import format_size
@@ -30,7 +31,9 @@ MOST_BUFFERS = 32
 """VIDEO_MAX_FRAME: what drivers take."""
 
 _EPILOG = """\
-DEVICE is a path, a node such as video0, or the name of a driver such as vivid.
+DEVICE is a path, a node such as video0, or the name of a driver such as vivid. Without CONTEXT,
+the policy's rule for a device of its driver's name, type "common", says where the buffers come
+from: all from one context, the first that has room for all.
 Exit codes: 0 all frames came, without a copy, into chunks that are CONTIGUOUS; 1 not so;
 2 a mistake in the arguments."""
 
@@ -44,9 +47,7 @@ def register(sub: Subparsers) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("device", metavar="DEVICE", help="path, node or name of a driver")
-    parser.add_argument(
-        "context", type=context_name, metavar="CONTEXT", help="where the buffers come from"
-    )
+    add_context(parser)
     parser.add_argument(
         "--frames", type=positive_int, default=100, metavar="N", help="default: %(default)s"
     )
@@ -68,20 +69,25 @@ def run(args: argparse.Namespace) -> int:
     progress = Progress()
     with (
         VideoDevice(_find(args.device)) as device,
-        Context(args.context, dev=args.dev) as context,
-        Capture(
-            device,
-            context,
-            args.buffers,
-            width=args.width,
-            height=args.height,
-            pixelformat=args.pixelformat,
-            fps=args.fps,
-        ) as capture,
+        allocated(
+            args,
+            device.capabilities.driver,
+            lambda context, deadline: Capture(
+                device,
+                context,
+                args.buffers,
+                width=args.width,
+                height=args.height,
+                pixelformat=args.pixelformat,
+                fps=args.fps,
+                deadline=deadline,
+            ),
+        ) as allocation,
+        allocation.what as capture,
     ):
         if args.save:
             _check_picture(capture.format)
-        evidence = Evidence(context, capture, progress=progress)
+        evidence = Evidence(allocation.context, capture, progress=progress)
         span = Span()
         for frame in capture.frames(args.frames):
             evidence.look(frame)
@@ -89,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
             progress(f"frame {span.frames} of {args.frames}")
             if args.save and span.frames == args.frames:
                 frame.save(args.save)
-        report = _report(args, capture, evidence, span)
+        report = _report(args, allocation, evidence, span)
     print(json.dumps(report, indent=2) if args.json else _describe(report))
     return 0 if report["ok"] else 1
 
@@ -109,8 +115,9 @@ def _check_picture(format: Format) -> None:
 
 
 def _report(
-    args: argparse.Namespace, capture: Capture, evidence: Evidence, span: Span
+    args: argparse.Namespace, allocation: Allocation[Capture], evidence: Evidence, span: Span
 ) -> dict[str, Any]:
+    capture = allocation.what
     device, counters = capture.device, capture.counters
     verdicts = [entry.verification for entry in evidence.chunks]
     contiguous = all(it.verdict is Verdict.CONTIGUOUS and it.agree for it in verdicts)
@@ -119,7 +126,9 @@ def _report(
         "device": str(device.path),
         "driver": device.capabilities.driver,
         "card": device.capabilities.card,
-        "context": args.context,
+        "context": allocation.context.name,
+        "rule": str(allocation.rule) if allocation.rule else None,
+        "refused": [{"context": it.context, "why": str(it)} for it in allocation.refusals],
         "width": capture.format.width,
         "height": capture.format.height,
         "pixelformat": capture.format.pixelformat,
@@ -148,9 +157,11 @@ def _describe(report: dict[str, Any]) -> str:
         chosen = report["fps_set"]
         rate += f" (asked for {report['fps_asked']:g}, the driver set "
         rate += "nothing it tells of)" if chosen is None else f"{chosen:g})"
+    rule = f" by rule {report['rule']}" if report["rule"] else ""
     lines = [
-        f"{report['device']} ({report['card']}) into context {report['context']}:"
+        f"{report['device']} ({report['card']}) into context {report['context']}{rule}:"
         f" {report['width']}x{report['height']} {report['pixelformat']}, {size} a frame",
+        *(f"  refused: {refusal['why']}" for refusal in report["refused"]),
         *(_describe_chunk(chunk) for chunk in report["buffers"]),
         f"{report['frames']} frames{rate}, {report['dropped']} dropped,"
         f" {report['damaged']} damaged, {report['ioctls']} ioctls",

@@ -1,0 +1,317 @@
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 cm-agent authors
+"""Buffers by policy: where they lie, when the next context is asked, what a refusal tells."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+MIB = 1 << 20
+BANK = 64 * MIB
+LEFT, RIGHT = "camera@70000000", "codec@78000000"
+START = {LEFT: 0x70000000, RIGHT: 0x78000000}
+CODEC = Path(__file__).parents[2] / "agent/examples/s5p-mfc.toml"
+CONFIG = "/tmp/policy.toml"
+RELOAD = "rmmod cm && modprobe cm && udevadm settle --timeout=30"
+
+
+def allocate(
+    map: str, wishes: list[list[Any]], taken: dict[str, int], deadline: float | None = None
+) -> list[dict[str, Any]]:
+    """Allocate [device, type, bytes] one after the other and keep it; `taken` is full before.
+
+    Tell of each where it lies, or why not.
+    """
+    from contextlib import ExitStack
+
+    from cm_agent.allocator import Allocator, RefusedError
+    from cm_agent.context import Context, names
+    from cm_agent.errors import AllocationError
+    from cm_agent.policy import NoRuleError, Policy
+
+    told: list[dict[str, Any]] = []
+    with ExitStack() as kept:
+        pools = {name: kept.enter_context(Context(name)) for name in names()}
+        for name, size in taken.items():
+            kept.enter_context(pools[name].alloc(size))
+        allocator = Allocator(Policy.parse(map))
+        for device, type, size in wishes:
+            try:
+                chunk = kept.enter_context(allocator.alloc(device, type, size, deadline=deadline))
+            except (NoRuleError, AllocationError) as error:
+                told.append({"errno": error.errno, "text": error.strerror})
+            except RefusedError as error:
+                numbers = {
+                    it.context: [it.error.reason.name, it.error.free, it.error.largest_hole]
+                    for it in error.refusals
+                }
+                told.append({"errno": error.errno, "text": error.strerror, "refused": numbers})
+            else:
+                context = pools[next(iter(names()))].attest(chunk).context
+                with pools[context].pinned(chunk) as pin:
+                    told.append({"context": context, "address": pin.address})
+    return told
+
+
+def test_the_next_context_is_asked_when_the_first_is_full(module: Any) -> None:
+    wishes = [["cam", "common", 16 * MIB]] * 3
+    got = module.call(
+        allocate, map="cam=private,shared", wishes=wishes, taken={"private": 40 * MIB}
+    )
+    assert [it["context"] for it in got] == ["private", "shared", "shared"]
+
+
+def test_a_rule_with_one_context_is_refused_with_its_numbers(module: Any) -> None:
+    (got,) = module.call(
+        allocate,
+        map="cam=private;*=shared",
+        wishes=[["cam", "common", 32 * MIB]],
+        taken={"private": 40 * MIB},
+    )
+    assert (got["errno"], got["refused"]) == (12, {"private": ["FULL", 24 * MIB, 24 * MIB]})
+
+
+def test_when_all_refuse_each_ones_reason_and_numbers_are_told(module: Any) -> None:
+    (got,) = module.call(
+        allocate,
+        map="cam=private,shared",
+        wishes=[["cam", "common", 32 * MIB]],
+        taken={"private": 40 * MIB, "shared": 48 * MIB},
+    )
+    assert got["errno"] == 12
+    assert got["refused"] == {
+        "private": ["FULL", 24 * MIB, 24 * MIB],
+        "shared": ["FULL", 16 * MIB, 16 * MIB],
+    }
+    head, *lines = got["text"].splitlines()
+    assert head == "no context of rule 'cam=private,shared' served device 'cam', type 'common':"
+    assert [line.split(";")[1] for line in lines] == [
+        " 24 MiB free, largest hole 24 MiB",
+        " 16 MiB free, largest hole 16 MiB",
+    ]
+
+
+def test_a_wrong_request_is_not_taken_to_the_next_context(module: Any) -> None:
+    """An alignment below a page would be as wrong there."""
+    (got,) = module.call(misaligned, map="cam=private,shared")
+    assert got == "INVALID of private"
+
+
+def misaligned(map: str) -> list[str]:
+    """Ask for a chunk that is aligned to 16 bytes."""
+    from cm_agent.allocator import Allocator
+    from cm_agent.errors import AllocationError
+    from cm_agent.policy import Policy
+
+    try:
+        Allocator(Policy.parse(map)).alloc("cam", "common", 4096, 16).close()
+    except AllocationError as error:
+        return [f"{error.reason.name} of {error.context}"]
+    return []
+
+
+def within_quota(map: str, limit: int, size: int) -> str:
+    """As a user with a quota in `private`, allocate by policy; return the context."""
+    import grp
+    import os
+
+    from cm_agent.control import Control
+
+    with Control() as control:
+        control.set_quota("private", limit, uid=1000)
+    reader, writer = os.pipe()
+    if not os.fork():
+        try:
+            from cm_agent.allocator import Allocator
+            from cm_agent.context import Context
+            from cm_agent.policy import Policy
+
+            os.setgroups([grp.getgrnam("cm").gr_gid])
+            os.setgid(1000)
+            os.setuid(1000)
+            allocator = Allocator(Policy.parse(map))
+            with allocator.alloc("cam", "common", size) as chunk, Context("shared") as pool:
+                os.write(writer, pool.attest(chunk).context.encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as answer:
+        told = answer.read()
+    os.wait()
+    with Control() as control:
+        control.set_quota("private", None, uid=1000)
+    return told
+
+
+def test_who_has_used_up_his_quota_of_one_context_gets_from_the_next(module: Any) -> None:
+    arguments = {"map": "cam=private,shared", "limit": MIB}
+    assert module.call(within_quota, size=MIB, **arguments) == "private"
+    assert module.call(within_quota, size=2 * MIB, **arguments) == "shared"
+
+
+def test_a_context_that_is_not_there_is_passed_over(module: Any) -> None:
+    wishes = [["cam", "common", MIB]]
+    (got,) = module.call(allocate, map="cam=nowhere,private", wishes=wishes, taken={})
+    assert got["context"] == "private"
+
+
+# -- a codec with two banks
+
+
+def create(parts: list[list[Any]]) -> None:
+    """Replace all contexts by these: name, bank, offset, size (0: the rest)."""
+    from cm_agent.context import names
+    from cm_agent.control import Control
+
+    with Control() as control:
+        for name in names():
+            control.destroy(name)
+        for name, bank, offset, size in parts:
+            control.create(name, bank, offset=offset, size=size)
+
+
+@pytest.fixture
+def codec(module: Any) -> Iterator[Any]:
+    """The board with contexts as the example for the MFC codec wants them, in two banks."""
+    parts = [["fw", LEFT, 0, 4 * MIB], ["left", LEFT, 4 * MIB, 0], ["right", RIGHT, 0, 0]]
+    module.call(create, parts=parts)
+    yield module
+    module.check(RELOAD)
+
+
+@pytest.mark.lg_feature("emulated")
+def test_each_type_of_the_codec_lies_in_its_own_bank(codec: Any) -> None:
+    from cm_agent import config
+
+    policy = config.load(CODEC).policy
+    wishes = [["s5p-mfc", type, MIB] for type in "fabc"]
+    *got, other = codec.call(allocate, map=str(policy), wishes=wishes, taken={})
+    assert [it["context"] for it in got] == ["fw", "left", "right"]
+    addresses = [it["address"] for it in got]
+    assert addresses[0] == START[LEFT]
+    assert START[LEFT] + 4 * MIB <= addresses[1] < START[LEFT] + BANK
+    assert START[RIGHT] <= addresses[2] < START[RIGHT] + BANK
+    assert "no rule of the policy matches device 's5p-mfc', type 'c': looked at" in other["text"]
+
+
+@pytest.mark.lg_feature("emulated")
+def test_a_full_bank_of_the_codec_does_not_spill_into_the_other(codec: Any) -> None:
+    from cm_agent import config
+
+    (got,) = codec.call(
+        allocate,
+        map=str(config.load(CODEC).policy),
+        wishes=[["s5p-mfc", "a", 8 * MIB]],
+        taken={"left": 56 * MIB},
+    )
+    assert got["refused"] == {"left": ["FULL", 4 * MIB, 4 * MIB]}
+
+
+def outlive(map: str, doomed: str) -> list[str]:
+    """Allocate by a policy whose first context is destroyed when it is open already."""
+    from cm_agent.allocator import Allocator
+    from cm_agent.context import Context
+    from cm_agent.control import Control
+    from cm_agent.policy import Policy
+
+    def attempt(context: Context, seconds: float | None) -> str:
+        if context.name == doomed:
+            with Control() as control:
+                control.destroy(doomed)
+        context.alloc(4096).close()
+        return context.name
+
+    with Allocator(Policy.parse(map)).take("cam", "common", attempt) as got:
+        return [got.what, *(str(refusal) for refusal in got.refusals)]
+
+
+@pytest.mark.lg_feature("emulated")
+def test_a_context_that_is_destroyed_while_it_is_open_is_passed_over(codec: Any) -> None:
+    what, refusal = codec.call(outlive, map="cam=right,left", doomed="right")
+    assert what == "left"
+    assert refusal == "context 'right' gave no chunk of 4 KiB: it was destroyed"
+
+
+# -- the commands
+
+
+def configure(board: Any, map: str) -> None:
+    board.check(f"printf \"[policy]\\nmap = '{map}'\\n\" > {CONFIG}")
+
+
+def test_the_command_tells_rule_and_room(module: Any) -> None:
+    configure(module, "vivid/a=nowhere;vivid=private,shared")
+    lines = module.check(f"cm-agent policy vivid --config {CONFIG}").splitlines()
+    assert lines == [
+        "device 'vivid', type 'common': rule 2, vivid=private,shared",
+        "  private: private, 64 MiB, 64 MiB free, largest hole 64 MiB",
+        "  shared: shared, 64 MiB, 64 MiB free, largest hole 64 MiB",
+    ]
+    got = module.run(f"cm-agent policy vivid a --json --config {CONFIG}")
+    (context,) = json.loads(got.stdout)["contexts"]
+    assert (got.code, context["name"], context["state"]) == (1, "nowhere", None)
+
+
+def test_the_doctor_names_a_rule_whose_context_is_not_there(agent: Any) -> None:
+    configure(agent, "vivid=private,nowhere")
+    got = agent.run(f"cm-agent doctor --json --config {CONFIG}")
+    (finding,) = [it for it in json.loads(got.stdout) if it["ok"] is False]
+    assert got.code == 1
+    assert "rule 'vivid=private,nowhere' of the policy names context 'nowhere'" in finding["what"]
+    assert "(private, shared)" in finding["mend"]
+
+
+def stream(config: str, taken: dict[str, int]) -> dict[str, Any]:
+    """Stream ten frames by policy while this much of the contexts is taken."""
+    import contextlib
+    import io
+    import json
+
+    from cm_agent.cli import main
+    from cm_agent.context import Context
+
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.ExitStack() as kept:
+        for name, size in taken.items():
+            kept.enter_context(kept.enter_context(Context(name)).alloc(size))
+        kept.enter_context(contextlib.redirect_stdout(out))
+        kept.enter_context(contextlib.redirect_stderr(err))
+        arguments = ["--width", "640", "--height", "480", "--pixelformat", "RGB3"]
+        arguments += ["--frames", "10", "--config", config, "--json"]
+        code = main(["stream", "vivid", *arguments])
+    return {"code": code, "report": json.loads(out.getvalue() or "null"), "err": err.getvalue()}
+
+
+@pytest.mark.lg_feature("vivid")
+def test_a_stream_takes_its_context_by_policy(vivid: Any) -> None:
+    configure(vivid, "vivid=private,shared")
+    got = vivid.call(stream, config=CONFIG, taken={})
+    report = got["report"]
+    assert got["code"] == 0, got
+    assert (report["context"], report["refused"]) == ("private", [])
+    assert report["rule"] == "vivid=private,shared"
+
+
+@pytest.mark.lg_feature("vivid")
+def test_a_stream_spills_over_with_all_its_buffers(vivid: Any) -> None:
+    """There is room for one frame of 900 KiB in the first context, and the stream needs four."""
+    configure(vivid, "vivid=private,shared")
+    got = vivid.call(stream, config=CONFIG, taken={"private": BANK - MIB})
+    report = got["report"]
+    assert got["code"] == 0, got
+    assert (report["context"], len(report["buffers"])) == ("shared", 4)
+    (refusal,) = report["refused"]
+    assert refusal["context"] == "private" and ": FULL; " in refusal["why"]
+
+
+@pytest.mark.lg_feature("vivid")
+def test_a_stream_without_a_rule_is_refused(vivid: Any) -> None:
+    configure(vivid, "s5p-mfc=shared")
+    got = vivid.call(stream, config=CONFIG, taken={})
+    assert (got["code"], got["report"]) == (1, None)
+    assert "device 'vivid', type 'common': looked at 's5p-mfc=shared'" in got["err"]
