@@ -16,7 +16,7 @@ from .board import OVERLAYS
 BINDINGS = OVERLAYS / "bindings"
 # The programs' own files begin with the Python that installed them, which is gone.
 VALIDATE = "from dtschema.dtb_validate import main; main()"
-CHECK = "from dtschema.doc_validate import main; main()"
+CHECK = "import sys; sys.stderr = sys.stdout; from dtschema.doc_validate import main; main()"
 # Others' nodes are others' business, and the kernel's bindings for them are not in dtschema.
 LIMIT = "cm-agent:reserved-memory"
 MOST = 160
