@@ -8,6 +8,7 @@ BOARD ?= arm64-virt
 SECOND_BOARD ?= armhf-virt-bullseye
 BOARDS ?=
 PYTEST_ARGS ?=
+ENV ?= ssh
 
 export PYTHONPATH := $(CURDIR)/tests
 boards := $(PYTHON) -m boards
@@ -16,7 +17,8 @@ venv := build/venv/bin/python
 # In this order: faults may end the kernel's DMA-API checks, and leaks are looked for at the end.
 debug := ioctl ioctl_rights mmap free pin lifetime refusal contiguity compaction faults leaks
 
-.PHONY: help demo test test-kernels test-dkms test-debug board module stage check-overlay prerequisites lint clean
+.PHONY: help demo test test-kernels test-dkms test-debug test-board board module stage \
+	check-overlay prerequisites lint clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -50,6 +52,10 @@ module: ## build/module/<board>/cm.ko, every warning an error
 
 stage: ## build/stage, the files that are installed on a board
 	@$(boards) stage
+
+test-board: ## the tests on a real board over SSH: ENV=beaglebone-black LG_BOARD=beaglebone.local
+	@$(boards) prerequisites
+	@LG_BOARD=$(LG_BOARD) $(venv) -m pytest --lg-env tests/hil/env/$(ENV).yaml tests/hil $(PYTEST_ARGS)
 
 check-overlay: ## what is wrong with an overlay of yours: DTB=board.dtb OVERLAY=mine.dtso
 	@$(boards) overlay $(DTB) $(OVERLAY)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,6 +49,19 @@ def test_an_overlay_is_right_for_its_board(source: Path, tree: str, tmp_path: Pa
     assert board.find(result.merged) == board.table()[source.stem]
     assert len(result.banks) == 2
     assert result.complaints == ()
+
+
+def test_the_readme_has_the_banks_where_they_are() -> None:
+    """By its table's rows, `| `file` | board | RAM | addresses |`."""
+    rows = re.findall(
+        r"^\| `([\w-]+)\.dtso` \|[^|]+\|[^|]+\| (0x\S+), (0x\S+) \|$",
+        (board.OVERLAYS / "README.md").read_text(),
+        re.MULTILINE,
+    )
+    assert len(rows) >= 7
+    for name, *addresses in rows:
+        text = (board.OVERLAYS / f"{name}.dtso").read_text()
+        assert re.findall(r"@([0-9a-f]+) {", text) == [it.removeprefix("0x") for it in addresses]
 
 
 def test_an_overlay_of_another_board_is_refused(tmp_path: Path) -> None:
