@@ -51,6 +51,14 @@ def test_a_board_that_nobody_knows_gets_a_guess(tmp_path: Path) -> None:
     assert memory.source.startswith("a guess: dts/boards.toml does not know")
 
 
+def test_where_the_initramfs_was_no_bank_may_be(tmp_path: Path) -> None:
+    chosen = (
+        "chosen {\n linux,initrd-start = <0xb8000000>;\n linux,initrd-end = <0x0 0xb9000000>;\n};"
+    )
+    memory = memory_of(changed(BOARD, ("\tsoc {", f"\t{chosen}\n\tsoc {{")), tmp_path)
+    assert memory.taken[1].span == Span(0xB8000000, 0x1000000)
+
+
 def test_a_board_that_nobody_knows_and_that_has_no_ram_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BoardError, match=r"has no RAM.*/sys/firmware/fdt"):
         memory_of(changed(BOARD, (RAM, "<0x0 0x0>")), tmp_path)

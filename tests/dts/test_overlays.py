@@ -22,9 +22,9 @@ SOURCES = sorted(board.OVERLAYS.glob("*.dtso"))
 def boards() -> Iterator[tuple[Path, str]]:
     """Yield each overlay with each tree that it is for, or with an emulated board's name."""
     for source in SOURCES:
-        entry = board.table()[source.stem]
-        for tree in [*entry.dtbs, *filter(None, [entry.emulated])]:
-            yield source, tree
+        if entry := board.table().get(source.stem):
+            for tree in [*entry.dtbs, *filter(None, [entry.emulated])]:
+                yield source, tree
 
 
 def found(source: Path, tree: str, scratch: Path) -> Path:

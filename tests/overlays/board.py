@@ -12,7 +12,7 @@ from boards.board import PROJECT
 from boards.error import BoardError
 
 from .span import Span
-from .tree import Tree
+from .tree import Tree, number
 
 OVERLAYS = PROJECT / "dts"
 TABLE = OVERLAYS / "boards.toml"
@@ -91,7 +91,16 @@ def memory(tree: Tree) -> Memory:
             "the board has booted with, its file /sys/firmware/fdt"
         )
     taken = board.taken if board else (Taken(Span(ram[0].start, GUESS), "most boot loaders"),)
-    return Memory(ram, taken, source)
+    return Memory(ram, (*taken, *_initramfs(tree)), source)
+
+
+def _initramfs(tree: Tree) -> list[Taken]:
+    """Return where the initramfs was when the board booted with this tree, if it did."""
+    chosen = tree.root.children.get("chosen", tree.root)
+    start, end = (number(chosen, f"linux,initrd-{which}") for which in ("start", "end"))
+    if start is None or end is None:
+        return []
+    return [Taken(Span(start, end - start), "the initramfs of the boot this tree is from")]
 
 
 def _board(name: str, entry: dict[str, Any]) -> Board:
