@@ -9,6 +9,7 @@ SECOND_BOARD ?= armhf-virt-bullseye
 BOARDS ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+ENV ?= ssh
 
 export PYTHONPATH := $(CURDIR)/tests
 boards := $(PYTHON) -m boards
@@ -17,7 +18,8 @@ venv := build/venv/bin/python
 # In this order: faults may end the kernel's DMA-API checks, and leaks are looked for at the end.
 debug := ioctl ioctl_rights mmap free pin lifetime refusal contiguity compaction faults leaks
 
-.PHONY: help demo test test-kernels test-dkms test-debug bench board module stage prerequisites lint clean
+.PHONY: help demo test test-kernels test-dkms test-debug test-board bench board module stage \
+	check-overlay prerequisites lint clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -27,7 +29,7 @@ demo: ## show it all on the emulated board
 	@cd tests && ../$(venv) -m demo
 
 test: ## all tests: on this machine, on the emulated board, and the most telling on a second one
-	@$(boards) prepare --promtool $(BOARD) $(SECOND_BOARD)
+	@$(boards) prepare --promtool --dtbs $(BOARD) $(SECOND_BOARD)
 	@LG_BOARD=$(BOARD) LG_SECOND_BOARD=$(SECOND_BOARD) $(venv) -m pytest --numprocesses 2 --dist loadfile \
 		--lg-env tests/hil/env/emulated.yaml $(PYTEST_ARGS)
 
@@ -55,6 +57,13 @@ module: ## build/module/<board>/cm.ko, every warning an error
 
 stage: ## build/stage, the files that are installed on a board
 	@$(boards) stage
+
+test-board: ## the tests on a real board over SSH: ENV=beaglebone-black LG_BOARD=beaglebone.local
+	@$(boards) prerequisites
+	@LG_BOARD=$(LG_BOARD) $(venv) -m pytest --lg-env tests/hil/env/$(ENV).yaml tests/hil $(PYTEST_ARGS)
+
+check-overlay: ## what is wrong with an overlay of yours: DTB=board.dtb OVERLAY=mine.dtso
+	@$(boards) overlay $(DTB) $(OVERLAY)
 
 prerequisites: ## install the programs and the Python environment all of this needs
 	@$(boards) prerequisites

@@ -9,9 +9,10 @@ import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 
 from . import board as descriptions
-from . import dkms, image, lint, module, prerequisites, toolchain
+from . import dkms, dtbs, image, lint, module, prerequisites, toolchain
 from .board import PROJECT
 from .error import BoardError
 from .progress import say
@@ -37,6 +38,8 @@ def prepare(arguments: argparse.Namespace) -> None:
     jobs.append(prerequisites.environment)
     if arguments.promtool:
         jobs.append(prerequisites.promtool)
+    if arguments.dtbs:
+        jobs += [partial(dtbs.make, architecture) for architecture in dtbs.PACKAGES]
     with ThreadPoolExecutor() as pool:
         for job in [pool.submit(job) for job in jobs]:
             job.result()
@@ -89,6 +92,14 @@ def interact(arguments: argparse.Namespace) -> int:
     return shell.interact(arguments.board, arguments.state)
 
 
+def check_overlay(arguments: argparse.Namespace) -> int:
+    """Say what is wrong with overlays for a board's device tree."""
+    _in_environment()
+    from overlays import report
+
+    return report.show(arguments.dtb, arguments.overlays)
+
+
 def show_promtool(arguments: argparse.Namespace) -> None:
     """Print where promtool is, fetching it first when it is missing."""
     print(prerequisites.promtool())
@@ -121,10 +132,14 @@ def _parser() -> argparse.ArgumentParser:
     preparing = verb("prepare", prepare)
     preparing.add_argument("boards", nargs="+", choices=descriptions.names(), metavar="BOARD")
     preparing.add_argument("--promtool", action="store_true", help="fetch promtool, too")
+    preparing.add_argument("--dtbs", action="store_true", help="fetch Debian's device trees, too")
     with_board = [verb("module", build_module), verb("shell", interact)]
     for added in with_board:
         added.add_argument("board", nargs="?", default="arm64-virt", choices=descriptions.names())
     with_board[1].add_argument("--state", default="agent", choices=("shell", "module", "agent"))
+    overlay = verb("overlay", check_overlay)
+    overlay.add_argument("dtb", help="a file, or the name of a tree that Debian ships")
+    overlay.add_argument("overlays", nargs="*", type=Path, help=".dtso or .dtbo, merged in order")
     compiler = verb("cc", compile_c)
     compiler.add_argument("--arch", required=True, choices=sorted(toolchain.COMPILERS))
     compiler.add_argument("--suite", default="trixie")

@@ -11,6 +11,7 @@ import tomllib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from .error import BoardError
 
@@ -133,5 +134,5 @@ def _root() -> dict[str, list[str]]:
     return tomllib.loads((HERE / "root.toml").read_text())
 
 
-def _frozen(table: dict) -> dict:
+def _frozen(table: dict[str, Any]) -> dict[str, Any]:
     return {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}

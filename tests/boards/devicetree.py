@@ -25,7 +25,7 @@ def merge(board: Board, overlays: Sequence[Path], into: Path) -> None:
 
 
 def compile_overlay(source: Path, into: Path) -> Path:
-    """Compile one overlay source and return the .dtbo; warnings are errors."""
+    """Compile one overlay source and return the .dtbo."""
     if not source.is_file():
         raise BoardError(f"no overlay {source}")
     target = into / f"{source.stem}.dtbo"

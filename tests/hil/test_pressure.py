@@ -18,7 +18,7 @@ BANK = 64 * MIB
 FILE = "/run/tenants/file"
 
 
-pytestmark = pytest.mark.usefixtures("module")
+pytestmark = [pytest.mark.usefixtures("module"), pytest.mark.lg_feature("spare-memory")]
 
 
 def where(context: str) -> list[int]:

@@ -86,9 +86,10 @@ def test_a_quota_is_of_one_user_and_one_context(unlimited: Any) -> None:
 
 def test_the_quota_for_everybody_is_for_those_without_one(unlimited: Any) -> None:
     unlimited.check("cm-agent quota shared 1MiB && cm-agent quota shared none --user guest")
+    guest = int(unlimited.check("id -u guest"))
     limited, own = (
         unlimited.call(alloc_as, context="shared", uid=uid, sizes=[2 * MIB])[0][0]
-        for uid in (1001, 1000)
+        for uid in (guest + 1, guest)
     )
     assert (limited, own) == (errno.EDQUOT, 0)
 

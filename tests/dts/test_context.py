@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 cm-agent authors
+"""Contexts with one mistake each are refused, with the reason and no other."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from .board_tree import OVERLAY, changed, complaints, everything
+
+REGION = "memory-region = <&camera>;"
+LABEL = 'label = "shared";'
+ALIGNMENT = "cm,min-alignment = <0x100000>;"
+CAMERA = '"shared-dma-pool";\n\t\t\treg = <0xa0000000 0x04000000>;\n\t\t\treusable;'
+DEEPER = "};\n\tcontext-private"
+
+MISTAKES = {
+    "no bank": ([(REGION, "")], r"context /context-shared has no memory-region: it must name"),
+    "a bank that is none": (
+        [
+            (REGION, "memory-region = <&other>;"),
+            ("\tcontext-shared", "\tother: other { };\n\tcontext-shared"),
+        ],
+        r"context /context-shared: its memory-region leads to /other: it must be a child of /res",
+    ),
+    "a bank that is nowhere": (
+        [(REGION, "memory-region = <0x1234>;")],
+        r"context /context-shared: its memory-region leads to nothing",
+    ),
+    "two banks": (
+        [(REGION, "memory-region = <&camera>, <&codec>;")],
+        r"context /context-shared names 2 banks in its memory-region",
+    ),
+    "another's bank": (
+        [("<&codec>", "<&camera>")],
+        r"contexts /context-\w+ and /context-\w+ have the same bank, camera@a0000000",
+    ),
+    "another's name": (
+        [(LABEL, 'label = "private";')],
+        r"contexts /context-\w+ and /context-\w+ have the same name, 'private'",
+    ),
+    "a name that no node can have": (
+        [(LABEL, 'label = "Bad Name!";')],
+        r"context /context-shared is called 'Bad Name!': a name is 1 to 31 of a-z",
+    ),
+    "the name of the control node": (
+        [(LABEL, 'label = "control";')],
+        r"context /context-shared is called 'control'",
+    ),
+    "a node's name that no node can have": (
+        [(LABEL, ""), ("context-shared", "Context")],
+        r"context /Context is called 'Context'",
+    ),
+    "an alignment that is no power of two": (
+        [(ALIGNMENT, "cm,min-alignment = <12288>;")],
+        r"context /context-shared: cm,min-alignment is <0x3000>: one power of two of at least 4096",
+    ),
+    "an alignment below a page": (
+        [(ALIGNMENT, "cm,min-alignment = <2048>;")],
+        r"cm,min-alignment is <0x800>",
+    ),
+    "an alignment of 64 bits": (
+        [(ALIGNMENT, "cm,min-alignment = <0x1 0x0>;")],
+        r"cm,min-alignment is <0x1 0x0>",
+    ),
+    "shared, in a bank that is not": (
+        [(CAMERA, CAMERA.replace("reusable;", "").replace("shared-dma-pool", "cm-agent,test"))],
+        r"context /context-shared: bank camera@a0000000 is not reusable.*add cm,private to the con",
+    ),
+    "a bank without struct pages": (
+        [(CAMERA, CAMERA.replace("reusable", "no-map"))],
+        r"context /context-shared: bank camera@a0000000 is no-map.*remove no-map",
+    ),
+    "the kernel's own bank": (
+        [(CAMERA, CAMERA + " linux,cma-default;")],
+        r"context /context-shared: bank camera@a0000000 is the kernel's own \(linux,cma-default\)",
+    ),
+    "a bank that is switched off": (
+        [(CAMERA, CAMERA + ' status = "disabled";')],
+        r"context /context-shared: bank camera@a0000000 is disabled",
+    ),
+    "below another device": (
+        [("\tcontext-shared {", "\tbus {\n\tcontext-shared {"), ("\tcontext-private", DEEPER)],
+        r"context /bus/context-shared is not at the root of the tree",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_refused_with_its_reason(tmp_path: Path, mistake: str) -> None:
+    changes, reason = MISTAKES[mistake]
+    (only,) = complaints(tmp_path, changed(OVERLAY, *changes))
+    assert re.search(reason, only), only
+
+
+def test_a_private_context_may_have_a_plain_bank(tmp_path: Path) -> None:
+    plain = CAMERA.replace("reusable;", "").replace("shared-dma-pool", "cm-agent,test")
+    assert everything(tmp_path, changed(OVERLAY, (CAMERA, plain), (LABEL, "cm,private;"))) == ()
+
+
+def test_a_context_that_is_switched_off_claims_nothing(tmp_path: Path) -> None:
+    off = changed(OVERLAY, ("<&codec>", "<&camera>"), ("cm,private", 'status = "disabled"'))
+    assert complaints(tmp_path, off) == ()
+
+
+def test_an_overlay_that_asks_for_nothing_is_refused(tmp_path: Path) -> None:
+    nothing = (
+        '/dts-v1/;\n/plugin/;\n\n&{/} {\n\tcontext {\n\t\tcompatible = "cm-agent";\n\t};\n};\n'
+    )
+    assert complaints(tmp_path, nothing) == ("there is neither a bank nor a context",)
