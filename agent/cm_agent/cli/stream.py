@@ -23,8 +23,9 @@ from cm_agent.v4l2.device import VideoDevice
 from cm_agent.v4l2.error import DeviceLookupError
 from cm_agent.v4l2.evidence import Evidence
 from cm_agent.v4l2.format import Format, fourcc, fourcc_text
-from cm_agent.v4l2.frame import Frame, require_convertible
+from cm_agent.v4l2.frame import Frame
 from cm_agent.v4l2.lookup import find
+from cm_agent.v4l2.picture import require_convertible
 
 MOST_BUFFERS = 32
 """VIDEO_MAX_FRAME: what drivers take."""
