@@ -118,6 +118,14 @@ def test_chunks_on_loan_may_outlive_it(queue: DataQueue, context: DataContext) -
     assert not context.open
 
 
+def test_a_damaged_frame_without_data_is_a_frame(queue: DataQueue, context: DataContext) -> None:
+    fill = filling(queue, context)
+    fill.start()
+    queue.hand_back(used=0, damaged=True)
+    frame = fill.take()
+    assert frame is not None and frame.damaged
+
+
 def test_damaged_frames_are_counted(queue: DataQueue, context: DataContext) -> None:
     fill = filling(queue, context)
     fill.start()

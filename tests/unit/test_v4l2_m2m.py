@@ -163,6 +163,18 @@ def test_a_change_of_size_replaces_the_chunks_but_for_those_on_loan(context: Dat
     assert [chunk.size for chunk in context.open] == [1_382_400] * 3
 
 
+def test_images_from_before_a_change_come_first(context: DataContext) -> None:
+    device = DataDevice(RAW, CODED)
+    stage = decoder(device, context)
+    device.changed = True
+    stage.take()
+    device.changed, device.capture.format = True, HD
+    device.capture.hand_back(used=460_800)
+    device.capture.hand_back(used=0, last=True)
+    assert taken(stage.take()).format == RAW and stage.source_changes == 1
+    assert stage.take() is None and stage.source_changes == 2
+
+
 def test_the_last_image_before_a_change_is_delivered(context: DataContext) -> None:
     device = DataDevice(RAW, CODED)
     stage = decoder(device, context)

@@ -81,6 +81,31 @@ def test_a_stride_below_a_row_is_refused() -> None:
         to_image(bytes(100), frame_format("RGB3", padding=-1))
 
 
+def planar(pixelformat: str, chroma: bytes) -> list[list[object]]:
+    """Make a picture of a white column beside a black one, over two rows."""
+    size = 4 + len(chroma)
+    shape = Format(2, 2, pixelformat, (PlaneFormat(size, 2),), full_range=True)
+    image = to_image(bytes([255, 0, 255, 0]) + chroma, shape)
+    return [[image.getpixel((x, y)) for x in range(2)] for y in range(2)]
+
+
+@pytest.mark.parametrize("pixelformat", ["YU12", "NV12"])
+def test_planes_of_chroma_behind_the_luma(pixelformat: str) -> None:
+    assert planar(pixelformat, bytes([128, 128])) == [[WHITE, (0, 0, 0)]] * 2
+    (_, dark), _ = planar(pixelformat, bytes([128, 255]))
+    assert isinstance(dark, tuple) and dark[0] > 150 and dark[2] == 0, "Cr comes second: red"
+
+
+def test_rows_of_chroma_are_half_as_far_apart() -> None:
+    shape = Format(2, 4, "YU12", (PlaneFormat(24, 4),))
+    luma = bytes([0, 0, 9, 9]) * 4
+    chroma = bytes([128, 9]) * 2 + bytes([128, 9, 255])
+    upper, lower = (to_image(luma + chroma, shape).getpixel((0, y)) for y in (0, 3))
+    assert upper == (0, 0, 0) and lower != upper
+    with pytest.raises(ValueError, match="has 23 bytes, there are 22"):
+        to_image(luma + chroma[:-1], shape)
+
+
 def test_other_formats_are_refused_with_what_can_be_asked_for() -> None:
-    with pytest.raises(ValueError, match="RGB3, BGR3, GREY, YUYV"):
+    with pytest.raises(ValueError, match="RGB3, BGR3, GREY, YUYV, YU12, NV12"):
         to_image(b"", Format(2, 2, "MJPG", (PlaneFormat(0, 0),)))

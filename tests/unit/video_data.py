@@ -12,6 +12,7 @@ from typing import Any
 from cm_agent.errors import AllocationError
 from cm_agent.uapi import Reason
 from cm_agent.v4l2.error import VideoError
+from cm_agent.v4l2.event import Event, EventKind
 from cm_agent.v4l2.format import (
     Capabilities,
     Filled,
@@ -85,7 +86,7 @@ class DataQueue:
 
     def formats(self) -> list[FormatDescription]:
         """List what can be asked for."""
-        return [FormatDescription(it, it, it == "FWHT", False) for it in self.fourccs]
+        return [FormatDescription(it, it, "FW" in it, False) for it in self.fourccs]
 
     def negotiate(self, *asked: Any, **named: Any) -> Format:
         """Note what was asked for, and keep what is set."""
@@ -159,14 +160,14 @@ class DataDevice:
         """Have something to say at once."""
         return True
 
-    def watch_source(self) -> bool:
+    def watch(self, kind: EventKind) -> bool:
         """Tell whether it tells."""
         return self.tells_changes
 
-    def source_changed(self) -> bool:
-        """Say so once."""
+    def events(self) -> list[Event]:
+        """Say once that the source changed."""
         changed, self.changed = self.changed, False
-        return changed
+        return [Event(EventKind.SOURCE_CHANGE, resolution=True)] if changed else []
 
     def least_capture_buffers(self) -> int:
         """Want three at least."""

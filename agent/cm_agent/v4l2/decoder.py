@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from cm_agent.context import Context
 from cm_agent.v4l2.device import VideoDevice
 from cm_agent.v4l2.error import VideoError
+from cm_agent.v4l2.event import EventKind
 from cm_agent.v4l2.feeding import Feeding
 from cm_agent.v4l2.filling import Filling
 from cm_agent.v4l2.format import Format
@@ -53,7 +54,7 @@ class Decoder(M2M):
         self._outputs, self._spares, self._deadline = outputs, spares, deadline
         self._changed = self._stopped = False
         device.output.negotiate(coded.width, coded.height, coded.pixelformat)
-        self._told = device.watch_source()
+        self._told = device.watch(EventKind.SOURCE_CHANGE)
         with ExitStack() as stack:
             self.feeding = Feeding(device.output, inputs)
             stack.callback(self.feeding.close)
@@ -94,7 +95,9 @@ class Decoder(M2M):
         super().flush()
 
     def _source_changed(self) -> bool:
-        self._changed = self._changed or (self._told and self.device.source_changed())
+        """Take the events, of which there are none unless the driver said that it tells."""
+        if self._told and any(event.resolution for event in self.device.events()):
+            self._changed = True
         return self._changed
 
     def _set_up(self) -> None:

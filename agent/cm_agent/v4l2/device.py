@@ -7,15 +7,15 @@ from __future__ import annotations
 import errno
 import os
 import select
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from cm_agent.descriptor import Descriptor
 from cm_agent.v4l2.error import VideoError, asking
+from cm_agent.v4l2.event import Event, EventKind
 from cm_agent.v4l2.format import Capabilities
 from cm_agent.v4l2.queue import Queue
-from cm_agent.v4l2.uapi import MIN_CAPTURE_BUFFERS, RESOLUTION, SOURCE_CHANGE, DeviceIoctls
+from cm_agent.v4l2.uapi import MIN_CAPTURE_BUFFERS, DeviceIoctls
 from cm_agent.v4l2.uapi_queue import QueueIoctls
 
 READY = select.POLLIN | select.POLLOUT | select.POLLPRI
@@ -70,27 +70,21 @@ class VideoDevice(Descriptor):
         poll.register(self, READY)
         return bool(poll.poll(timeout * 1000))
 
-    def watch_source(self) -> bool:
-        """Ask to be told when the resolution of a stream changes; False: it never tells."""
-        with asking(self.path, "subscribe to source changes"):
+    def watch(self, kind: EventKind) -> bool:
+        """Ask to be told of events of a kind; False: the driver has none of it."""
+        with asking(self.path, f"subscribe to {kind.name}"):
             try:
-                self._ioctls.subscribe(SOURCE_CHANGE)
+                self._ioctls.subscribe(kind)
             except OSError as error:
                 if error.errno in (errno.EINVAL, errno.ENOTTY):
                     return False
                 raise
         return True
 
-    def source_changed(self) -> bool:
-        """Take all events; tell whether one said that the resolution changed."""
+    def events(self) -> list[Event]:
+        """Take all events that there are, the oldest first; watch() for them before."""
         with asking(self.path, "take the events"):
-            return any([changes & RESOLUTION for changes in self._source_changes()])
-
-    def _source_changes(self) -> Iterator[int]:
-        while (event := self._ioctls.next_event()) is not None:
-            kind, changes = event
-            if kind == SOURCE_CHANGE:
-                yield changes
+            return list(iter(self._ioctls.next_event, None))
 
     def command_encoder(self, command: int) -> None:
         """Start or stop the encoder; EBUSY while it drains."""

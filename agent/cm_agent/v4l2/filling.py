@@ -4,12 +4,10 @@
 
 from __future__ import annotations
 
-import errno
 from contextlib import ExitStack
 
 from cm_agent.buffer import Buffer
 from cm_agent.context import Context
-from cm_agent.v4l2.error import VideoError
 from cm_agent.v4l2.frame import Counters, Frame
 from cm_agent.v4l2.queue import Queue
 from cm_agent.v4l2.slots import Slots
@@ -95,13 +93,7 @@ class Filling:
         """Take a filled buffer; None when there is none yet, or none any more (ended)."""
         if not self._streaming or self.ended:
             return None
-        try:
-            filled = self.queue.dequeue()
-        except VideoError as error:
-            if error.errno != errno.EPIPE:
-                raise
-            self.ended = True
-            return None
+        filled = self.queue.dequeue()
         if filled is None:
             return None
         self.ended = filled.last

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from cm_agent.v4l2.device import VideoDevice
@@ -49,22 +50,35 @@ def find(
     raise DeviceLookupError(errno.ENODEV, name, what, hint)
 
 
-def encodes(device: VideoDevice) -> bool:
-    """Tell whether it makes coded streams of images."""
+def find_encoder(name: str, **where: Path) -> Path:
+    """Return the node of that name, or of the driver's, that makes coded streams of images."""
+    return find(name, role="encoder", suits=_encodes, **where)
+
+
+def find_decoder(name: str, coded: str, **where: Path) -> Path:
+    """Return the node that makes images of a stream of this pixel format."""
+    suits = partial(_decodes, coded=coded)
+    return find(name, role=f"decoder of {coded}", suits=suits, **where)
+
+
+def find_converter(name: str, **where: Path) -> Path:
+    """Return the node that makes images of images."""
+    return find(name, role="converter", suits=_converts, **where)
+
+
+def _encodes(device: VideoDevice) -> bool:
     return device.capabilities.memory_to_memory and any(
         entry.compressed for entry in device.capture.formats()
     )
 
 
-def decodes(device: VideoDevice, coded: str) -> bool:
-    """Tell whether it makes images of a coded stream of this pixel format."""
+def _decodes(device: VideoDevice, coded: str) -> bool:
     return device.capabilities.memory_to_memory and any(
         entry.compressed and entry.pixelformat == coded for entry in device.output.formats()
     )
 
 
-def converts(device: VideoDevice) -> bool:
-    """Tell whether it makes images of images."""
+def _converts(device: VideoDevice) -> bool:
     return device.capabilities.memory_to_memory and not any(
         entry.compressed for entry in (*device.capture.formats(), *device.output.formats())
     )

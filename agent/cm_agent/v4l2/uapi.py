@@ -9,6 +9,7 @@ import fcntl
 from typing import Any
 
 from cm_agent import _v4l2_abi
+from cm_agent.v4l2.event import Event, EventKind
 from cm_agent.v4l2.format import Capabilities
 
 ffi: Any = _v4l2_abi.ffi
@@ -34,8 +35,7 @@ CAN_CONVERT = constant("CAP_VIDEO_M2M")
 CAN_CONVERT_MPLANE = constant("CAP_VIDEO_M2M_MPLANE")
 CAN_STREAM = constant("CAP_STREAMING")
 TELLS_NODE = constant("CAP_DEVICE_CAPS")
-END_OF_STREAM = constant("EVENT_EOS")
-SOURCE_CHANGE = constant("EVENT_SOURCE_CHANGE")
+EVENTS = {kind: constant(kind.value) for kind in EventKind}
 RESOLUTION = constant("EVENT_SRC_CH_RESOLUTION")
 START_ENCODER, STOP_ENCODER = constant("ENC_CMD_START"), constant("ENC_CMD_STOP")
 START_DECODER, STOP_DECODER = constant("DEC_CMD_START"), constant("DEC_CMD_STOP")
@@ -84,12 +84,13 @@ class DeviceIoctls:
             streaming=bool(able & CAN_STREAM),
         )
 
-    def subscribe(self, event: int) -> None:
+    def subscribe(self, kind: EventKind) -> None:
         """Ask to be told of one kind of event."""
-        self.call("VIDIOC_SUBSCRIBE_EVENT", ffi.new("struct v4l2_event_subscription *", [event]))
+        wanted = ffi.new("struct v4l2_event_subscription *", [EVENTS[kind]])
+        self.call("VIDIOC_SUBSCRIBE_EVENT", wanted)
 
-    def next_event(self) -> tuple[int, int] | None:
-        """Take the oldest event: its kind and what changed; None when there is none."""
+    def next_event(self) -> Event | None:
+        """Take the oldest event of those that were subscribed to; None when there is none."""
         event = ffi.new("struct v4l2_event *")
         try:
             self.call("VIDIOC_DQEVENT", event)
@@ -97,8 +98,9 @@ class DeviceIoctls:
             if error.errno == errno.ENOENT:
                 return None
             raise
-        changes = event.u.src_change.changes if event.type == SOURCE_CHANGE else 0
-        return int(event.type), int(changes)
+        (kind,) = (kind for kind, number in EVENTS.items() if number == event.type)
+        changed = kind is EventKind.SOURCE_CHANGE and event.u.src_change.changes & RESOLUTION
+        return Event(kind, bool(changed))
 
     def command_encoder(self, command: int) -> None:
         """Start or stop an encoder; what stopping means is in the kernel's dev-encoder.rst."""
