@@ -80,9 +80,9 @@ def test_no_room_is_no_error_and_no_move() -> None:
     assert (mover.moves, mover.moved_frames) == (0, 0)
 
 
-def test_what_may_not_be_seen_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_is_not_told_places_cannot_move(monkeypatch: pytest.MonkeyPatch) -> None:
     context = MovableContext()
-    hidden = SimpleNamespace(runs=(SimpleNamespace(address=None),))
-    monkeypatch.setattr(context, "attest", lambda chunk: hidden)
-    mover = moved(context)
-    assert (mover.moves, mover.moved_frames) == (1, 0)
+    hidden = SimpleNamespace(offset=None, size=MIB, fixed=False)
+    monkeypatch.setattr(context, "layout", lambda: [hidden])
+    with pytest.raises(PermissionError, match="become root"):
+        moved(context)

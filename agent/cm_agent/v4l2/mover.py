@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 from contextlib import suppress
 
 from cm_agent.context import Context
@@ -20,7 +21,8 @@ class Mover(Watcher):
     through the context, until there is no room behind the last. A pipeline with
     a window of 1 and a spare for each device leaves half of its chunks unmapped
     at every hand-over, the one that is handed over among them. Nothing moves in
-    a context that does not begin at a multiple of its size.
+    a context that does not begin at a multiple of its size. Needs CAP_SYS_RAWIO
+    (PermissionError), for which places are told.
 
     Synchronization: external synchronization is required.
     """
@@ -31,11 +33,14 @@ class Mover(Watcher):
         self.moves = 0
         """Chunks that were moved."""
         self.moved_frames = 0
-        """Those of them that had just been filled; unknown, thus 0, without CAP_SYS_RAWIO."""
+        """Those of them that had just been filled."""
 
     def came(self, link: int, frame: Frame) -> None:
         """Move the first chunk of the context if nobody has it mapped."""
         first = self._context.layout()[0]
+        if first.offset is None:
+            what = "chunks cannot be moved by one who is not told where they are; become root"
+            raise PermissionError(errno.EPERM, what)
         if first.fixed:
             return
         before = self._places(frame)
@@ -45,5 +50,4 @@ class Mover(Watcher):
         self.moved_frames += before != self._places(frame)
 
     def _places(self, frame: Frame) -> list[int | None]:
-        runs = [self._context.attest(chunk).runs for chunk in frame.buffers]
-        return [it[0].address if it else None for it in runs]
+        return [self._context.attest(chunk).runs[0].address for chunk in frame.buffers]
