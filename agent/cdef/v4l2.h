@@ -13,9 +13,9 @@
  * both belong to the machine that runs the agent, never to the one that
  * generated the binding.
  *
- * struct timeval is the one of two longs. On 32-bit ARM this selects the
- * kernel's time32 variants of QUERYBUF, QBUF and DQBUF; compile the check
- * there without -D_TIME_BITS=64.
+ * struct timeval and struct timespec are the ones of two longs. On 32-bit ARM
+ * this selects the kernel's time32 variants of QUERYBUF, QBUF, DQBUF and
+ * DQEVENT; compile the check there without -D_TIME_BITS=64.
  */
 
 #define VIDEO_MAX_PLANES			8
@@ -35,7 +35,12 @@
 
 /* enum v4l2_buf_type */
 #define V4L2_BUF_TYPE_VIDEO_CAPTURE		1
+#define V4L2_BUF_TYPE_VIDEO_OUTPUT		2
 #define V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE	9
+#define V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE	10
+
+/* enum v4l2_field */
+#define V4L2_FIELD_NONE				1
 
 /* enum v4l2_memory */
 #define V4L2_MEMORY_MMAP			1
@@ -43,6 +48,24 @@
 
 /* v4l2_buffer.flags */
 #define V4L2_BUF_FLAG_ERROR			0x00000040
+#define V4L2_BUF_FLAG_LAST			0x00100000
+
+/* v4l2_event.type, v4l2_event_src_change.changes */
+#define V4L2_EVENT_EOS				2
+#define V4L2_EVENT_SOURCE_CHANGE		5
+#define V4L2_EVENT_SRC_CH_RESOLUTION		0x0001
+
+/* v4l2_encoder_cmd.cmd, v4l2_decoder_cmd.cmd */
+#define V4L2_ENC_CMD_START			0
+#define V4L2_ENC_CMD_STOP			1
+#define V4L2_DEC_CMD_START			0
+#define V4L2_DEC_CMD_STOP			1
+
+/* v4l2_selection.target */
+#define V4L2_SEL_TGT_COMPOSE			0x0100
+
+/* v4l2_control.id, in linux/v4l2-controls.h */
+#define V4L2_CID_MIN_BUFFERS_FOR_CAPTURE	0x00980927
 
 /* enum v4l2_colorspace, enum v4l2_quantization */
 #define V4L2_COLORSPACE_JPEG			7
@@ -228,6 +251,87 @@ struct v4l2_streamparm {
 	} parm;
 };
 
+struct timespec {
+	long tv_sec;
+	long tv_nsec;
+};
+
+struct v4l2_event_src_change {
+	__u32 changes;
+};
+
+/* Not used, but its value64 aligns the union in struct v4l2_event. */
+struct v4l2_event_ctrl {
+	__u32 changes;
+	__u32 type;
+	union {
+		__s32 value;
+		__s64 value64;
+	};
+	__u32 flags;
+	__s32 minimum;
+	__s32 maximum;
+	__s32 step;
+	__s32 default_value;
+};
+
+struct v4l2_event {
+	__u32 type;
+	union {
+		struct v4l2_event_ctrl ctrl;
+		struct v4l2_event_src_change src_change;
+		__u8 data[64];
+	} u;
+	__u32 pending;
+	__u32 sequence;
+	struct timespec timestamp;
+	__u32 id;
+	__u32 reserved[8];
+};
+
+struct v4l2_event_subscription {
+	__u32 type;
+	__u32 id;
+	__u32 flags;
+	__u32 reserved[5];
+};
+
+struct v4l2_encoder_cmd {
+	__u32 cmd;
+	__u32 flags;
+	union {
+		struct {
+			__u32 data[8];
+		} raw;
+	};
+};
+
+struct v4l2_decoder_cmd {
+	__u32 cmd;
+	__u32 flags;
+	union {
+		struct {
+			__u64 pts;
+		} stop;
+		struct {
+			__u32 data[16];
+		} raw;
+	};
+};
+
+struct v4l2_selection {
+	__u32 type;
+	__u32 target;
+	__u32 flags;
+	struct v4l2_rect r;
+	__u32 reserved[9];
+};
+
+struct v4l2_control {
+	__u32 id;
+	__s32 value;
+};
+
 #define VIDIOC_QUERYCAP		_IOR('V', 0, struct v4l2_capability)
 #define VIDIOC_ENUM_FMT		_IOWR('V', 2, struct v4l2_fmtdesc)
 #define VIDIOC_G_FMT		_IOWR('V', 4, struct v4l2_format)
@@ -240,3 +344,10 @@ struct v4l2_streamparm {
 #define VIDIOC_STREAMON		_IOW('V', 18, int)
 #define VIDIOC_STREAMOFF	_IOW('V', 19, int)
 #define VIDIOC_S_PARM		_IOWR('V', 22, struct v4l2_streamparm)
+#define VIDIOC_G_CTRL		_IOWR('V', 27, struct v4l2_control)
+#define VIDIOC_S_CTRL		_IOWR('V', 28, struct v4l2_control)
+#define VIDIOC_ENCODER_CMD	_IOWR('V', 77, struct v4l2_encoder_cmd)
+#define VIDIOC_DQEVENT		_IOR('V', 89, struct v4l2_event)
+#define VIDIOC_SUBSCRIBE_EVENT	_IOW('V', 90, struct v4l2_event_subscription)
+#define VIDIOC_G_SELECTION	_IOWR('V', 94, struct v4l2_selection)
+#define VIDIOC_DECODER_CMD	_IOWR('V', 96, struct v4l2_decoder_cmd)

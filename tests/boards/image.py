@@ -4,7 +4,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import cache, cpio, rootfs
+from . import cache, cpio, kerneldriver, rootfs
 from . import kernel as kernels
 from .board import Board
 from .error import run
@@ -34,21 +34,27 @@ def make(board: Board) -> Image:
     """Return the board's image from the cache, made first when it is missing."""
     kernel = kernels.make(board)
     root = rootfs.make(board)
+    drivers = kerneldriver.make(board, kernel, kernel.lacks(board.kernel.modules))
     inputs = {
         "kernel": kernel.tree.name,
         "root": root.name,
         "modules": board.kernel.modules,
+        "drivers": [path.parent.name for path in drivers.files],
         "load": board.kernel.load,
         "console": board.qemu.console,
         "sources": cache.sources("image.py", "cpio.py"),
     }
-    tree = cache.entry(f"image-{board.name}", inputs, lambda path: _fill(board, kernel, root, path))
+    tree = cache.entry(
+        f"image-{board.name}", inputs, lambda path: _fill(board, kernel, drivers, root, path)
+    )
     return Image(tree, kernel)
 
 
-def _fill(board: Board, kernel: kernels.Kernel, root: Path, into: Path) -> None:
+def _fill(
+    board: Board, kernel: kernels.Kernel, drivers: kerneldriver.Drivers, root: Path, into: Path
+) -> None:
     with cpio.Archive(into / "rest.cpio") as rest:
-        _modules(board, kernel, rest, into / "modules")
+        _modules(board, kernel, drivers, rest, into / "modules")
         _names(board, rest)
         _keys(rest, into)
     with (into / "initrd.cpio").open("wb") as initrd:
@@ -57,11 +63,20 @@ def _fill(board: Board, kernel: kernels.Kernel, root: Path, into: Path) -> None:
     (into / "rest.cpio").unlink()
 
 
-def _modules(board: Board, kernel: kernels.Kernel, rest: cpio.Archive, scratch: Path) -> None:
+def _modules(
+    board: Board,
+    kernel: kernels.Kernel,
+    drivers: kerneldriver.Drivers,
+    rest: cpio.Archive,
+    scratch: Path,
+) -> None:
     """Add the modules in use, and what the board's own depmod and modprobe read."""
     place = scratch / "lib/modules" / kernel.release
-    for name in (*INDEXES, *kernel.closure(board.kernel.modules)):
-        source = kernel.modules / name
+    own = set(board.kernel.modules) - set(kernel.lacks(board.kernel.modules))
+    files = {name: kernel.modules / name for name in INDEXES}
+    files |= {name: kernel.modules / name for name in kernel.closure(own | set(drivers.needs))}
+    files |= {f"extra/{path.name}": path for path in drivers.files}
+    for name, source in files.items():
         if source.exists():
             (place / name).parent.mkdir(parents=True, exist_ok=True)
             (place / name).write_bytes(source.read_bytes())

@@ -3,6 +3,7 @@
 
 import re
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,18 +66,29 @@ class Kernel:
         name = re.search(r'^CONFIG_CC_VERSION_TEXT="(\S+)', config.read_text(), re.MULTILINE)
         return [f"CC={name[1]}"] if name else []
 
-    def closure(self, names: tuple[str, ...]) -> list[str]:
+    def lacks(self, names: Iterable[str]) -> list[str]:
+        """Return which of these modules the kernel neither has nor is built with."""
+        there = set(self._needs()) | set(self._builtin())
+        return [name for name in names if name not in there]
+
+    def closure(self, names: Iterable[str]) -> list[str]:
         """Return the files, relative to `modules`, of these modules and all they depend on."""
+        names, needs = list(names), self._needs()
+        if missing := self.lacks(names):
+            raise BoardError(f"kernel {self.release} has no module {', '.join(missing)}")
+        return sorted({file for name in names for file in needs.get(name, [])})
+
+    def _needs(self) -> dict[str, list[str]]:
+        """Return by each module's name its file and those it depends on."""
         needs = {}
         for line in (self.modules / "modules.dep").read_text().splitlines():
             file, _, rest = line.partition(":")
             needs[_module_name(file)] = [file, *rest.split()]
-        builtin = (self.modules / "modules.builtin").read_text().splitlines()
-        inside = {_module_name(file) for file in builtin}
-        missing = [name for name in names if name not in needs and name not in inside]
-        if missing:
-            raise BoardError(f"kernel {self.release} has no module {', '.join(missing)}")
-        return sorted({file for name in names for file in needs.get(name, [])})
+        return needs
+
+    def _builtin(self) -> list[str]:
+        listed = (self.modules / "modules.builtin").read_text().splitlines()
+        return [_module_name(file) for file in listed]
 
 
 def make(board: Board) -> Kernel:

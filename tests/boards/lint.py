@@ -6,14 +6,14 @@ sparse that its kernels are checked with, and checkpatch from the kernel's sourc
 the only one that has it. kernel-doc is among the headers' build programs.
 """
 
+import shutil
 import subprocess
-import tarfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from . import board as descriptions
-from . import cache, module, prerequisites, toolchain
+from . import cache, kernelsource, module, prerequisites, toolchain
 from . import kernel as kernels
 from .apt import HOST, Archive, unpack
 from .board import PROJECT, Board
@@ -21,7 +21,6 @@ from .error import BoardError
 from .progress import say, step
 
 BOARD = "arm64-virt"
-CHECKPATCH = ("checkpatch.pl", "spelling.txt", "const_structs.checkpatch")
 STRICTLY = ("--strict", "--no-tree", "--terse", "--no-summary", "--show-types", "--color=never")
 # What a file may do that checkpatch forbids, and why:
 # - compat.h is there to tell kernels apart, which code inside the kernel tree has no reason to;
@@ -86,7 +85,7 @@ def _run(board: Board, script: str, words: list[str]) -> list[str]:
     kernel = kernels.make(board)
     said = toolchain.make(board.kernel.suite).report(
         script,
-        ["perl", f"/{'lint' if script in CHECKPATCH else 'scripts'}/{script}", *words],
+        ["perl", f"/{'lint' if script == 'checkpatch.pl' else 'scripts'}/{script}", *words],
         binds={
             module.SOURCES: "/module",
             _tools(board.kernel.suite): "/lint",
@@ -114,32 +113,18 @@ def _sources() -> list[str]:
 
 def _tools(suite: str) -> Path:
     """Return the cache entry with the suite's sparse, checkpatch and what that reads."""
-    inputs = {"suite": suite, "scripts": CHECKPATCH, "sources": cache.sources("apt.py")}
-    return cache.entry(f"lint-tools-{suite}", inputs, lambda path: _fill(suite, path))
+    scripts = [kernelsource.make(suite) / name for name in kernelsource.CHECKPATCH]
+    inputs = {
+        "suite": suite,
+        "scripts": {path.name: path.read_text() for path in scripts},
+        "sources": cache.sources("apt.py"),
+    }
+    return cache.entry(f"lint-tools-{suite}", inputs, lambda path: _fill(suite, scripts, path))
 
 
-def _fill(suite: str, into: Path) -> None:
-    archive = Archive(suite, (HOST,))
-    with step("downloading sparse and the kernel's sources"):
-        (source,) = archive.dependencies("linux-source", into / "debs")
-        debs = archive.download_only(["sparse", source], into / "debs")
-    with step("unpacking sparse and checkpatch"):
-        unpack(debs, into)
-        (packed,) = (into / "usr/src").glob("linux-source-*.tar.xz")
-        _take_scripts(packed, into)
+def _fill(suite: str, scripts: list[Path], into: Path) -> None:
+    with step("downloading sparse"):
+        unpack(Archive(suite, (HOST,)).download_only(["sparse"], into / "debs"), into)
     cache.remove(into / "debs")
-    packed.unlink()
-
-
-def _take_scripts(packed: Path, into: Path) -> None:
-    """Unpack checkpatch from the kernel's sources, and read no further than needed."""
-    missing = set(CHECKPATCH)
-    with tarfile.open(packed, "r|xz") as sources:
-        for member in sources:
-            _, _, name = member.name.partition("/scripts/")
-            if name in missing:
-                (into / name).write_bytes(sources.extractfile(member).read())
-                missing.remove(name)
-                if not missing:
-                    return
-    raise BoardError(f"{packed.name} lacks {', '.join(sorted(missing))}")
+    for path in scripts:
+        shutil.copy(path, into)

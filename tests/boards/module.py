@@ -33,6 +33,23 @@ def release(board: Board) -> str:
     return kernels.make(board).release
 
 
+def command(board: Board, kernel: kernels.Kernel) -> list[str]:
+    """Return the words that call the kernel's make for the sources in /module."""
+    return [
+        "make", "-C", f"/usr/src/linux-headers-{kernel.release}", "M=/module", "-j2",
+        f"ARCH={board.kernel_arch}", f"CROSS_COMPILE={board.cross}", *kernel.compiler,
+        # Debian's own variables, from which old headers set CROSS_COMPILE anew.
+        f"DEB_HOST_ARCH={board.architecture}",
+        f"DEB_HOST_GNU_TYPE={board.cross.removesuffix('-')}",
+        "modules",
+    ]  # fmt: skip
+
+
+def binds(kernel: kernels.Kernel, sources: Path) -> dict[Path, str]:
+    """Return what that make finds where, in the compilers' tree."""
+    return {**kernel.binds, sources: "/module"}
+
+
 def check(board: Board, words: Sequence[str], tools: dict[Path, str]) -> list[str]:
     """Build the project's module with a checker and W=1; return all lines of complaint.
 
@@ -45,8 +62,8 @@ def check(board: Board, words: Sequence[str], tools: dict[Path, str]) -> list[st
         kernel = kernels.make(board)
         said = toolchain.make(board.kernel.suite).report(
             "make",
-            [*_command(board, kernel), "--keep-going", *words],
-            binds={**_binds(kernel, place / "source"), **tools},
+            [*command(board, kernel), "W=1", "--keep-going", *words],
+            binds={**binds(kernel, place / "source"), **tools},
             directory="/module",
         )
     return [line.replace("/module/", "kmod/") for line in said if COMPLAINT.search(line)]
@@ -57,9 +74,9 @@ def _build(board: Board, sources: Path, place: Path) -> Path:
     compilers = toolchain.make(board.kernel.suite)
     kernel = kernels.make(board)
     said = compilers.run(
-        _command(board, kernel),
+        [*command(board, kernel), "W=1"],
         doing=f"building the module for {board.name} (kernel {kernel.release})",
-        binds=_binds(kernel, place / "source"),
+        binds=binds(kernel, place / "source"),
         directory="/module",
     )
     (place / "build.log").write_text(said)
@@ -69,23 +86,6 @@ def _build(board: Board, sources: Path, place: Path) -> Path:
         raise BoardError(f"{sources} built {len(built)} modules, expected one; see build.log")
     _copy_changed(str(built[0]), str(place / built[0].name))
     return place / built[0].name
-
-
-def _command(board: Board, kernel: kernels.Kernel) -> list[str]:
-    """Return the words that call the kernel's make for the sources in /module."""
-    return [
-        "make", "-C", f"/usr/src/linux-headers-{kernel.release}", "M=/module", "-j2", "W=1",
-        f"ARCH={board.kernel_arch}", f"CROSS_COMPILE={board.cross}", *kernel.compiler,
-        # Debian's own variables, from which old headers set CROSS_COMPILE anew.
-        f"DEB_HOST_ARCH={board.architecture}",
-        f"DEB_HOST_GNU_TYPE={board.cross.removesuffix('-')}",
-        "modules",
-    ]  # fmt: skip
-
-
-def _binds(kernel: kernels.Kernel, sources: Path) -> dict[Path, str]:
-    """Return what that make finds where, in the compilers' tree."""
-    return {**kernel.binds, sources: "/module"}
 
 
 def _copy(sources: Path, copy: Path) -> None:

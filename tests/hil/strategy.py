@@ -77,9 +77,7 @@ class BoardStrategy(Strategy):
             self.ssh.keyfile = str(self.power.keyfile)
         self.target.activate(self.ssh)
         self._installed = False
-        self._run(
-            f"if grep -q '^cm ' /proc/modules; then {DISARM}; rmmod cm; fi; {SET_UP_CHECKS}"
-        )
+        self._run(f"if grep -q '^cm ' /proc/modules; then {DISARM}; rmmod cm; fi; {SET_UP_CHECKS}")
 
     def _down_from_shell(self):
         self.target.deactivate(self.ssh)

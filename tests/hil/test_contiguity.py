@@ -50,7 +50,7 @@ def verify_exported(context: str | None, dma_bits: int) -> list[dict[str, Any]]:
     with ExitStack() as stack:
         device = stack.enter_context(VideoDevice(find("vivid")))
         pool = stack.enter_context(Context(context)) if context else None
-        device.negotiate(640, 480, "RGB3")
+        device.capture.negotiate(640, 480, "RGB3")
         buffers = stack.enter_context(exported(device, 4))
         found = [verify(plane, pool, dma_bits=dma_bits) for planes in buffers for plane in planes]
         return json.loads(json.dumps([verification.to_json() for verification in found]))

@@ -81,9 +81,11 @@ def spoil(context: str, what: str, members: dict[str, int], slots: int, most: in
         if what == "name":
             return lambda: chunks[0].set_name("spoilt")
         device = stack.enter_context(VideoDevice(find("vivid")))
-        frame = stack.enter_context(pool.alloc(device.negotiate(640, 480, "RGB3").planes[0].size))
-        device.request_buffers(1)
-        return lambda: device.queue(0, [frame])
+        frame = stack.enter_context(
+            pool.alloc(device.capture.negotiate(640, 480, "RGB3").planes[0].size)
+        )
+        device.capture.request_buffers(1)
+        return lambda: device.capture.queue(0, [frame])
 
     told: dict[str, Any] = {"errnos": Counter(), "changed": [], "ended": False}
     switch, address = os.open("/proc/thread-self/fail-nth", os.O_RDWR), uapi.address_of(room)

@@ -80,17 +80,17 @@ def free_while_imported(context: str, streaming: bool) -> dict[str, Any]:
         return 0
 
     with VideoDevice(find("vivid")) as device, Context(context) as pool:
-        size = device.negotiate(640, 480, "RGB3").planes[0].size
+        size = device.capture.negotiate(640, 480, "RGB3").planes[0].size
         with pool.alloc(size) as chunk:
-            device.request_buffers(1)
-            device.queue(0, [chunk])
+            device.capture.request_buffers(1)
+            device.capture.queue(0, [chunk])
             if streaming:
-                device.stream_on()
+                device.capture.stream_on()
             before, info = pool.query(), pool.info(chunk)
             busy, same = try_free(), pool.query() == before
             if streaming:
-                device.stream_off()
-            device.release_buffers()
+                device.capture.stream_off()
+            device.capture.release_buffers()
             idle = try_free()
         return {"held": info.imports == 1 <= info.maps, "busy": busy, "same": same, "idle": idle}
 
@@ -154,9 +154,9 @@ def use_stale(context: str, how: str) -> int:
                 mmap.mmap(chunk.fd, chunk.size)
             elif how == "import":
                 with VideoDevice(find("vivid")) as device:
-                    device.negotiate(640, 480, "RGB3")
-                    device.request_buffers(1)
-                    device.queue(0, [chunk])
+                    device.capture.negotiate(640, 480, "RGB3")
+                    device.capture.request_buffers(1)
+                    device.capture.queue(0, [chunk])
             else:
                 flags = {"sync-start": 3, "sync-end": 7}[how]
                 fcntl.ioctl(chunk.fd, 0x40086200, struct.pack("=Q", flags))

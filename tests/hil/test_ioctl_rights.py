@@ -131,8 +131,8 @@ def call_with_a_drivers_buffer(request: str, members: dict[str, int], access: in
         return int(told.fd)
 
     with VideoDevice(find("vivid")) as device, Context("shared") as pool:
-        device.negotiate(640, 480, "RGB3")
-        device.request_exported(1)
+        device.capture.negotiate(640, 480, "RGB3")
+        device.capture.request_exported(1)
         fd, ours = export(access), export(os.O_RDWR)
         mapping = mmap.mmap(ours, 640 * 480 * 3)
         before, content, number, size = pool.query(), mapping[:], 0, 0
@@ -144,7 +144,7 @@ def call_with_a_drivers_buffer(request: str, members: dict[str, int], access: in
         mapping.close()
         os.close(fd)
         os.close(ours)
-        device.release_buffers()
+        device.capture.release_buffers()
         return number, size, same
 
 

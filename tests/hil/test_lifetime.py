@@ -91,16 +91,16 @@ def kill_a_busy_process(context: str) -> dict[str, Any]:
 
     def hold() -> None:
         device, mine = VideoDevice(find("vivid")), Context(context)
-        size = device.negotiate(640, 480, "RGB3").planes[0].size
+        size = device.capture.negotiate(640, 480, "RGB3").planes[0].size
         chunks = [mine.alloc(size) for _ in range(16)]
         for chunk in chunks[:6]:
             mine.pin(chunk)
         pages = [ctypes.c_char.from_buffer(mmap.mmap(chunk.fd, size)) for chunk in chunks[4:10]]
         vector = (ctypes.c_size_t * 2)(ctypes.addressof(pages[0]), 4096)
         assert ctypes.CDLL(None).vmsplice(os.pipe()[1], vector, 1, 0) == 4096
-        for index in range(device.request_buffers(4)):
-            device.queue(index, [chunks[8 + index]])
-        device.stream_on()
+        for index in range(device.capture.request_buffers(4)):
+            device.capture.queue(index, [chunks[8 + index]])
+        device.capture.stream_on()
         os.write(tell, b"".join(page.value for page in pages))
         signal.pause()
 

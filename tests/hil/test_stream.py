@@ -111,15 +111,15 @@ def queue_too_small(context: str, wanted: int) -> dict[str, Any]:
 
     size = wanted - 16 * 4096
     with VideoDevice(find("vivid")) as device, Context(context) as pool, pool.alloc(size) as chunk:
-        device.negotiate(640, 480, "RGB3")
-        device.request_buffers(1)
+        device.capture.negotiate(640, 480, "RGB3")
+        device.capture.request_buffers(1)
         try:
-            device.queue(0, [chunk])
+            device.capture.queue(0, [chunk])
         except VideoError as error:
             text, number = str(error), error.errno
         else:
             text, number = "", 0
-        device.release_buffers()
+        device.capture.release_buffers()
         return {"text": text, "errno": number, "size": size, "imports": pool.info(chunk).imports}
 
 
@@ -241,7 +241,7 @@ def ask_for_what_it_has_not() -> dict[str, str]:
     with VideoDevice(find("vivid")) as device:
         for name, asked in {"format": (640, 480, "XXXX"), "size": (641, 480, "RGB3")}.items():
             try:
-                device.negotiate(*asked)
+                device.capture.negotiate(*asked)
             except VideoError as error:
                 said[name] = str(error)
     return said
@@ -262,7 +262,7 @@ def verify_the_drivers_own(context: str) -> list[dict[str, Any]]:
     from cm_agent.v4l2.lookup import find
 
     with VideoDevice(find("vivid")) as device, Context(context) as pool:
-        device.negotiate(640, 480, "RGB3")
+        device.capture.negotiate(640, 480, "RGB3")
         with exported(device, 2) as buffers:
             found = [verify(plane, pool) for planes in buffers for plane in planes]
             return [{"verdict": str(it.verdict), "agree": it.agree} for it in found]

@@ -17,18 +17,9 @@ import pytest
 from cm_agent.buffer import Buffer, encode_name
 from cm_agent.errors import ClosedError
 from cm_agent.uapi import ffi
+from unit.memfd_buffer import MemfdBuffer
 
 SIZE = 4 * mmap.PAGESIZE
-
-
-class MemfdBuffer(Buffer):
-    """A Buffer over a memfd, which needs no synchronization and has no ioctl for it."""
-
-    syncs: list[int]
-
-    def _sync(self, fd: int, flags: int) -> None:
-        os.fstat(fd)
-        self.syncs.append(flags)
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ ONLY_IN = {
     "cm_agent._v4l2_abi": {"v4l2.uapi"},
     "prometheus_client": SERVING,
     "pyudev": {"udev"},
-    "PIL": {"v4l2.frame"},
+    "PIL": {"v4l2.picture", "v4l2.psnr"},
     "asyncio": SERVING,
 }
 # What a command in a shell must not wait for.

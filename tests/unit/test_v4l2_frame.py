@@ -1,86 +1,24 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 cm-agent authors
-"""Known pixels become a picture and come back from the PNG."""
-
-from pathlib import Path
+"""A frame is its readers' until the last of them gives it back."""
 
 import pytest
-from cm_agent.v4l2.format import Format, PlaneFormat
-from cm_agent.v4l2.frame import to_image
-from hypothesis import given
-from hypothesis import strategies as st
-from PIL import Image
-
-RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
-PICTURE = [[RED, GREEN], [BLUE, WHITE], [WHITE, RED]]
-BYTES = {"GREY": 1, "YUYV": 2, "RGB3": 3, "BGR3": 3}
-WIDTH, HEIGHT, PADDING = 2, 3, 5
+from cm_agent.errors import ClosedError
+from unit.test_v4l2_feeding import Loan
 
 
-def frame_format(pixelformat: str, *, full_range: bool = True, padding: int = PADDING) -> Format:
-    stride = WIDTH * BYTES[pixelformat] + padding
-    planes = (PlaneFormat(stride * HEIGHT, stride),)
-    return Format(WIDTH, HEIGHT, pixelformat, planes, full_range)
+def test_it_goes_back_with_its_last_reader() -> None:
+    loan = Loan(1)
+    loan.frame.retain()
+    loan.frame.release()
+    assert loan.frame and not loan.back
+    loan.frame.release()
+    assert loan.back and not loan.frame
 
 
-def padded(rows: list[bytes]) -> bytes:
-    return b"".join(row + b"\xee" * PADDING for row in rows)
-
-
-def through_png(image: Image.Image, path: Path) -> list[list[object]]:
-    image.save(path)
-    with Image.open(path) as read:
-        assert read.size == (WIDTH, HEIGHT)
-        return [[read.getpixel((x, y)) for x in range(WIDTH)] for y in range(HEIGHT)]
-
-
-@pytest.mark.parametrize(("pixelformat", "step"), [("RGB3", 1), ("BGR3", -1)])
-def test_colours_keep_their_places(pixelformat: str, step: int, tmp_path: Path) -> None:
-    data = padded([b"".join(bytes(pixel[::step]) for pixel in row) for row in PICTURE])
-    image = to_image(data, frame_format(pixelformat))
-    assert through_png(image, tmp_path / "frame.png") == PICTURE
-
-
-def test_grey_keeps_its_values(tmp_path: Path) -> None:
-    rows = [[0, 1], [128, 129], [254, 255]]
-    image = to_image(padded([bytes(row) for row in rows]), frame_format("GREY"))
-    assert through_png(image, tmp_path / "frame.png") == rows
-
-
-def test_yuyv_of_the_usual_range_spans_black_to_white(tmp_path: Path) -> None:
-    rows = [bytes([16, 128, 235, 128]), bytes([126, 128, 126, 128]), bytes([81, 90, 81, 240])]
-    image = to_image(padded(rows), frame_format("YUYV", full_range=False))
-    black_white, grey, red = through_png(image, tmp_path / "frame.png")
-    assert black_white == [(0, 0, 0), WHITE]
-    assert grey == [(128, 128, 128)] * 2
-    for pixel in red:
-        assert isinstance(pixel, tuple)
-        assert all(abs(got - want) <= 3 for got, want in zip(pixel, RED, strict=True))
-
-
-def test_yuyv_of_the_full_range_is_not_stretched(tmp_path: Path) -> None:
-    rows = [bytes([16, 128, 235, 128])] * HEIGHT
-    image = to_image(padded(rows), frame_format("YUYV"))
-    assert through_png(image, tmp_path / "frame.png") == [[(16,) * 3, (235,) * 3]] * HEIGHT
-
-
-@given(st.binary(min_size=18, max_size=18))
-def test_any_rgb_pixels_come_back(data: bytes) -> None:
-    assert to_image(data, frame_format("RGB3", padding=0)).tobytes() == data
-
-
-def test_the_last_row_needs_no_padding() -> None:
-    data = padded([bytes(6)] * HEIGHT)
-    assert to_image(data[:-PADDING], frame_format("RGB3")).size == (WIDTH, HEIGHT)
-    with pytest.raises(ValueError, match=r"has 28 bytes, there are 27"):
-        to_image(data[: -PADDING - 1], frame_format("RGB3"))
-
-
-def test_a_stride_below_a_row_is_refused() -> None:
-    with pytest.raises(ValueError, match="stride of 5"):
-        to_image(bytes(100), frame_format("RGB3", padding=-1))
-
-
-def test_other_formats_are_refused_with_what_can_be_asked_for() -> None:
-    with pytest.raises(ValueError, match="RGB3, BGR3, GREY, YUYV"):
-        to_image(b"", Format(2, 2, "MJPG", (PlaneFormat(0, 0),)))
+@pytest.mark.parametrize("deed", ["retain", "release", "copy"])
+def test_nothing_can_be_done_with_it_afterwards(deed: str) -> None:
+    loan = Loan(1)
+    loan.frame.release()
+    with pytest.raises(ClosedError, match="has gone back"):
+        getattr(loan.frame, deed)()

@@ -2,11 +2,17 @@
 # SPDX-FileCopyrightText: 2026 cm-agent authors
 """Finding a device by path, node or driver, in a sysfs of our own and without device nodes."""
 
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cm_agent.v4l2 import lookup
 from cm_agent.v4l2.error import DeviceLookupError
-from cm_agent.v4l2.lookup import find
+from cm_agent.v4l2.lookup import find, find_converter, find_decoder, find_encoder
+from unit.video_data import CODED, RAW, DataDevice
 
 
 @pytest.fixture
@@ -43,3 +49,52 @@ def test_an_unknown_name_lists_what_there_is(sysfs: Path) -> None:
 def test_no_device_at_all_is_said(tmp_path: Path) -> None:
     with pytest.raises(DeviceLookupError, match="there is no video device"):
         find("vivid", sysfs=tmp_path)
+
+
+@pytest.fixture
+def devices(sysfs: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Say what video9 and video10, of the driver `codec`, make of what."""
+
+    def there_are(video9: DataDevice, video10: DataDevice) -> None:
+        nodes = {"video0": DataDevice(RAW, RAW), "video9": video9, "video10": video10}
+        still = replace(nodes["video0"].capabilities, memory_to_memory=False)
+        nodes["video0"].capabilities = still
+        monkeypatch.setattr(lookup, "VideoDevice", lambda path: nullcontext(nodes[path.name]))
+
+    return there_are
+
+
+FINDERS: dict[str, Callable[..., Path]] = {
+    "encoder": find_encoder,
+    "decoder of FWHT": lambda name, **where: find_decoder(name, "FWHT", **where),
+    "converter": find_converter,
+}
+
+
+@pytest.mark.parametrize(
+    ("role", "made", "fed"),
+    [("encoder", CODED, RAW), ("decoder of FWHT", RAW, CODED), ("converter", RAW, RAW)],
+)
+def test_of_a_drivers_nodes_the_one_that_suits_is_found(
+    sysfs: Path, devices: Any, role: str, made: Any, fed: Any
+) -> None:
+    others = [DataDevice(CODED, RAW), DataDevice(RAW, CODED), DataDevice(RAW, RAW)]
+    for other in others:
+        devices(other, DataDevice(made, fed))
+        if (other.capture.format, other.output.format) != (made, fed):
+            assert FINDERS[role]("codec", sysfs=sysfs, dev=Path("/n")) == Path("/n/video10")
+
+
+def test_a_decoder_of_another_stream_does_not_suit(sysfs: Path, devices: Any) -> None:
+    stateless = DataDevice(RAW, CODED)
+    stateless.output.fourccs = ["SFWH"]
+    devices(stateless, DataDevice(CODED, RAW))
+    with pytest.raises(DeviceLookupError, match="codec: no decoder of FWHT of that name or dri"):
+        find_decoder("codec", "FWHT", sysfs=sysfs, dev=Path("/n"))
+
+
+@pytest.mark.parametrize("role", FINDERS)
+def test_a_camera_has_none_of_these_roles(sysfs: Path, devices: Any, role: str) -> None:
+    devices(DataDevice(CODED, RAW), DataDevice(CODED, RAW))
+    with pytest.raises(DeviceLookupError, match=f"no {role} of that name"):
+        FINDERS[role]("vivid", sysfs=sysfs, dev=Path("/n"))

@@ -14,18 +14,20 @@ from pathlib import Path
 from typing import Any
 
 from cm_agent.allocator import Allocation
+from cm_agent.cli import _pipeline
 from cm_agent.cli._allocation import add_context, allocated
 from cm_agent.cli._arguments import Subparsers, add_common, positive_int
+from cm_agent.cli._line import mistaken
 from cm_agent.contiguity import Verdict
 from cm_agent.errors import UsageError
 from cm_agent.size import format_size
 from cm_agent.v4l2.capture import Capture
 from cm_agent.v4l2.device import VideoDevice
-from cm_agent.v4l2.error import DeviceLookupError
 from cm_agent.v4l2.evidence import Evidence
-from cm_agent.v4l2.format import Format, fourcc, fourcc_text
-from cm_agent.v4l2.frame import Frame, require_convertible
+from cm_agent.v4l2.format import fourcc, fourcc_text
+from cm_agent.v4l2.frame import Frame
 from cm_agent.v4l2.lookup import find
+from cm_agent.v4l2.picture import require_convertible
 
 MOST_BUFFERS = 32
 """VIDEO_MAX_FRAME: what drivers take."""
@@ -60,15 +62,57 @@ def register(sub: Subparsers) -> None:
         "--buffers", type=_buffers, default=4, metavar="N", help="default: %(default)s"
     )
     parser.add_argument("--save", type=_png, metavar="FILE.png", help="keep the last frame")
+    _add_pipeline(parser)
     add_common(parser)
     parser.set_defaults(run=run)
 
 
+def _add_pipeline(parser: argparse.ArgumentParser) -> None:
+    """Add what is done with the frames."""
+    group = parser.add_argument_group(
+        "what is done with the frames", "by devices that share the buffers; DEVICE as above"
+    )
+    group.add_argument("--convert", metavar="DEVICE", help="convert them")
+    group.add_argument("--to", type=_pixelformat, metavar="FOURCC", help="... to this format")
+    group.add_argument("--encode", metavar="DEVICE", help="encode them")
+    group.add_argument("--write", type=Path, metavar="FILE", help="... and keep the stream")
+    group.add_argument("--decode", metavar="DEVICE", help="decode the stream again")
+    group.add_argument(
+        "--compare",
+        type=_count,
+        metavar="N",
+        help=f"compare every Nth image that comes out with the camera's, 0: none"
+        f" (default: {_pipeline.COMPARED}, if they can be compared)",
+    )
+    group.add_argument(
+        "--save-source", type=_png, metavar="FILE.png", help="keep the camera's last image, too"
+    )
+    group.add_argument(
+        "--compact",
+        action="store_true",
+        help="have the buffers moved by compaction on their way, one frame at a time",
+    )
+
+
 def run(args: argparse.Namespace) -> int:
     """Stream as asked and print the report."""
+    _pipeline.check(args)
+    if args.convert or args.encode:
+        if args.context is None:
+            raise UsageError("CONTEXT: name one: the policy speaks of one device, not of several")
+        report = _pipeline.run(args, Progress())
+        print(json.dumps(report, indent=2) if args.json else _pipeline.describe(report))
+        return 0 if report["ok"] else 1
+    return _capture(args)
+
+
+def _capture(args: argparse.Namespace) -> int:
+    """Stream into buffers that nobody else reads, and print the report."""
     progress = Progress()
+    with mistaken("DEVICE"):
+        path = find(args.device)
     with (
-        VideoDevice(_find(args.device)) as device,
+        VideoDevice(path) as device,
         allocated(
             args,
             device.capabilities.driver,
@@ -86,7 +130,8 @@ def run(args: argparse.Namespace) -> int:
         allocation.what as capture,
     ):
         if args.save:
-            _check_picture(capture.format)
+            with mistaken("--save"):
+                require_convertible(capture.format)
         evidence = Evidence(allocation.context, capture, progress=progress)
         span = Span()
         for frame in capture.frames(args.frames):
@@ -98,20 +143,6 @@ def run(args: argparse.Namespace) -> int:
         report = _report(args, allocation, evidence, span)
     print(json.dumps(report, indent=2) if args.json else _describe(report))
     return 0 if report["ok"] else 1
-
-
-def _find(name: str) -> Path:
-    try:
-        return find(name)
-    except DeviceLookupError as error:
-        raise UsageError(f"DEVICE: {error}") from None
-
-
-def _check_picture(format: Format) -> None:
-    try:
-        require_convertible(format)
-    except (ValueError, ImportError) as error:
-        raise UsageError(f"--save: {error}") from None
 
 
 def _report(
@@ -225,6 +256,10 @@ def _buffers(text: str) -> int:
     if number > MOST_BUFFERS:
         raise argparse.ArgumentTypeError(f"{text!r} is more than the {MOST_BUFFERS} there can be")
     return number
+
+
+def _count(text: str) -> int:
+    return 0 if text == "0" else positive_int(text)
 
 
 def _pixelformat(text: str) -> str:

@@ -6,10 +6,7 @@ from __future__ import annotations
 
 import errno
 import time
-import warnings
-import weakref
 from collections.abc import Callable, Generator
-from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
@@ -18,6 +15,8 @@ from cm_agent.context import Context
 from cm_agent.errors import ClosedError
 from cm_agent.v4l2.device import VideoDevice
 from cm_agent.v4l2.error import VideoError
+from cm_agent.v4l2.filling import Filling, Planes
+from cm_agent.v4l2.format import Format
 from cm_agent.v4l2.frame import Counters, Frame
 
 
@@ -31,8 +30,10 @@ class Capture:
 
     width and height are in pixels, pixelformat is four characters; None keeps
     what is set. fps: frames per second to ask for; `rate` is what the driver
-    chose, None when that is not known. deadline: seconds that each allocation may take. Errors are
-    VideoError and AllocationError, and then nothing stays behind.
+    chose, None when that is not known. spares: chunks beyond those that the
+    driver can have at a time (see Filling). deadline: seconds that each
+    allocation may take. Errors are VideoError and AllocationError, and then
+    nothing stays behind.
 
     Synchronization: external synchronization is required.
     """
@@ -47,41 +48,39 @@ class Capture:
         height: int | None = None,
         pixelformat: str | None = None,
         fps: float | None = None,
+        spares: int = 0,
         deadline: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.device = device
-        self.counters = Counters()
         self.streaming = False
         self._clock = clock
         self._expected: int | None = None
         self._ioctls_before = device.ioctls
+        self._closed = False
         _require_capture(device)
-        self.format = device.negotiate(width, height, pixelformat)
-        self.rate = None if fps is None else device.set_rate(fps)
-        with ExitStack() as stack:
-            chunks = stack.enter_context(ExitStack())
-            granted = device.request_buffers(count)
-            stack.callback(device.release_buffers)
-            self.buffers = tuple(
-                tuple(
-                    chunks.enter_context(
-                        context.alloc(
-                            plane.size,
-                            deadline=deadline,
-                            name=f"{device.path.resolve().name} buffer {index}.{number}",
-                        )
-                    )
-                    for number, plane in enumerate(self.format.planes)
-                )
-                for index in range(granted)
-            )
-            self._undo = stack.pop_all()
-        self._finalize = weakref.finalize(self, _abandon, self._undo, str(device.path))
+        device.capture.negotiate(width, height, pixelformat)
+        self.rate = None if fps is None else device.capture.set_rate(fps)
+        self._filling = Filling(device.capture, context, count, spares=spares, deadline=deadline)
+
+    @property
+    def format(self) -> Format:
+        """The shape of the images."""
+        return self._filling.format
+
+    @property
+    def counters(self) -> Counters:
+        """What it has done so far."""
+        return self._filling.counters
+
+    @property
+    def buffers(self) -> tuple[Planes, ...]:
+        """The chunks, buffer by buffer and plane by plane."""
+        return self._filling.buffers
 
     @property
     def chunks(self) -> tuple[Buffer, ...]:
-        """All chunks, buffer by buffer and plane by plane."""
+        """All chunks in one row."""
         return tuple(chunk for planes in self.buffers for chunk in planes)
 
     @property
@@ -93,13 +92,17 @@ class Capture:
         """Queue every buffer and start the stream; harmless when done again."""
         if not self:
             raise ClosedError(f"the capture from {self.device.path} is closed")
-        if self.streaming:
-            return
-        for index, planes in enumerate(self.buffers):
-            self.device.queue(index, planes)
-        self.device.stream_on()
-        self._undo.callback(self.device.stream_off)
-        self.streaming = True
+        if not self.streaming:
+            self._filling.start()
+            self.streaming = True
+
+    def take(self) -> Frame | None:
+        """Take a frame, whose reader releases it; None when there is none yet."""
+        frame = self._filling.take()
+        if frame is not None:
+            self.counters.dropped += missed(self._expected, frame.sequence)
+            self._expected = (frame.sequence + 1) % (1 << 32)
+        return frame
 
     def frames(
         self, limit: int | None = None, *, timeout: float = 2.0
@@ -118,32 +121,25 @@ class Capture:
             try:
                 yield frame
             finally:
-                frame.retire()
-                if self.streaming:
-                    self.device.queue(frame.index, frame.buffers)
+                frame.release()
 
     def _next(self, timeout: float) -> Frame:
         deadline = self._clock() + timeout
         while (left := deadline - self._clock()) > 0:
-            if self.device.wait(left) and (filled := self.device.dequeue()):
-                counters = self.counters
-                counters.frames += 1
-                counters.damaged += filled.damaged
-                counters.dropped += missed(self._expected, filled.sequence)
-                self._expected = (filled.sequence + 1) % (1 << 32)
-                return Frame(self.buffers[filled.index], filled, self.format, counters)
+            if self.device.wait(left) and (frame := self.take()):
+                return frame
         hint = f"none of the {len(self.buffers)} queued buffers was filled; is there a signal?"
         what = f"no frame within {timeout:g} s"
         raise VideoError(errno.ETIMEDOUT, str(self.device.path), what, hint)
 
     def close(self) -> None:
         """Stop, make the driver let go and close the chunks; harmless when done again."""
+        self._closed = True
         self.streaming = False
-        if self._finalize.detach():
-            self._undo.close()
+        self._filling.close()
 
     def __bool__(self) -> bool:
-        return self._finalize.alive
+        return not self._closed
 
     def __enter__(self) -> Self:
         return self
@@ -184,8 +180,3 @@ def _require_capture(device: VideoDevice) -> None:
     else:
         return
     raise VideoError(errno.EOPNOTSUPP, str(device.path), "capture", hint)
-
-
-def _abandon(undo: ExitStack, path: str) -> None:
-    warnings.warn(f"capture from {path} was never closed", ResourceWarning, stacklevel=2)
-    undo.close()

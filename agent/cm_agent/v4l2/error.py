@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 
 class VideoError(OSError):
@@ -22,6 +24,22 @@ class VideoError(OSError):
 
 class DeviceLookupError(VideoError):
     """Say that a name stands for no device, or for more than one."""
+
+
+@contextmanager
+def asking(path: Path, what: str, hints: dict[int, str] | None = None) -> Iterator[None]:
+    """Turn an OSError in the block into a VideoError that says what the device was asked.
+
+    hints: what to do about an errno.
+    """
+    try:
+        yield
+    except OSError as error:
+        number = error.errno or 0
+        hint = (hints or {}).get(number, "")
+        if number == errno.ENOTTY and not hint:
+            hint = "is it a V4L2 device?"
+        raise VideoError(number, str(path), what, hint) from error
 
 
 def buffer_refused(number: int, wanted: Sequence[int], given: Sequence[int]) -> str:

@@ -91,7 +91,7 @@ class Evidence:
     def look(self, frame: Frame) -> None:
         """Look at the chunks of a frame that is on loan, the first times that they come."""
         for entry in self.chunks:
-            if entry.index != frame.index or entry.looks >= LOOKS:
+            if entry.chunk not in frame.buffers or entry.looks >= LOOKS:
                 continue
             content = _content(entry.chunk)
             entry.looks += 1

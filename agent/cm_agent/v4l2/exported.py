@@ -19,9 +19,9 @@ def exported(device: VideoDevice, count: int) -> Iterator[tuple[tuple[Buffer, ..
     the block.
     """
     with ExitStack() as stack:
-        granted = device.request_exported(count)
-        stack.callback(device.release_buffers)
+        granted = device.capture.request_exported(count)
+        stack.callback(device.capture.release_buffers)
         yield tuple(
-            tuple(stack.enter_context(plane) for plane in device.export(index))
+            tuple(stack.enter_context(plane) for plane in device.capture.export(index))
             for index in range(granted)
         )

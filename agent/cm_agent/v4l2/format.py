@@ -67,6 +67,16 @@ class PlaneFormat:
 
 
 @dataclass(frozen=True, slots=True)
+class Colour:
+    """What colours the numbers stand for, in V4L2's own numbers; 0: the driver's default."""
+
+    space: int = 0
+    encoding: int = 0
+    quantization: int = 0
+    transfer: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Format:
     """The shape of an image, every number of it the driver's own."""
 
@@ -76,6 +86,7 @@ class Format:
     planes: tuple[PlaneFormat, ...]
     full_range: bool = True
     """Luma and chroma use all 256 values; otherwise 16 ... 235 and 16 ... 240."""
+    colour: Colour = Colour()
 
     def __str__(self) -> str:
         return f"{self.width}x{self.height} {self.pixelformat}"
@@ -91,10 +102,12 @@ class Payload:
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """A buffer that the driver has filled and handed back."""
+    """A buffer that the driver has filled, or read, and handed back."""
 
     index: int
     payloads: tuple[Payload, ...]
     sequence: int
     timestamp_ns: int
     damaged: bool
+    last: bool = False
+    """The codec makes no more of what it was fed until it is started again."""

@@ -1,25 +1,17 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 cm-agent authors
-"""One captured image: where its bytes lie, and as a picture when somebody asks."""
+"""One image or piece of a stream: where its bytes lie, who reads it, and when it goes back."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING
 
 from cm_agent.buffer import Buffer
 from cm_agent.errors import ClosedError
 from cm_agent.v4l2.format import Filled, Format
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-MODES = {"RGB3": ("RGB", "RGB"), "BGR3": ("RGB", "BGR"), "GREY": ("L", "L")}
-"""Pixel formats that Pillow unpacks by itself: its mode and its raw mode."""
-
-CONVERTIBLE = (*MODES, "YUYV")
+from cm_agent.v4l2.picture import require_convertible, to_image
 
 
 @dataclass(slots=True)
@@ -36,25 +28,43 @@ class Counters:
 
 
 class Frame:
-    """Lend one filled image to its reader; true until it goes back to the driver.
+    """Lend one filled image to its readers; true until the last of them gives it back.
 
-    The chunks are the capture's own and hold the image itself, not a copy. It
-    is over when the iteration takes its next step: reading it afterwards
-    raises ClosedError, because the driver is filling it again.
+    The chunks hold the image itself, not a copy, and go back to the driver that
+    filled them with the last release(). Reading it afterwards raises
+    ClosedError, because the driver is filling it again.
 
     Synchronization: external synchronization is required.
     """
 
-    __slots__ = ("_counters", "_live", "buffers", "filled", "format")
+    __slots__ = ("_counters", "_give_back", "_readers", "buffers", "filled", "format")
 
     def __init__(
-        self, buffers: tuple[Buffer, ...], filled: Filled, format: Format, counters: Counters
+        self,
+        buffers: tuple[Buffer, ...],
+        filled: Filled,
+        format: Format,
+        counters: Counters,
+        give_back: Callable[[Frame], None] = lambda frame: None,
     ) -> None:
         self.buffers = buffers
         self.filled = filled
         self.format = format
         self._counters = counters
-        self._live = True
+        self._give_back = give_back
+        self._readers = 1
+
+    def retain(self) -> None:
+        """Count one more reader, who will release() it; ClosedError when it went back already."""
+        self._require_live()
+        self._readers += 1
+
+    def release(self) -> None:
+        """Count one reader less; with the last one the chunks go back to their driver."""
+        self._require_live()
+        self._readers -= 1
+        if not self._readers:
+            self._give_back(self)
 
     @property
     def index(self) -> int:
@@ -88,8 +98,7 @@ class Frame:
 
     def copy(self, plane: int = 0) -> bytes:
         """Copy the data of a plane out of its chunk, and count the bytes as copied."""
-        if not self._live:
-            raise ClosedError(f"frame {self.sequence} has gone back to the driver")
+        self._require_live()
         payload = self.filled.payloads[plane]
         with self.buffers[plane].cpu_access("r") as view:
             data = bytes(view[payload.offset : payload.offset + payload.bytes_used])
@@ -100,80 +109,17 @@ class Frame:
         """Write the frame as a picture, PNG or what else the suffix of `path` says.
 
         Copies the frame once. Raises ValueError for a pixel format that is not
-        one of CONVERTIBLE, ImportError without Pillow.
+        one of picture.CONVERTIBLE, ImportError without Pillow.
         """
         require_convertible(self.format)
         to_image(self.copy(), self.format).save(path)
 
-    def retire(self) -> None:
-        """End the loan, as the capture does before it queues the buffer again."""
-        self._live = False
+    def _require_live(self) -> None:
+        if not self:
+            raise ClosedError(f"frame {self.sequence} has gone back to the driver")
 
     def __bool__(self) -> bool:
-        return self._live
+        return self._readers > 0
 
     def __repr__(self) -> str:
         return f"<Frame {self.sequence} {self.format}{'' if self else ' RETURNED'}>"
-
-
-def require_convertible(format: Format) -> None:
-    """Say early, with ImportError or ValueError, that a picture cannot be made."""
-    _pillow()
-    if format.pixelformat not in CONVERTIBLE or len(format.planes) != 1:
-        raise ValueError(
-            f"a frame in {format} cannot be made into a picture;"
-            f" ask the driver for one of {', '.join(CONVERTIBLE)}"
-        )
-
-
-def to_image(data: bytes, format: Format) -> Image:
-    """Make a picture of a frame's bytes, with the driver's strides.
-
-    YUYV is taken as BT.601. Raises ValueError when there are fewer bytes than
-    the format needs.
-    """
-    require_convertible(format)
-    stride = format.planes[0].stride
-    row = format.width * {"GREY": 1, "YUYV": 2}.get(format.pixelformat, 3)
-    needed = stride * (format.height - 1) + row
-    if stride < row or len(data) < needed:
-        raise ValueError(
-            f"a frame in {format} with a stride of {stride:,} has {needed:,} bytes,"
-            f" there are {len(data):,}"
-        )
-    rows = b"".join(data[start : start + row] for start in range(0, needed, stride))
-    if format.pixelformat == "YUYV":
-        return _from_yuyv(rows, format)
-    mode, raw = MODES[format.pixelformat]
-    image: Image = _pillow().frombytes(mode, (format.width, format.height), rows, "raw", raw)
-    return image
-
-
-def _from_yuyv(rows: bytes, format: Format) -> Image:
-    pillow = _pillow()
-    size = format.width, format.height
-    half = format.width // 2, format.height
-    luma = pillow.frombytes("L", size, rows[0::2])
-    chroma = [pillow.frombytes("L", half, rows[start::4]) for start in (1, 3)]
-    if not format.full_range:
-        luma = luma.point(_stretch(16, 219, 0))
-        chroma = [plane.point(_stretch(128, 224, 128)) for plane in chroma]
-    whole = [plane.resize(size, pillow.Resampling.NEAREST) for plane in chroma]
-    image: Image = pillow.merge("YCbCr", [luma, *whole]).convert("RGB")
-    return image
-
-
-def _stretch(zero: int, span: int, base: int) -> list[int]:
-    """Tabulate the way from values around `zero`, `span` wide, to all 256 around `base`."""
-    return [min(max(round((value - zero) * 255 / span) + base, 0), 255) for value in range(256)]
-
-
-def _pillow() -> ModuleType:
-    """Import Pillow only when a picture is asked for: boards do without it otherwise."""
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise ImportError(
-            "saving a frame needs Pillow: install python3-pil (Debian) or cm-agent[frame] (pip)"
-        ) from error
-    return Image

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 cm-agent authors
+"""Stateful encoders, as the kernel's dev-encoder.rst describes them."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from cm_agent.context import Context
+from cm_agent.v4l2.device import VideoDevice
+from cm_agent.v4l2.feeding import Feeding
+from cm_agent.v4l2.filling import Filling
+from cm_agent.v4l2.format import Format
+from cm_agent.v4l2.m2m import M2M, require_layout
+from cm_agent.v4l2.uapi import STOP_ENCODER
+
+
+class Encoder(M2M):
+    """Encode images of the format `source` into chunks of a context.
+
+    coded: four characters, None for what is set. inputs: how many images the
+    driver may have at a time, as many as there are buffers to be shared.
+    outputs, spares, deadline: of its own chunks, see Filling. VideoError,
+    EINVAL, when the driver would rather have the images in another format, or
+    their rows at other distances.
+
+    Synchronization: external synchronization is required.
+    """
+
+    filling: Filling
+
+    def __init__(
+        self,
+        device: VideoDevice,
+        context: Context,
+        source: Format,
+        coded: str | None = None,
+        *,
+        inputs: int = 4,
+        outputs: int = 4,
+        spares: int = 0,
+        deadline: float | None = None,
+    ) -> None:
+        super().__init__(device)
+        # The coded format first: it decides which others there are.
+        device.capture.negotiate(pixelformat=coded)
+        got = device.output.negotiate(
+            source.width, source.height, source.pixelformat, source.colour
+        )
+        require_layout(device, got, source)
+        with ExitStack() as stack:
+            self.filling = Filling(
+                device.capture,
+                context,
+                outputs,
+                spares=spares,
+                deadline=deadline,
+                counters=self.counters,
+            )
+            stack.callback(self.filling.close)
+            self.feeding = Feeding(device.output, inputs)
+            stack.callback(self.feeding.close)
+            self.feeding.start()
+            self.filling.start()
+            stack.pop_all()
+
+    @property
+    def ended(self) -> bool:
+        """drain() is done: all that was put in has come out and was taken."""
+        return self.filling.ended
+
+    def drain(self) -> None:
+        """Put nothing more in; take() until `ended` hands out what is still inside."""
+        self.device.command_encoder(STOP_ENCODER)

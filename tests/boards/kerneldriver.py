@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: MIT
+"""Drivers that Debian's kernels come without, built of Debian's kernel sources.
+
+vicodec is a codec and vim2m a converter without hardware; the kernel documents its interface for
+such devices by them.
+"""
+
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import cache, kernelsource, module, toolchain
+from . import kernel as kernels
+from .board import Board
+from .error import BoardError, run
+from .progress import step
+
+FILES = {"vicodec": kernelsource.VICODEC, "vim2m": kernelsource.VIM2M}
+
+
+@dataclass(frozen=True)
+class Drivers:
+    """Modules that were built for a kernel, and what they need of the kernel's own."""
+
+    files: tuple[Path, ...]
+    needs: tuple[str, ...]
+
+
+def make(board: Board, kernel: kernels.Kernel, names: Iterable[str]) -> Drivers:
+    """Return these drivers from the cache, built first when they are missing."""
+    built = [_make(board, kernel, name) for name in names]
+    needs = {word for file in built for word in _depends(file)}
+    return Drivers(tuple(built), tuple(sorted(needs)))
+
+
+def _make(board: Board, kernel: kernels.Kernel, name: str) -> Path:
+    if name not in FILES:
+        raise BoardError(
+            f"kernel {kernel.release} has no module {name}, and {__name__} has no sources for it; "
+            f"they are known for {', '.join(FILES)}"
+        )
+    sources = [kernelsource.make(board.kernel.suite) / file for file in FILES[name]]
+    inputs = {
+        "kernel": kernel.tree.name,
+        "files": {path.name: path.read_text() for path in sources},
+        "sources": cache.sources("kerneldriver.py", "module.py"),
+    }
+    return (
+        cache.entry(
+            f"driver-{name}-{board.name}",
+            inputs,
+            lambda path: _fill(board, kernel, name, sources, path),
+        )
+        / f"{name}.ko"
+    )
+
+
+def _fill(board: Board, kernel: kernels.Kernel, name: str, sources: list[Path], into: Path) -> None:
+    work = into / "work"
+    work.mkdir()
+    for path in sources:
+        shutil.copy(path, work)
+    (work / "Kbuild").write_text(_kbuild(name, sources))
+    with step(f"building {name} for kernel {kernel.release}"):
+        toolchain.make(board.kernel.suite).run(
+            module.command(board, kernel),
+            doing=f"building {name} for {board.name} (kernel {kernel.release})",
+            binds=module.binds(kernel, work),
+            directory="/module",
+        )
+    (work / f"{name}.ko").rename(into / f"{name}.ko")
+    cache.remove(work)
+
+
+def _kbuild(name: str, sources: list[Path]) -> str:
+    """Return a Kbuild for a module of these sources; one of its own name is all of it."""
+    objects = [path.with_suffix(".o").name for path in sources if path.suffix == ".c"]
+    parts = f"{name}-y := {' '.join(objects)}\n" if objects != [f"{name}.o"] else ""
+    return f"obj-m := {name}.o\n{parts}"
+
+
+def _depends(file: Path) -> list[str]:
+    said = run(["modinfo", "-F", "depends", file], doing=f"reading what {file.name} needs")
+    return [word.replace("-", "_") for word in said.strip().split(",") if word]

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: MIT
+"""The few files in use of a suite's kernel source package, which its kernels are built of."""
+
+from pathlib import Path
+
+from . import cache
+from .apt import HOST, Archive, unpack
+from .error import run
+from .progress import step
+
+CHECKPATCH = tuple(
+    f"scripts/{name}" for name in ("checkpatch.pl", "spelling.txt", "const_structs.checkpatch")
+)
+VICODEC = tuple(
+    f"drivers/media/test-drivers/vicodec/{name}"
+    for name in (
+        "codec-fwht.c", "codec-fwht.h", "codec-v4l2-fwht.c", "codec-v4l2-fwht.h", "vicodec-core.c",
+    )
+)  # fmt: skip
+VIM2M = ("drivers/media/test-drivers/vim2m.c",)
+FILES = (*CHECKPATCH, *VICODEC, *VIM2M)
+
+
+def make(suite: str) -> Path:
+    """Return the cache entry with FILES, each at its place; fetched first when it is missing."""
+    inputs = {"suite": suite, "files": FILES, "sources": cache.sources("kernelsource.py", "apt.py")}
+    return cache.entry(f"kernel-source-{suite}", inputs, lambda path: _fill(suite, path))
+
+
+def _fill(suite: str, into: Path) -> None:
+    archive, scratch = Archive(suite, (HOST,)), into / "scratch"
+    (package,) = archive.dependencies("linux-source", scratch)
+    with step(f"downloading {package}"):
+        debs = archive.download_only([package], scratch)
+    with step(f"unpacking {len(FILES)} files of {package}"):
+        unpack(debs, scratch)
+        packed = scratch / f"usr/src/{package}.tar.xz"
+        members = [f"{package}/{name}" for name in FILES]
+        # --occurrence=1: each is there once, so tar may stop when it has them all.
+        take = ["tar", "-C", into, "--strip-components=1", "--occurrence=1", "-xf", packed]
+        run([*take, *members], doing=f"unpacking {packed.name}")
+    cache.remove(scratch)
