@@ -398,7 +398,8 @@ def stop_midway(context: str, how: str) -> dict[str, Any]:
             child = os.fork()
             if not child:
                 try:
-                    begin(ExitStack())
+                    held = ExitStack()
+                    begin(held)
                     os.write(tell, b"1")
                     signal.pause()
                 finally:

@@ -121,11 +121,12 @@ def call_with_a_drivers_buffer(request: str, members: dict[str, int], access: in
     from cm_agent import uapi
     from cm_agent.context import Context
     from cm_agent.v4l2 import uapi as v4l2
+    from cm_agent.v4l2 import uapi_queue
     from cm_agent.v4l2.device import VideoDevice
     from cm_agent.v4l2.lookup import find
 
     def export(access: int) -> int:
-        asked = {"type": v4l2.CAPTURE, "index": 0, "flags": access | os.O_CLOEXEC}
+        asked = {"type": uapi_queue.CAPTURE, "index": 0, "flags": access | os.O_CLOEXEC}
         told = v4l2.ffi.new("struct v4l2_exportbuffer *", asked)
         fcntl.ioctl(device.fileno(), v4l2.NUMBERS["VIDIOC_EXPBUF"], v4l2.ffi.buffer(told))
         return int(told.fd)

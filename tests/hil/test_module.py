@@ -67,7 +67,8 @@ def load_and_unload(rounds: int) -> dict[str, Any]:
     def traces() -> list[str]:
         found = [str(path) for path in Path("/dev/cm").glob("*")]
         for place in ("bus/platform/devices", "bus/platform/drivers", "class", "class/misc"):
-            found += [str(path) for path in Path("/sys", place).glob("cm*")]
+            there = Path("/sys", place).iterdir()
+            found += [str(path) for path in there if path.name.split("-")[0] == "cm"]
         found += [str(path) for path in (Path("/sys/module/cm"), Path("/dev/cm")) if path.exists()]
         for table in ("modules", "devices", "misc"):
             words = Path("/proc", table).read_text().split()

@@ -335,7 +335,7 @@ def test_devices_that_do_not_fit_are_refused_with_the_reason(module: RemoteBoard
     assert "--decode: vim2m: no decoder of FWHT of that name or driver" in said["decoder"][1]
     assert said["format"][0] == 1 and "its pixel formats are" in said["format"][1]
     assert "asked for 320x180" in said["size"][1] and "nearest it offers is 640x" in said["size"][1]
-    assert said["compare"][0] == 2 and "--compare: images in 640x" in said["compare"][1]
+    assert said["compare"][0] == 2 and "--compare: images in " in said["compare"][1]
 
 
 def stop_midway(context: str, how: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from bench.pressure import fill as leave
 
 MIB = 1 << 20
 BANK = 64 * MIB
@@ -208,8 +209,9 @@ def anonymous(start: int, size: int) -> dict[str, Any]:
 
 
 @pytest.mark.two_kernels
-def test_anonymous_memory_makes_room_and_keeps_its_content(board: Any) -> None:
+def test_anonymous_memory_makes_room_and_keeps_its_content(board: Any, ballast: str) -> None:
     start, size = board.call(where, context="shared")
+    board.call(leave, path=ballast, left=96 * MIB)
     got = board.call(anonymous, start=start, size=size)
     assert got["there"] > 8 * MIB
     assert (got["left"], got["kept"]) == (0, True)

@@ -189,7 +189,11 @@ class Pipeline:
 
     def _stuck(self) -> VideoError:
         """Say which device owes something."""
-        busy = [stage.device for stage in self._stages if stage.feeding.busy]
-        device = busy[0] if busy else self._source.device or self._stages[0].device
+        owing = [stage.device for stage in self._stages if stage.feeding.busy]
+        owing += [stage.device for stage in self._stages if not stage.ended]
+        if self._left and self._source.device and not self._origins:
+            owing.insert(0, self._source.device)
         hint = f"{len(self._origins)} images are under way, {self._left} were not captured yet"
-        return VideoError(errno.ETIMEDOUT, str(device.path), "nothing came out", hint)
+        if self._drained and not self._origins:
+            hint = "all images came out, but it was told to drain and does not say that it has"
+        return VideoError(errno.ETIMEDOUT, str(owing[0].path), "nothing came out", hint)
