@@ -62,8 +62,8 @@ static int make_room(struct snapshot *snap, unsigned int count)
 	snap->plan.pieces = snap->pieces;
 	snap->plan.slots = kvmalloc_array(cm_plan_slots(count),
 					  sizeof(*snap->plan.slots), GFP_KERNEL);
-	snap->plan.moves = kvmalloc_array(count, sizeof(*snap->plan.moves),
-					  GFP_KERNEL);
+	snap->plan.moves = kvmalloc_array(cm_plan_moves(count),
+					  sizeof(*snap->plan.moves), GFP_KERNEL);
 	if (snap->chunks && snap->pieces && snap->plan.slots && snap->plan.moves)
 		return 0;
 	drop_snapshot(snap);
@@ -199,12 +199,17 @@ static int take_snapshot(struct snapshot *snap, const struct cm_compaction *c)
 	}
 }
 
+/* The cheapest plan, or any where moving each chunk once does not suffice. */
 static int plan_hole(struct snapshot *snap, const struct cm_compaction *c,
 		     unsigned long count)
 {
-	if (cm_plan_make(&snap->plan, count, c->align, CM_PLAN_BUDGET))
+	struct cm_plan *plan = &snap->plan;
+
+	if (cm_plan_make(plan, count, c->align, CM_PLAN_BUDGET))
 		return 0;
-	return snap->plan.ended ? cm_deadline_check(c->deadline) : -ENOSPC;
+	if (!plan->ended && cm_plan_pack(plan, count, c->align, CM_PLAN_BUDGET))
+		return 0;
+	return plan->ended ? cm_deadline_check(c->deadline) : -ENOSPC;
 }
 
 /* The largest hole that a plan can make, by bisection. */

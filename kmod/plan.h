@@ -63,9 +63,21 @@ struct cm_span {
 };
 
 /**
+ * struct cm_bin - what lies between two fixed pieces, when packing
+ * @start: first page frame number
+ * @end:   number of the page frame behind it
+ * @room:  page frames that no piece has been given
+ */
+struct cm_bin {
+	unsigned long start;
+	unsigned long end;
+	unsigned long room;
+};
+
+/**
  * struct cm_slot - scratch memory of the planner: one element of each of its
  *                  arrays, which have nothing else in common
- * @to:       by piece: where it goes, if @placed
+ * @to:       by piece: where it goes, if @placed; when packing, where it is
  * @best:     by piece: where it goes in the best plan, if @moves
  * @due:      by piece: number of the decision that it has to make way for
  * @placed:   by piece: a new place has been chosen
@@ -75,10 +87,18 @@ struct cm_span {
  * @chosen:   by decision: the candidate that was tried last
  * @piece:    by decision: what it finds a place for
  * @tried:    by decision: @chosen is valid
- * @by_place: the pieces that are placed, ordered by where they go
+ * @by_place: the pieces that are placed, ordered by where they go; when
+ *            packing, all pieces, ordered by where they are
  * @queue:    pieces, see spread()
  * @cursor:   positions that belong to @queue
  * @span:     what is taken, ordered by address
+ * @in:       by piece: the bin where it is
+ * @goal:     by piece: the bin that it is to go to, or NONE
+ * @parked:   by piece: it was put into another bin for a while
+ * @by_count: the pieces that are not fixed, largest first
+ * @by_room:  the bins, smallest first
+ * @choice:   by choice: number of the candidate
+ * @bin:      the bins, ordered by address
  */
 struct cm_slot {
 	unsigned long to;
@@ -97,6 +117,14 @@ struct cm_slot {
 	unsigned int queue;
 	unsigned int cursor;
 	struct cm_span span;
+
+	unsigned int in;
+	unsigned int goal;
+	bool parked;
+	unsigned int by_count;
+	unsigned int by_room;
+	unsigned int choice;
+	struct cm_bin bin;
 };
 
 /**
@@ -106,11 +134,11 @@ struct cm_slot {
  * @pieces:      in: what is taken, ordered by start, not overlapping
  * @piece_count: in: number of @pieces
  * @slots:       in: cm_plan_slots() of them, with any content
- * @moves:       in: room for @piece_count moves; out: the moves, first one
- *               first
+ * @moves:       in: room for cm_plan_moves() of them; out: the moves, first
+ *               one first
  * @go_on:       in: asked now and then, false ends the planning; or NULL
  * @asked:       in: what @go_on is given
- * @move_count:  out: number of moves; no piece is moved twice
+ * @move_count:  out: number of moves; cm_plan_make() moves no piece twice
  * @place:       out: first page frame number of the place that is free then
  * @cost:        out: page frames that the moves copy
  * @exhausted:   out: the budget did not suffice to see that there is no (or no
@@ -137,7 +165,10 @@ struct cm_plan {
 };
 
 unsigned int cm_plan_slots(unsigned int piece_count);
+unsigned int cm_plan_moves(unsigned int piece_count);
 bool cm_plan_make(struct cm_plan *plan, unsigned long count,
+		  unsigned long align, unsigned int budget);
+bool cm_plan_pack(struct cm_plan *plan, unsigned long count,
 		  unsigned long align, unsigned int budget);
 
 #endif /* CM_PLAN_H */

@@ -65,6 +65,26 @@ struct planner {
 	unsigned long toil;
 };
 
+/**
+ * struct packing - a packing under way
+ * @p:      the planner
+ * @bins:   number of bins
+ * @loose:  number of pieces that are not fixed
+ * @target: the bin that the request goes to
+ * @filled: number of bins that are full enough, of &struct cm_slot.by_room
+ * @depth:  number of choices that have been made
+ * @slack:  page frames that the bins to be filled may have left over
+ */
+struct packing {
+	struct planner *p;
+	unsigned int bins;
+	unsigned int loose;
+	unsigned int target;
+	unsigned int filled;
+	unsigned int depth;
+	unsigned long slack;
+};
+
 static inline const struct cm_piece *piece_at(const struct planner *p,
 					      unsigned int i)
 {
@@ -141,5 +161,7 @@ void cm_planner_slide(struct planner *p);
 void cm_planner_compact(struct planner *p);
 void cm_planner_evict(struct planner *p);
 void cm_planner_search(struct planner *p);
+bool cm_planner_pack(struct planner *p);
+bool cm_planner_settle(struct packing *k);
 
 #endif /* CM_PLANNER_H */

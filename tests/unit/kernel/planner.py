@@ -53,14 +53,43 @@ def make_plan(
     bits: int = 64,
     questions: int | None = None,
 ) -> Plan:
-    """Return what the C code plans; check that it stays within the memory that it was given.
+    """Return what cm_plan_make() plans.
 
     questions: how often it is told to go on when it asks; None for always.
     """
+    return _plan("cm_plan_make", pages, pieces, count, align, budget, bits, questions)
+
+
+def pack_plan(
+    pages: range,
+    pieces: Sequence[Piece],
+    count: int,
+    align: int = 1,
+    *,
+    budget: int = BUDGET,
+    bits: int = 64,
+    questions: int | None = None,
+) -> Plan:
+    """Return what cm_plan_pack() plans."""
+    return _plan("cm_plan_pack", pages, pieces, count, align, budget, bits, questions)
+
+
+def _plan(
+    function: str,
+    pages: range,
+    pieces: Sequence[Piece],
+    count: int,
+    align: int,
+    budget: int,
+    bits: int,
+    questions: int | None,
+) -> Plan:
+    """Return what the C code plans; check that it stays within the memory that it was given."""
     ffi, lib = load("plan", bits)
     slot_count = lib.cm_plan_slots(len(pieces))
     slots = ffi.new("struct cm_slot[]", slot_count + 1)
-    moves = ffi.new("struct cm_move[]", len(pieces) + 1)
+    move_count = lib.cm_plan_moves(len(pieces))
+    moves = ffi.new("struct cm_move[]", move_count + 1)
     for memory in (slots, moves):
         ffi.memmove(memory, bytes([GARBAGE]) * ffi.sizeof(memory), ffi.sizeof(memory))
     c_pieces = ffi.new("struct cm_piece[]", [asdict(piece) for piece in pieces])
@@ -82,8 +111,8 @@ def make_plan(
             "go_on": go_on,
         },
     )
-    found = lib.cm_plan_make(plan, count, align, budget)
-    for last in (slots[slot_count : slot_count + 1], moves[len(pieces) : len(pieces) + 1]):
+    found = getattr(lib, function)(plan, count, align, budget)
+    for last in (slots[slot_count : slot_count + 1], moves[move_count : move_count + 1]):
         assert set(bytes(ffi.buffer(last))) == {GARBAGE}
     if not found:
         return Plan(None, (), 0, plan.exhausted, plan.ended)
