@@ -91,7 +91,7 @@ class Pipeline:
         self._source.start()
         deadline = time.monotonic() + timeout
         try:
-            while not self._stages[-1].ended:
+            while True:
                 moved = False
                 for result in self._step():
                     moved = True
@@ -105,6 +105,8 @@ class Pipeline:
                 now = time.monotonic()
                 if moved:
                     deadline = now + timeout
+                elif self._stages[-1].ended:
+                    return
                 elif now >= deadline or not self._wait(deadline - now):
                     raise self._stuck()
         finally:
