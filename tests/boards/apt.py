@@ -12,13 +12,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .cache import cache_root, lock
-from .error import run
-from .progress import step
+from .error import BoardError, run
+from .progress import say, step
 
 MIRROR = "http://deb.debian.org/debian"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 HOST = "amd64"
 FRESH_SECONDS = 1800
+# A mirror's copies of one suite under its two names are not always of the same hour: when the lists
+# under one name do not fit together, those under the other may.
+OTHER_NAMES = {
+    "bullseye": "oldoldstable",
+    "bookworm": "oldstable",
+    "trixie": "stable",
+    "forky": "testing",
+}
 
 # Check-Valid-Until: testing's lists expire within days, and mirrors may be older than that.
 # Their signatures are checked all the same.
@@ -95,10 +103,8 @@ class Archive:
             (self.root / part).mkdir(parents=True, exist_ok=True)
         (archives / "partial").mkdir(parents=True, exist_ok=True)
         (self.root / "status").touch()
-        signed = f"signed-by={KEYRING} " if Path(KEYRING).exists() else ""
-        (self.root / "etc/sources.list").write_text(
-            f"deb [{signed}arch={','.join(self.architectures)}] {MIRROR} {self.suite} main\n"
-        )
+        if not self._sources.exists():
+            self._write_sources(self.suite)
         config = archives / "apt.conf"
         config.write_text(
             CONFIG.format(
@@ -118,8 +124,43 @@ class Archive:
             if stamp.exists() and time.time() - stamp.stat().st_mtime < FRESH_SECONDS:
                 return
             with step(f"fetching the package lists of {self.suite}"):
-                self._apt(config, ["update", "--quiet"], f"fetching {self.suite}'s lists")
+                self._update(config)
             stamp.touch()
+
+    def _update(self, config: Path) -> None:
+        """Fetch the lists by the suite's name or, if that fails, by its other one."""
+        doing = f"fetching {self.suite}'s lists"
+        self._write_sources(self.suite)
+        try:
+            self._apt(config, ["update", "--quiet"], doing)
+        except BoardError as error:
+            name = OTHER_NAMES.get(self.suite)
+            if name is None:
+                raise
+            say(f"the lists of {self.suite} do not fit together; trying those of {name}")
+            self._write_sources(name)
+            try:
+                self._apt(config, ["update", "--quiet"], doing)
+                self._check_release(name)
+            except BoardError:
+                self._write_sources(self.suite)
+                raise error from None
+
+    def _check_release(self, name: str) -> None:
+        """Raise when a name has come to mean another release."""
+        lists = [*(self.root / "state/lists").glob(f"*_dists_{name}_InRelease")]
+        if not any(f"\nCodename: {self.suite}\n" in path.read_text() for path in lists):
+            raise BoardError(f"{name} is not {self.suite} any more")
+
+    @property
+    def _sources(self) -> Path:
+        return self.root / "etc/sources.list"
+
+    def _write_sources(self, name: str) -> None:
+        signed = f"signed-by={KEYRING} " if Path(KEYRING).exists() else ""
+        self._sources.write_text(
+            f"deb [{signed}arch={','.join(self.architectures)}] {MIRROR} {name} main\n"
+        )
 
     def _apt(self, config: Path, words: list[str], doing: str, cwd: Path | None = None) -> None:
         environment = {**os.environ, "APT_CONFIG": str(config), "LC_ALL": "C.UTF-8"}
