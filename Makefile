@@ -26,7 +26,7 @@ help: ## list the targets
 
 demo: ## show it all on the emulated board
 	@$(boards) prepare $(BOARD)
-	@cd tests && ../$(venv) -m demo
+	@cd tests && LG_BOARD=$(BOARD) ../$(venv) -m demo
 
 test: ## all tests: on this machine, on the emulated board, and the most telling on a second one
 	@$(boards) prepare --promtool --dtbs $(BOARD) $(SECOND_BOARD)

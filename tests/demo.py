@@ -8,6 +8,7 @@ decoder, and scrapes /metrics from this machine.
 """
 
 import json
+import os
 import sys
 import time
 import urllib.request
@@ -23,7 +24,7 @@ from boards.remote import RemoteBoard
 from labgrid.strategy import StrategyError
 from PIL import Image
 
-BOARD = "arm64-virt"
+BOARD = os.environ.get("LG_BOARD", "arm64-virt")
 OUTPUT = PROJECT / "build/demo"
 METRICS_PORT = 28877
 REQUESTS = ("4KiB", "640KiB/64KiB", "16MiB/4MiB")

@@ -146,8 +146,8 @@ def _module(machine: Machine, loaded: bool) -> Finding:
     return Finding(
         False,
         f"module cm is not built for kernel {machine.release}",
-        f"apt install linux-headers-{machine.release} cm-dkms, then modprobe cm; "
-        "`dkms status` tells what went wrong",
+        f"apt install linux-headers-{machine.release}, and build it with DKMS as README.md says in "
+        "'Onto a real board'; `dkms status` tells what went wrong",
     )
 
 
@@ -167,8 +167,9 @@ def _contexts(wanted: list[ContextNode], made: dict[str, str], loaded: bool) -> 
         if made.get(node.name) == node.path
         else Finding(
             False,
-            f"the module refused context {node.name!r} at {node.path}",
-            "the reason is in the kernel log: dmesg | grep cm-context",
+            f"context {node.name!r} at {node.path} is not there: refused, or destroyed since",
+            "dmesg | grep cm-context tells why it was refused; rmmod cm && modprobe cm brings it back "
+            "if it was destroyed",
         )
         for node in wanted
     ] or [_skipped("contexts", "the device tree asks for none")]
@@ -241,13 +242,15 @@ def _capabilities(machine: Machine) -> list[Finding]:
 def _service(machine: Machine) -> Finding:
     state = machine.unit_state(UNIT)
     if state is None:
-        return _skipped(UNIT, "systemd does not run here")
+        return _skipped(UNIT, "systemd does not run here, or does not talk to you")
     if state.get("LoadState") != "loaded":
         what = f"{UNIT} is not installed: no metrics, everything else works"
-        return Finding(None, what, "apt install cm-agent")
+        return Finding(None, what, "install it as README.md says in 'Onto a real board'")
     active = state.get("ActiveState", "unknown")
     if active == "active":
         return Finding(True, f"{UNIT} is active")
+    if active == "activating":
+        return Finding(None, f"{UNIT} is starting: no metrics yet")
     mend = f"systemctl enable --now {UNIT}; the reason is in journalctl -u {UNIT}"
     return Finding(False, f"{UNIT} is {active}: no metrics", mend)
 
