@@ -168,8 +168,8 @@ def _contexts(wanted: list[ContextNode], made: dict[str, str], loaded: bool) -> 
         else Finding(
             False,
             f"context {node.name!r} at {node.path} is not there: refused, or destroyed since",
-            "dmesg | grep cm-context tells why it was refused; rmmod cm && modprobe cm brings it back "
-            "if it was destroyed",
+            "dmesg | grep cm-context tells why, if refused; rmmod cm && modprobe cm brings it back, "
+            "if destroyed",
         )
         for node in wanted
     ] or [_skipped("contexts", "the device tree asks for none")]
