@@ -168,8 +168,8 @@ def _contexts(wanted: list[ContextNode], made: dict[str, str], loaded: bool) -> 
         else Finding(
             False,
             f"context {node.name!r} at {node.path} is not there: refused, or destroyed since",
-            "dmesg | grep cm-context tells why, if refused; rmmod cm && modprobe cm brings it back, "
-            "if destroyed",
+            "if refused, dmesg | grep cm-context tells why; if destroyed, rmmod cm && modprobe cm "
+            "brings it back",
         )
         for node in wanted
     ] or [_skipped("contexts", "the device tree asks for none")]
