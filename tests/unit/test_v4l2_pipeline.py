@@ -130,6 +130,29 @@ def test_every_image_comes_out_with_its_source_and_in_order() -> None:
     assert results == [(number, number, RAW) for number in range(1, 21)]
 
 
+class LateEnd(DataStage):
+    """A device that says that it has ended by a last buffer with no image in it."""
+
+    said = False
+
+    @property
+    def ended(self) -> bool:
+        """It was asked for one more image after it was drained and empty."""
+        return self.said
+
+    def take(self) -> Frame | None:
+        """Make a frame of the oldest, or say that there are no more."""
+        frame = super().take()
+        self.said = self.said or (self.drained and frame is None)
+        return frame
+
+
+@pytest.mark.parametrize("late", [0, 1])
+def test_a_device_may_end_without_a_last_image(late: int) -> None:
+    stages = [LateEnd(it) if it == late else DataStage(it) for it in range(2)]
+    assert sum(1 for _ in pipeline(DataSource(), stages).run(5, timeout=0.1)) == 5
+
+
 def test_all_goes_back_to_where_it_came_from() -> None:
     source, stages = DataSource(), [DataStage(0), DataStage(1)]
     for _ in pipeline(source, stages).run(5):
