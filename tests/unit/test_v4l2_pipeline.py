@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import errno
+import os
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -131,26 +133,36 @@ def test_every_image_comes_out_with_its_source_and_in_order() -> None:
 
 
 class LateEnd(DataStage):
-    """A device that says that it has ended by a last buffer with no image in it."""
+    """A device that says that it has ended by a last buffer, some time later and without image."""
 
-    said = False
+    def __init__(self, number: int, ready: int) -> None:
+        super().__init__(number)
+        self.device = cast(Any, SimpleNamespace(path=PATH, fileno=lambda: ready))
+        self.asked = 0
+
+    @property
+    def busy(self) -> bool:
+        """There will be a last buffer."""
+        return not self.ended
 
     @property
     def ended(self) -> bool:
-        """It was asked for one more image after it was drained and empty."""
-        return self.said
+        """It was asked twice when there was nothing more."""
+        return self.asked > 1
 
     def take(self) -> Frame | None:
-        """Make a frame of the oldest, or say that there are no more."""
+        """Make a frame of the oldest."""
         frame = super().take()
-        self.said = self.said or (self.drained and frame is None)
+        self.asked += self.drained and frame is None
         return frame
 
 
 @pytest.mark.parametrize("late", [0, 1])
 def test_a_device_may_end_without_a_last_image(late: int) -> None:
-    stages = [LateEnd(it) if it == late else DataStage(it) for it in range(2)]
-    assert sum(1 for _ in pipeline(DataSource(), stages).run(5, timeout=0.1)) == 5
+    with os.fdopen(os.eventfd(1), "rb") as ready:
+        stages = [DataStage(0), DataStage(1)]
+        stages[late] = LateEnd(late, ready.fileno())
+        assert sum(1 for _ in pipeline(DataSource(), stages).run(5)) == 5
 
 
 def test_all_goes_back_to_where_it_came_from() -> None:
