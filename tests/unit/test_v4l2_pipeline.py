@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import errno
+import os
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -128,6 +130,39 @@ def test_every_image_comes_out_with_its_source_and_in_order() -> None:
         for result in pipeline(source, stages).run(20)
     ]
     assert results == [(number, number, RAW) for number in range(1, 21)]
+
+
+class LateEnd(DataStage):
+    """A device that says that it has ended by a last buffer, some time later and without image."""
+
+    def __init__(self, number: int, ready: int) -> None:
+        super().__init__(number)
+        self.device = cast(Any, SimpleNamespace(path=PATH, fileno=lambda: ready))
+        self.asked = 0
+
+    @property
+    def busy(self) -> bool:
+        """There will be a last buffer."""
+        return not self.ended
+
+    @property
+    def ended(self) -> bool:
+        """It was asked twice when there was nothing more."""
+        return self.asked > 1
+
+    def take(self) -> Frame | None:
+        """Make a frame of the oldest."""
+        frame = super().take()
+        self.asked += self.drained and frame is None
+        return frame
+
+
+@pytest.mark.parametrize("late", [0, 1])
+def test_a_device_may_end_without_a_last_image(late: int) -> None:
+    with os.fdopen(os.eventfd(1), "rb") as ready:
+        stages = [DataStage(0), DataStage(1)]
+        stages[late] = LateEnd(late, ready.fileno())
+        assert sum(1 for _ in pipeline(DataSource(), stages).run(5)) == 5
 
 
 def test_all_goes_back_to_where_it_came_from() -> None:
