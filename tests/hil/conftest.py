@@ -27,6 +27,8 @@ from xdist.scheduler import LoadFileScheduling
 BOARDS = pytest.StashKey[dict[str | None, RemoteBoard]]()
 """By name; that of the environment by None."""
 SECOND = os.environ.get("LG_SECOND_BOARD", "")
+if SECOND == os.environ.get("LG_BOARD"):
+    SECOND = ""
 STATES = ("module", "agent", "shell")
 """In the order they are tested in."""
 METRICS_PORT = 28877
