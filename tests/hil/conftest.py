@@ -27,7 +27,7 @@ from xdist.scheduler import LoadFileScheduling
 BOARDS = pytest.StashKey[dict[str | None, RemoteBoard]]()
 """By name; that of the environment by None."""
 SECOND = os.environ.get("LG_SECOND_BOARD", "")
-if SECOND == os.environ.get("LG_BOARD"):
+if os.environ.get("LG_BOARD") == SECOND:
     SECOND = ""
 STATES = ("module", "agent", "shell")
 """In the order they are tested in."""
