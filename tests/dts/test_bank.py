@@ -131,7 +131,7 @@ def test_banks_leave_half_of_the_memory(tmp_path: Path) -> None:
     assert "the banks take 912 of 1,536 MiB of RAM, more than half" in of_all
 
 
-def test_the_kernels_own_cma_area_finds_room(tmp_path: Path) -> None:
+def test_the_kernels_own_cma_area_finds_room_unless_the_tree_has_it(tmp_path: Path) -> None:
     small = changed(
         BOARD,
         ("0x40000000>", "0x20000000>"),
@@ -140,6 +140,8 @@ def test_the_kernels_own_cma_area_finds_room(tmp_path: Path) -> None:
         ("0xb0000000 0x10000000", "0x90000000 0x10000000"),
     )
     scattered = changed(OVERLAY, (CAMERA, "94000000"), (CODEC, "9b000000"))
+    own = changed(small, ("\t\tdisplay {", "\t\tdisplay {\n\t\t\tlinux,cma-default;"))
+    assert complaints(tmp_path, scattered, own) == ()
     (only,) = complaints(tmp_path, scattered, small)
     assert only == (
         "there is no room left for the kernel's own CMA area, which wants 128 MiB in one piece: "
