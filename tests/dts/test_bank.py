@@ -131,6 +131,14 @@ def test_banks_leave_half_of_the_memory(tmp_path: Path) -> None:
     assert "the banks take 912 of 1,536 MiB of RAM, more than half" in of_all
 
 
+def test_a_region_of_the_board_finds_a_place_at_its_alignment(tmp_path: Path) -> None:
+    both = changed(OVERLAY, (CAMERA, "b8000000"), (CODEC, "b0000000"))
+    assert complaints(tmp_path, both) == ()
+    coarse = changed(BOARD, ("alignment = <0x100000>", "alignment = <0x8000000>"))
+    (only,) = complaints(tmp_path, both, coarse)
+    assert "there is no room left for /reserved-memory/display of the tree" in only
+
+
 def test_the_kernels_own_cma_area_finds_room_unless_the_tree_has_it(tmp_path: Path) -> None:
     small = changed(
         BOARD,
