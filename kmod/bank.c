@@ -13,6 +13,7 @@
 #include "bank.h"
 #include "compat.h"
 #include "obstacle.h"
+#include "trace.h"
 #include "wish.h"
 
 static LIST_HEAD(banks);
@@ -202,6 +203,16 @@ void cm_bank_release(struct cm_bank *bank)
 	mutex_unlock(&banks_lock);
 }
 
+static int take_batch(struct cm_bank *bank, unsigned long start,
+		      unsigned long count)
+{
+	u64 begin = ktime_get_ns();
+	int ret = cm_take_pages(start, count);
+
+	trace_cm_migrate(bank, start, count, ktime_get_ns() - begin, ret);
+	return ret;
+}
+
 /**
  * cm_bank_take() - make the system leave pages of a reusable bank
  * @bank:      the bank, whose turn the caller has
@@ -228,7 +239,7 @@ int cm_bank_take(struct cm_bank *bank, unsigned long start, unsigned long count,
 		if (next > start && ktime_get_ns() >= deadline)
 			ret = -ETIMEDOUT;
 		else
-			ret = cm_take_pages(next, batch);
+			ret = take_batch(bank, next, batch);
 		if (!ret)
 			next += batch;
 		else if (ret == -EBUSY || ret == -ENOMEM)

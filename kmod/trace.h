@@ -104,6 +104,32 @@ TRACE_EVENT(cm_compact,
 		  __entry->moved, __entry->error)
 );
 
+/* A batch of pages that the system was to leave, at most a pageblock. */
+TRACE_EVENT(cm_migrate,
+	TP_PROTO(struct cm_bank *bank, unsigned long start, unsigned long count,
+		 u64 ns, int error),
+	TP_ARGS(bank, start, count, ns, error),
+	TP_STRUCT__entry(
+		__array(char, context, CM_NAME_LEN)
+		__field(u64, from)
+		__field(u64, size)
+		__field(u64, ns)
+		__field(int, error)
+	),
+	TP_fast_assign(
+		strscpy(__entry->context,
+			dev_name(&container_of(bank, struct cm_context, bank)->dev),
+			CM_NAME_LEN);
+		__entry->from = (u64)(start - bank->start) << PAGE_SHIFT;
+		__entry->size = (u64)count << PAGE_SHIFT;
+		__entry->ns = ns;
+		__entry->error = error;
+	),
+	TP_printk("context=%s from=%llu size=%llu error=%d ns=%llu",
+		  __entry->context, __entry->from, __entry->size,
+		  __entry->error, __entry->ns)
+);
+
 #endif /* CM_TRACE_H */
 
 #undef TRACE_INCLUDE_PATH

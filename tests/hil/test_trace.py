@@ -22,6 +22,7 @@ FIELDS = {
     "cm_free": ["context", "id", "size"],
     "cm_move": ["context", "id", "size", "to", "error"],
     "cm_compact": ["context", "size", "moves", "moved", "error"],
+    "cm_migrate": ["context", "from", "size", "ns", "error"],
 }
 """What the trace buffer holds of each event."""
 
@@ -47,10 +48,15 @@ def buffer(module: Any) -> Iterator[str]:
     module.check(f"rmdir {BUFFER} && umount {MOUNT} && rmdir {MOUNT}")
 
 
-def events(module: Any, buffer: str) -> list[Event]:
+def everything(module: Any, buffer: str) -> list[Event]:
     """Return what is in the buffer."""
     printed = re.findall(r": (cm_\w+): (.*)", module.check(f"cat {buffer}/trace"))
     return [Event(name, dict(re.findall(r"(\w+)=(\S+)", rest))) for name, rest in printed]
+
+
+def events(module: Any, buffer: str) -> list[Event]:
+    """Return what is in the buffer but for migrations, which are a matter of pageblocks."""
+    return [event for event in everything(module, buffer) if event.name != "cm_migrate"]
 
 
 def alloc_and_free(context: str, size: int, alignment: int) -> dict[str, int]:
@@ -79,6 +85,24 @@ def test_an_allocation_and_its_end(module: Any, buffer: str, context: str) -> No
     assert alloc.fields["context"] == free.fields["context"] == context
     assert alloc.says(**told, reason=Reason.NONE), (alloc, told)
     assert told["size"] == 3 * MIB and free.says(id=told["id"], size=told["size"])
+
+
+def test_the_system_leaves_a_shared_context_in_batches(
+    module: Any, buffer: str, context: str
+) -> None:
+    """Batches come one after the other, and take no longer than the allocation they are for."""
+    size = 5 * MIB + PAGE
+    told = module.call(alloc_and_free, context=context, size=size, alignment=0)
+    batches = [it for it in everything(module, buffer) if it.name == "cm_migrate"]
+    if context == "private":
+        assert batches == []
+        return
+    ends = [int(it.fields["from"]) + int(it.fields["size"]) for it in batches]
+    assert [int(it.fields["from"]) for it in batches[1:]] == ends[:-1]
+    assert sum(int(it.fields["size"]) for it in batches) == size
+    assert {it.fields["context"] for it in batches} == {context}
+    assert all(it.says(error=0) for it in batches)
+    assert 0 < sum(int(it.fields["ns"]) for it in batches) < told["ns"]
 
 
 def refuse(context: str, size: int) -> str:
@@ -206,11 +230,12 @@ def test_the_buffer_holds_what_is_printed(module: Any, buffer: str, context: str
 def test_no_event_tells_a_physical_address(module: Any, buffer: str, context: str) -> None:
     """Neither in bytes nor in page frames. `ns` may be any number: another test says which."""
     told = module.call(make_way, context=context, size=MIB, how="alloc")
-    got = events(module, buffer)
+    got = everything(module, buffer)
     numbers = {
         int(n) for it in got for name, n in it.fields.items() if name not in ("context", "ns")
     }
     bank = range(told["bank"], told["bank"] + told["length"])
     frames = range(bank.start // PAGE, bank.stop // PAGE)
-    assert {it.name for it in got} == set(FIELDS)
+    absent = {"cm_migrate"} if context == "private" else set()
+    assert {it.name for it in got} == set(FIELDS) - absent
     assert not [number for number in numbers if number in bank or number in frames]
