@@ -5,7 +5,6 @@
  * A plan is made of what the map looks like at one instant, without any lock.
  * When the world has changed before it is carried out, another one is made.
  */
-#include <linux/jiffies.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
@@ -21,7 +20,7 @@
 /* What may come up while room for a snapshot is made. */
 #define SLACK		16
 /* A chunk that is on its way to be one, or to be gone, is waited for. */
-#define PASSING_WAIT_MS	2
+#define PASSING_WAIT_NS	(2 * NSEC_PER_MSEC)
 
 /**
  * struct snapshot - what is taken of a context at one instant
@@ -297,7 +296,7 @@ static int try_again(struct cm_compaction *c, int ret)
 	if (c->obstacles->full)
 		return -ENOSPC;
 	if (ret == -EINPROGRESS)
-		schedule_timeout_killable(msecs_to_jiffies(PASSING_WAIT_MS));
+		cm_deadline_sleep(c->deadline, PASSING_WAIT_NS);
 	return cm_deadline_check(c->deadline) ?: -EAGAIN;
 }
 

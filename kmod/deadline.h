@@ -6,6 +6,7 @@
 #define CM_DEADLINE_H
 
 #include <linux/errno.h>
+#include <linux/hrtimer.h>
 #include <linux/ktime.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
@@ -24,6 +25,19 @@ static inline int cm_deadline_check(u64 deadline)
 	if (fatal_signal_pending(current))
 		return -EINTR;
 	return ktime_get_ns() < deadline ? 0 : -ETIMEDOUT;
+}
+
+/**
+ * cm_deadline_sleep() - sleep, but not beyond a deadline
+ * @deadline: ktime_get_ns() at which to give up
+ * @ns:       nanoseconds, unless a fatal signal arrives
+ */
+static inline void cm_deadline_sleep(u64 deadline, u64 ns)
+{
+	ktime_t until = ns_to_ktime(min_t(u64, ktime_get_ns() + ns, deadline));
+
+	set_current_state(TASK_KILLABLE);
+	schedule_hrtimeout(&until, HRTIMER_MODE_ABS);
 }
 
 #endif /* CM_DEADLINE_H */

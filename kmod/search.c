@@ -159,10 +159,11 @@ static int take_place(struct cm_search *search, unsigned long stride)
 		ret = try_next(search, stride, &place);
 		if (!is_busy(search, ret))
 			return ret;
+		cm_turn_step_aside(&search->ctx->bank.migrating,
+				   search->deadline);
 		ret = cm_deadline_check(search->deadline);
 		if (ret)
 			return ret;
-		cm_turn_step_aside(&search->ctx->bank.migrating);
 	}
 }
 

@@ -6,6 +6,7 @@
 #include <linux/ktime.h>
 #include <linux/sched.h>
 
+#include "deadline.h"
 #include "turn.h"
 
 /**
@@ -18,18 +19,19 @@
 int cm_turn_take(struct cm_turn *turn, u64 deadline)
 {
 	u64 now = ktime_get_ns();
-	long ret;
+	int ret;
 
 	if (mutex_trylock(&turn->mutex))
 		return 0;
 	if (now >= deadline)
 		return -ETIMEDOUT;
-	ret = wait_event_killable_timeout(turn->waiters,
-					  mutex_trylock(&turn->mutex),
-					  nsecs_to_jiffies(deadline - now) + 1);
-	if (ret < 0)
-		return -EINTR;
-	return ret ? 0 : -ETIMEDOUT;
+	/* There is no wait_event_killable_hrtimeout(), and jiffies are long. */
+	ret = __wait_event_hrtimeout(turn->waiters, mutex_trylock(&turn->mutex),
+				     ns_to_ktime(deadline - now),
+				     TASK_KILLABLE);
+	if (ret == -ETIME)
+		return -ETIMEDOUT;
+	return ret ? -EINTR : 0;
 }
 
 /**
@@ -44,14 +46,15 @@ void cm_turn_give(struct cm_turn *turn)
 
 /**
  * cm_turn_step_aside() - let those who wait go first
- * @turn: a turn that the caller has given and means to take again
+ * @turn:     a turn that the caller has given and means to take again
+ * @deadline: ktime_get_ns() at which to give up
  *
  * They are woken by cm_turn_give(), but would find it taken again.
  */
-void cm_turn_step_aside(struct cm_turn *turn)
+void cm_turn_step_aside(struct cm_turn *turn, u64 deadline)
 {
 	if (wq_has_sleeper(&turn->waiters))
-		schedule_timeout_killable(1);
+		cm_deadline_sleep(deadline, TICK_NSEC);
 	else
 		cond_resched();
 }

@@ -30,6 +30,6 @@ struct cm_turn {
 
 int cm_turn_take(struct cm_turn *turn, u64 deadline);
 void cm_turn_give(struct cm_turn *turn);
-void cm_turn_step_aside(struct cm_turn *turn);
+void cm_turn_step_aside(struct cm_turn *turn, u64 deadline);
 
 #endif /* CM_TURN_H */
