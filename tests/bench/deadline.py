@@ -5,100 +5,149 @@
 from dataclasses import dataclass
 from typing import Any
 
+from boards.error import BoardError
 from boards.remote import RemoteBoard
 
 from bench.pressure import scarce
+from bench.tracing import migrations
 
-ROUNDS = 150
+ROUNDS = 100
+SCENES = {
+    "alone": "the whole shared bank, in a part of the time that it takes",
+    "in turn": "one pageblock, while another process takes the whole bank again and again",
+}
 
 
 @dataclass(frozen=True)
 class Overshoot:
-    """In nanoseconds: beyond their deadlines, and what one pageblock took; requests granted."""
+    """In nanoseconds: beyond the deadlines by scene, and what batches took; outcomes by scene."""
 
-    beyond: list[int]
+    beyond: dict[str, list[int]]
+    outcomes: dict[str, dict[str, int]]
     batches: list[int]
-    granted: int
 
-    @property
-    def ratio(self) -> float:
+    def ratio(self, scene: str) -> float:
         """Return the longest overshoot in terms of the longest batch."""
-        return max(self.beyond) / max(self.batches)
+        return max(self.beyond[scene], default=0) / max(self.batches)
 
     @property
     def holds(self) -> bool:
-        """Return whether no overshoot was longer than one batch can be."""
-        return bool(self.beyond) and self.ratio <= 1
+        """Return whether deadlines passed, and none by more than a batch can take."""
+        return all(self.beyond[scene] and self.ratio(scene) <= 1 for scene in SCENES)
 
     def lines(self) -> list[str]:
         """Return it for people."""
-        if not self.beyond:
-            return [f"deadlines: BROKEN: none of {self.granted} requests met its deadline"]
+        told = ["allocating in a shared context with a deadline:"]
+        for scene, asked in SCENES.items():
+            ends = ", ".join(f"{reason}: {n}" for reason, n in self.outcomes[scene].items())
+            told += [f"  {asked} ({ends})", f"    overshoot {_range(self.beyond[scene])}"]
+            told += [f"    longest overshoot / longest batch: {self.ratio(scene):.2f}"]
         verdict = "holds" if self.holds else "BROKEN"
         return [
-            "allocating the whole shared bank, full of other memory, with deadlines of 1 to 20 ms:",
-            f"  ended by the deadline: {len(self.beyond)}, granted before: {self.granted}",
-            f"  overshoot      {_range(self.beyond)}",
-            f"  one pageblock  {_range(self.batches)}",
-            f"  longest / longest: {self.ratio:.2f}, promised: at most 1: {verdict}",
+            *told,
+            f"  one batch     {_range(self.batches)}",
+            f"  promised: no overshoot is longer than a batch can be: {verdict}",
         ]
 
     def to_json(self) -> dict[str, Any]:
         """Return it for programs."""
         return {
             "overshoot_ns": self.beyond,
+            "outcomes": self.outcomes,
             "batch_ns": self.batches,
-            "granted": self.granted,
+            "ratio": {scene: self.ratio(scene) for scene in SCENES},
             "holds": self.holds,
         }
 
 
 def _range(times: list[int]) -> str:
+    if not times:
+        return "never: no deadline passed"
     median = sorted(times)[len(times) // 2]
-    return f"median {median / 1e3:8.0f} us  longest {max(times) / 1e3:8.0f} us"
+    return f"median {median / 1e3:8,.0f} us  longest {max(times) / 1e3:8,.0f} us  of {len(times):,}"
 
 
 def measure(board: RemoteBoard) -> Overshoot:
     """Measure on a board with the context `shared`."""
+    beyond, outcomes, batches = {}, {}, []
     with scarce(board):
-        return Overshoot(*board.call(overshoot, timeout=900, rounds=ROUNDS))
+        for scene in SCENES:
+            with migrations(board) as took:
+                beyond[scene], outcomes[scene] = board.call(
+                    overshoot, timeout=900, rounds=ROUNDS, rival=scene == "in turn"
+                )
+            batches += took
+    if not batches:
+        raise BoardError(f"{board.name} told of no migration: have all pages left before?")
+    return Overshoot(beyond, outcomes, batches)
 
 
-def overshoot(rounds: int) -> list[Any]:
-    """Ask for the whole bank in little time; after each such request, time one pageblock."""
+def overshoot(rounds: int, rival: bool) -> list[Any]:
+    """Ask in little time, for the whole bank or, beside a rival, for one pageblock.
+
+    What a request took beyond its deadline counts however it ended.
+    """
     import gc
     import mmap
     import os
+    import random
+    import signal
     import time
 
     from cm_agent import uapi
     from cm_agent.context import Context
+    from cm_agent.uapi import Reason
 
-    block, name = 2 << 20, "CM_IOC_ALLOC"
-    private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE
-    beyond, batches, granted = [], [], 0
+    chance, name = random.Random(rounds), "CM_IOC_ALLOC"
+    populated = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE
+    beyond: list[int] = []
+    outcomes: dict[str, int] = {}
 
-    def timed(**members: int) -> tuple[int, Any]:
-        request = uapi.prepare(name, **members)
+    def ask(pool: Context, size: int, deadline_ns: int) -> tuple[int, str]:
+        request = uapi.prepare(name, size=size, deadline_ns=deadline_ns)
         began = time.monotonic_ns()
         try:
             uapi.submit(pool.fileno(), name, request)
         except OSError:
-            return time.monotonic_ns() - began, request
+            return time.monotonic_ns() - began, Reason(request.reason).name
         took = time.monotonic_ns() - began
         os.close(request.fd)
-        return took, request
+        return took, "granted"
 
+    def among_tenants(pool: Context, size: int, deadline_ns: int = 0) -> tuple[int, str]:
+        with mmap.mmap(-1, 40 << 20, flags=populated):
+            return ask(pool, size, deadline_ns)
+
+    def compete() -> None:
+        os.sched_setaffinity(0, {1})
+        with Context("shared") as pool:
+            while True:
+                among_tenants(pool, pool.query().size)
+
+    os.sched_setaffinity(0, {0})
     gc.disable()
+    child = os.fork() if rival else None
+    if child == 0:
+        try:
+            compete()
+        finally:
+            os._exit(1)
     with Context("shared") as pool:
-        whole = pool.query().size
-        for turn in range(rounds):
-            with mmap.mmap(-1, 40 << 20, flags=private):
-                deadline = (1 + turn % 20) * 1_000_000
-                took, request = timed(size=whole, deadline_ns=deadline)
-                if request.reason == uapi.Reason.DEADLINE:
-                    beyond.append(took - deadline)
-                granted += not request.reason
-                batches.append(timed(size=block, alignment=block)[0])
+        size = 2 << 20 if rival else pool.query().size
+        limit = 20_000_000 if rival else min(among_tenants(pool, size)[0] for _ in range(5))
+        for _ in range(rounds):
+            deadline_ns = chance.randint(1_000_000, limit)
+            took, outcome = (ask if rival else among_tenants)(pool, size, deadline_ns)
+            outcomes[outcome] = outcomes.get(outcome, 0) + 1
+            if took > deadline_ns:
+                beyond.append(took - deadline_ns)
+            if rival:
+                time.sleep(chance.random() / 20)
+    if child:
+        if os.waitpid(child, os.WNOHANG) != (0, 0):
+            raise RuntimeError("the rival ended early")
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
     gc.enable()
-    return [beyond, batches, granted]
+    os.sched_setaffinity(0, {0, 1})
+    return [beyond, outcomes]

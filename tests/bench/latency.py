@@ -8,6 +8,7 @@ from typing import Any
 from boards.remote import RemoteBoard
 
 from bench.pressure import scarce
+from bench.tracing import migrations
 
 PROMISE = 1.5
 SIZE = 1 << 20
@@ -17,20 +18,34 @@ MODES = ("idle", "computing", "migrating")
 
 @dataclass(frozen=True)
 class Latency:
-    """How long allocations took, in nanoseconds, by what the other CPU did; pages it migrated."""
+    """How long allocations took, in nanoseconds, by what the other CPU did.
+
+    `seconds` of that were beside a migrating context, of which `batches` took so many nanoseconds;
+    the system migrated so many pages meanwhile.
+    """
 
     samples: dict[str, list[int]]
     migrated: int
+    seconds: float
+    batches: list[int]
 
     def percentile(self, mode: str, percent: float) -> int:
         """Return what so many percent of the allocations did not exceed."""
-        ordered = sorted(self.samples[mode])
-        return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
+        return _percentile(self.samples[mode], percent)
 
     @property
     def ratio(self) -> float:
         """Return the p99 beside a migrating context in terms of that of an idle machine."""
         return self.percentile("migrating", 99) / self.percentile("idle", 99)
+
+    @property
+    def noise(self) -> float:
+        """Return the p99 of every other idle slice in terms of that of the rest, or 1 over it."""
+        halves: tuple[list[int], list[int]] = ([], [])
+        for number, ns in enumerate(self.samples["idle"]):
+            halves[number // SLICE % 2].append(ns)
+        low, high = sorted(_percentile(half, 99) for half in halves)
+        return high / low
 
     @property
     def holds(self) -> bool:
@@ -48,7 +63,9 @@ class Latency:
         return [
             f"allocating {SIZE >> 20} MiB in a private context, slices of {SLICE} in turn:",
             *rows,
-            f"  pages migrated for the shared context meanwhile: {self.migrated:,}",
+            f"  pages migrated for the shared context: {self.migrated:,} in {self.seconds:.1f} s,"
+            f" of which batches of a pageblock took {sum(self.batches) / 1e9:.1f} s",
+            f"  p99 of half the idle slices / of the others: {self.noise:.2f}, 1 on a quiet host",
             f"  p99 migrating / idle: {self.ratio:.2f}, promised: less than {PROMISE}: {verdict}",
         ]
 
@@ -58,20 +75,27 @@ class Latency:
         return {
             "p50_ns": {mode: self.percentile(mode, 50) for mode in MODES},
             "p99_ns": p99,
+            "noise": self.noise,
             "ratio": self.ratio,
             "promise": PROMISE,
             "migrated_pages": self.migrated,
+            "migrating_seconds": self.seconds,
+            "batches_ns": sum(self.batches),
             "holds": self.holds,
         }
 
 
+def _percentile(times: list[int], percent: float) -> int:
+    return sorted(times)[min(len(times) - 1, int(len(times) * percent / 100))]
+
+
 def measure(board: RemoteBoard) -> Latency:
     """Measure on a board with the contexts `private` and `shared`, and two CPUs."""
-    with scarce(board):
+    with scarce(board), migrations(board) as batches:
         got = board.call(
             race, timeout=900, size=SIZE, slices=SLICES, count=SLICE, modes=list(MODES)
         )
-    return Latency(*got)
+    return Latency(*got, batches)
 
 
 def race(size: int, slices: int, count: int, modes: list[str]) -> list[Any]:
@@ -114,27 +138,34 @@ def race(size: int, slices: int, count: int, modes: list[str]) -> list[Any]:
 
     worker = os.fork()
     if not worker:
+        code = 1
         try:
             child()
+            code = 0
         finally:
-            os._exit(0)
+            os._exit(code)
     gc.disable()
     os.sched_setaffinity(0, {0})
     samples: dict[str, list[int]] = {name: [] for name in modes}
-    pages = 0
+    pages, seconds = 0, 0.0
     with Context("private") as pool:
         for turn in range(slices * len(modes)):
             mode[0] = turn % len(modes)
             time.sleep(0.2)
-            before, took = migrated(), samples[modes[mode[0]]]
+            before, since, took = migrated(), time.monotonic(), samples[modes[mode[0]]]
             for _ in range(count):
                 request = uapi.prepare("CM_IOC_ALLOC", size=size)
                 began = time.monotonic_ns()
                 uapi.submit(pool.fileno(), "CM_IOC_ALLOC", request)
                 took.append(time.monotonic_ns() - began)
                 os.close(request.fd)
-            pages += migrated() - before if mode[0] == migrating else 0
+            if mode[0] == migrating:
+                pages += migrated() - before
+                seconds += time.monotonic() - since
     mode[0] = ended
-    os.waitpid(worker, 0)
+    _, status = os.waitpid(worker, 0)
+    if status:
+        raise RuntimeError(f"the process on the other CPU ended early, with status {status}")
     gc.enable()
-    return [samples, pages]
+    os.sched_setaffinity(0, {0, 1})
+    return [samples, pages, seconds]

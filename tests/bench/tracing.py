@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 cm-agent authors
+"""How long the batches of a migration took, as the kernel's trace buffer tells."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from boards.remote import RemoteBoard
+
+MOUNT = "/run/bench-tracing"
+BUFFER = f"{MOUNT}/instances/bench"
+
+
+@contextmanager
+def migrations(board: RemoteBoard) -> Iterator[list[int]]:
+    """Yield a list that has, after the block, the nanoseconds that each batch in it took."""
+    took: list[int] = []
+    board.check(f"mkdir {MOUNT} && mount -t tracefs tracefs {MOUNT} && mkdir {BUFFER}")
+    try:
+        board.check(f"echo 'cm:cm_migrate' >{BUFFER}/set_event")
+        yield took
+        said = board.check(f"cat {BUFFER}/trace")
+        took += [int(ns) for ns in re.findall(r": cm_migrate: .* ns=(\d+)", said)]
+    finally:
+        board.check(f"rmdir {BUFFER} && umount {MOUNT} && rmdir {MOUNT}")
