@@ -25,7 +25,7 @@
  * @node:      in &cm_chunk.attachments
  * @dev:       the driver's device
  * @segment:   length of an entry of @table but the last, in bytes
- * @table:     the chunk, as one entry if the device takes that
+ * @table:     the chunk, as one entry if @segment allows
  * @mapped:    @table is mapped for @dev
  * @direction: in which direction it is mapped
  */
@@ -38,12 +38,24 @@ struct cm_attachment {
 	enum dma_data_direction direction;
 };
 
-/* No segment may be longer than the device takes: see dma_parms. */
+/*
+ * A limit that the driver states is kept. Most drivers that want contiguous
+ * memory state none: the DMA API supposes 64 KiB then, but what they expect is
+ * one entry, which every exporter of contiguous memory gives them.
+ */
+static unsigned long segment_limit(struct device *dev)
+{
+	const struct device_dma_parameters *parms = dev->dma_parms;
+
+	if (!parms || !parms->max_segment_size)
+		return UINT_MAX & PAGE_MASK;
+	return max_t(unsigned long, parms->max_segment_size & PAGE_MASK,
+		     PAGE_SIZE);
+}
+
 static int alloc_table(struct cm_attachment *att, size_t size)
 {
-	unsigned int limit = dma_get_max_seg_size(att->dev);
-
-	att->segment = max_t(unsigned long, limit & PAGE_MASK, PAGE_SIZE);
+	att->segment = segment_limit(att->dev);
 	return sg_alloc_table(&att->table, (size - 1) / att->segment + 1,
 			      GFP_KERNEL);
 }
