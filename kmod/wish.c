@@ -107,7 +107,12 @@ int cm_wish_grant(struct cm_wish *wish)
 {
 	struct platform_device *pdev;
 
-	wish->result = -ENODEV;
+	/*
+	 * Until the probe says otherwise: when the driver core has no memory to
+	 * call it, or for the device's name, it keeps that to itself, or says
+	 * EINVAL.
+	 */
+	wish->result = -ENOMEM;
 	pdev = platform_device_register_full(&(struct platform_device_info){
 		.name = CM_CONTEXT_DEVICE,
 		.id = PLATFORM_DEVID_AUTO,
@@ -116,7 +121,7 @@ int cm_wish_grant(struct cm_wish *wish)
 		.dma_mask = DMA_BIT_MASK(64),
 	});
 	if (IS_ERR(pdev))
-		return PTR_ERR(pdev);
+		return -ENOMEM;
 	if (wish->result)
 		platform_device_unregister(pdev);
 	return wish->result;

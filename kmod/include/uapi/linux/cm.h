@@ -476,11 +476,11 @@ struct cm_layout {
  * @reserved:      must be 0
  *
  * On /dev/cm/control, whose calls need CAP_SYS_ADMIN (EPERM). ENOENT when
- * there is no such bank, EEXIST when there is
- * such a context, EBUSY when a part of the range belongs to another one or, for
- * a private context, would not leave; EINVAL for what cannot be: parts of a
- * reusable bank begin and end at multiples of its pageblocks. The reason is in
- * the kernel log.
+ * there is no such bank, EEXIST when there is such a context, EBUSY when a part
+ * of the range belongs to another one or, for a private context, would not
+ * leave; EINVAL for what cannot be: parts of a reusable bank begin and end at
+ * multiples of its pageblocks; ENOMEM when the kernel has no memory for it. The
+ * reason is in the kernel log, but for ENOMEM.
  */
 struct cm_create {
 	char name[CM_NAME_LEN];
@@ -516,7 +516,7 @@ struct cm_destroy {
  * @flags: in: must be 0
  *
  * On /dev/cm/control. Quotas go with the context. Whoever has CAP_SYS_RESOURCE
- * may exceed his. ENOENT when there is no such context.
+ * may exceed his. ENOENT when there is no such context, ENOMEM.
  */
 struct cm_quota {
 	char name[CM_NAME_LEN];
