@@ -269,7 +269,8 @@ def leaked() -> list[str]:
         time.sleep(6)
         kmemleak.write_text("scan")
     objects = kmemleak.read_text().split("unreferenced object ")[1:]
-    return [it for it in objects if re.search(r"\[cm\]|\] 0x[0-9a-f]+$", it, re.MULTILINE)]
+    ours = re.compile(r"\[cm\]$|^ {4}(\[<\w+>\] )?0x[0-9a-f]+$", re.MULTILINE)
+    return [it for it in objects if ours.search(it)]
 
 
 # -- options and markers
