@@ -16,7 +16,8 @@ boards := $(PYTHON) -m boards
 venv := build/venv/bin/python
 
 # In this order: faults may end the kernel's DMA-API checks, and leaks are looked for at the end.
-debug := ioctl ioctl_rights mmap free pin lifetime refusal contiguity compaction faults leaks
+debug := ioctl ioctl_rights mmap free pin lifetime module refusal attributes control quota parameter \
+	contiguity compaction faults faults_module leaks
 
 .PHONY: help demo test test-kernels test-dkms test-debug test-board bench board module stage \
 	check-overlay prerequisites lint clean

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("module")
+
 
 def load_vivid(allocators: int) -> None:
     import subprocess
