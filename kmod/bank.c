@@ -214,23 +214,25 @@ static int take_batch(struct cm_bank *bank, unsigned long start,
 }
 
 /**
- * cm_bank_take() - make the system leave pages of a reusable bank
+ * cm_bank_take_some() - make the system leave pages of a reusable bank
  * @bank:      the bank, whose turn the caller has
  * @start:     first page frame number
- * @count:     number of page frames
+ * @count:     in: number of page frames; out: how many were taken, which the
+ *             caller has to give back also when this fails
  * @deadline:  ktime_get_ns() at which to give up
  * @obstacles: where to remember a pageblock that failed
  *
  * Sleeps while pages are migrated, a pageblock at a time: the deadline is seen
- * in between. On success each page has one reference, the caller's.
+ * in between. Each page has one reference then, the caller's.
  *
  * Return: 0, EBUSY when a page would not leave, ENOMEM when the system had
  * nowhere to move one to, EINTR when a fatal signal is pending, ETIMEDOUT.
  */
-int cm_bank_take(struct cm_bank *bank, unsigned long start, unsigned long count,
-		 u64 deadline, struct cm_obstacles *obstacles)
+int cm_bank_take_some(struct cm_bank *bank, unsigned long start,
+		      unsigned long *count, u64 deadline,
+		      struct cm_obstacles *obstacles)
 {
-	unsigned long next = start, end = start + count, batch;
+	unsigned long next = start, end = start + *count, batch;
 	int ret = 0;
 
 	lockdep_assert_held(&bank->migrating.mutex);
@@ -245,8 +247,27 @@ int cm_bank_take(struct cm_bank *bank, unsigned long start, unsigned long count,
 		else if (ret == -EBUSY || ret == -ENOMEM)
 			cm_obstacles_add(obstacles, next, ret);
 	}
-	if (ret && next > start)
-		cm_bank_give(bank, start, next - start);
+	*count = next - start;
+	return ret;
+}
+
+/**
+ * cm_bank_take() - cm_bank_take_some() of all or nothing
+ * @bank:      the bank, whose turn the caller has
+ * @start:     first page frame number
+ * @count:     number of page frames
+ * @deadline:  ktime_get_ns() at which to give up
+ * @obstacles: where to remember a pageblock that failed
+ *
+ * Return: the same.
+ */
+int cm_bank_take(struct cm_bank *bank, unsigned long start, unsigned long count,
+		 u64 deadline, struct cm_obstacles *obstacles)
+{
+	int ret = cm_bank_take_some(bank, start, &count, deadline, obstacles);
+
+	if (ret && count)
+		cm_bank_give(bank, start, count);
 	return ret;
 }
 

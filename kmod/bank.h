@@ -39,6 +39,9 @@ int cm_bank_claim(struct cm_bank *bank, struct device *dev,
 		  const struct cm_wish *wish);
 void cm_bank_release(struct cm_bank *bank);
 
+int cm_bank_take_some(struct cm_bank *bank, unsigned long start,
+		      unsigned long *count, u64 deadline,
+		      struct cm_obstacles *obstacles);
 int cm_bank_take(struct cm_bank *bank, unsigned long start, unsigned long count,
 		 u64 deadline, struct cm_obstacles *obstacles);
 void cm_bank_give(struct cm_bank *bank, unsigned long start, unsigned long count);

@@ -96,6 +96,7 @@ static struct cm_chunk *new_chunk(struct cm_context *ctx)
 	kref_init(&chunk->ref);
 	chunk->ctx = ctx;
 	chunk->extent.owner = chunk;
+	INIT_LIST_HEAD(&chunk->extent.node);
 	get_device(&ctx->dev);
 	INIT_LIST_HEAD(&chunk->drain);
 	INIT_LIST_HEAD(&chunk->attachments);
@@ -124,15 +125,25 @@ void cm_chunk_put(struct cm_chunk *chunk)
 	kref_put(&chunk->ref, delete_chunk);
 }
 
+/* Whoever has no time left does not wait for this, either. */
+static void give_back(struct cm_chunk *chunk, int error)
+{
+	if (!cm_extent_is_taken(&chunk->extent))
+		return;
+	if (cm_deadline_is_over(error))
+		cm_drain_spare(chunk);
+	else
+		cm_search_give(chunk->ctx, &chunk->extent);
+}
+
 static int fill_chunk(struct cm_chunk *chunk, struct cm_search *search)
 {
-	struct cm_context *ctx = chunk->ctx;
 	int ret;
 
 	chunk->align = (u64)search->align << PAGE_SHIFT;
 	ret = cm_search_take(search, &chunk->extent);
 	if (ret)
-		return ret;
+		goto give;
 
 	ret = zero_pages(chunk->extent.start, chunk->extent.count,
 			 search->deadline);
@@ -150,7 +161,7 @@ static int fill_chunk(struct cm_chunk *chunk, struct cm_search *search)
 unmap:
 	cm_chunk_unmap_dma(chunk, chunk->dma);
 give:
-	cm_search_give(ctx, &chunk->extent);
+	give_back(chunk, ret);
 	return ret;
 }
 

@@ -93,8 +93,9 @@ static bool looks_fixed(struct cm_chunk *chunk, const struct cm_compaction *c)
 /* Whether it will be a chunk that can be moved, or nothing, in a moment. */
 static bool is_passing(struct cm_chunk *chunk)
 {
-	return (!READ_ONCE(chunk->dmabuf) || READ_ONCE(chunk->freed)) &&
-	       list_empty(&chunk->drain);
+	if (READ_ONCE(chunk->dmabuf) && !READ_ONCE(chunk->freed))
+		return false;
+	return chunk->extent.spare || list_empty(&chunk->drain);
 }
 
 static bool add_piece(struct snapshot *snap, struct cm_chunk *chunk,

@@ -375,6 +375,8 @@ int cm_context_destroy(const char *name)
 	if (!ctx)
 		return -ENOENT;
 	dev = ctx->dma_dev;
+	/* What is on its way back is no chunk. */
+	flush_delayed_work(&ctx->drain_work);
 	ret = retire(ctx);
 	if (!ret) {
 		release_memory(ctx);

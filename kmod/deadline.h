@@ -28,6 +28,17 @@ static inline int cm_deadline_check(u64 deadline)
 }
 
 /**
+ * cm_deadline_is_over() - tell whether something failed for want of time
+ * @error: what it failed with
+ *
+ * Return: whether the caller is to get his answer before anything else.
+ */
+static inline bool cm_deadline_is_over(int error)
+{
+	return error == -ETIMEDOUT || error == -EINTR;
+}
+
+/**
  * cm_deadline_sleep() - sleep, but not beyond a deadline
  * @deadline: ktime_get_ns() at which to give up
  * @ns:       nanoseconds, unless a fatal signal arrives

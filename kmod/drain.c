@@ -46,7 +46,7 @@ static void retire(struct cm_chunk *chunk)
 
 	cm_search_give(ctx, &chunk->extent);
 	mutex_lock(&ctx->lock);
-	ctx->stats.frees++;
+	ctx->stats.frees += !chunk->extent.spare;
 	mutex_unlock(&ctx->lock);
 	cm_chunk_put(chunk);
 }
@@ -55,10 +55,17 @@ static void retire(struct cm_chunk *chunk)
  * The work keeps context and module until it has run. Called with the lock
  * held, so that somebody else's run cannot end in between.
  */
-static void look_later(struct cm_context *ctx)
+static void look_within(struct cm_context *ctx, unsigned long delay)
 {
+	bool pending;
+
 	lockdep_assert_held(&ctx->lock);
-	if (queue_delayed_work(drain_queue, &ctx->drain_work, DRAIN_INTERVAL)) {
+	if (delay)
+		pending = !queue_delayed_work(drain_queue, &ctx->drain_work,
+					     delay);
+	else
+		pending = mod_delayed_work(drain_queue, &ctx->drain_work, 0);
+	if (!pending) {
 		get_device(&ctx->dev);
 		__module_get(THIS_MODULE);
 	}
@@ -71,7 +78,7 @@ static void drain_later(struct cm_chunk *chunk)
 	mutex_lock(&ctx->lock);
 	list_add(&chunk->drain, &ctx->drains);
 	ctx->draining += chunk->extent.count;
-	look_later(ctx);
+	look_within(ctx, DRAIN_INTERVAL);
 	mutex_unlock(&ctx->lock);
 }
 
@@ -91,10 +98,11 @@ void cm_drain_work(struct work_struct *work)
 		if (is_in_use(chunk))
 			continue;
 		list_move(&chunk->drain, &drained);
-		ctx->draining -= chunk->extent.count;
+		if (!chunk->extent.spare)
+			ctx->draining -= chunk->extent.count;
 	}
 	if (!list_empty(&ctx->drains))
-		look_later(ctx);
+		look_within(ctx, DRAIN_INTERVAL);
 	mutex_unlock(&ctx->lock);
 
 	list_for_each_entry_safe(chunk, next, &drained, drain) {
@@ -117,4 +125,24 @@ void cm_drain(struct cm_chunk *chunk)
 		drain_later(chunk);
 	else
 		retire(chunk);
+}
+
+/**
+ * cm_drain_spare() - give back what was taken for a chunk that never came to be
+ * @chunk: the chunk, whose extent is taken
+ *
+ * Does not wait for that. Its memory is free to a compaction, which waits.
+ */
+void cm_drain_spare(struct cm_chunk *chunk)
+{
+	struct cm_context *ctx = chunk->ctx;
+	struct cm_extent *extent = &chunk->extent;
+
+	kref_get(&chunk->ref);
+	mutex_lock(&ctx->lock);
+	if (!extent->spare)
+		cm_placement_leave(&ctx->map, extent, extent->count);
+	list_add(&chunk->drain, &ctx->drains);
+	look_within(ctx, 0);
+	mutex_unlock(&ctx->lock);
 }

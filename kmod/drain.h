@@ -13,6 +13,7 @@ int cm_drain_init(void);
 void cm_drain_exit(void);
 
 void cm_drain(struct cm_chunk *chunk);
+void cm_drain_spare(struct cm_chunk *chunk);
 void cm_drain_work(struct work_struct *work);
 
 #endif /* CM_DRAIN_H */

@@ -57,9 +57,13 @@ static void describe_use(struct cm_chunk *chunk, struct cm_layout_entry *entry)
 }
 
 /* What is being made, or given back this instant, is no chunk. */
-static bool is_chunk(struct cm_chunk *chunk)
+static bool is_chunk(const struct cm_extent *extent)
 {
-	return chunk && (chunk->dmabuf || !list_empty(&chunk->drain));
+	const struct cm_chunk *chunk = extent->owner;
+
+	if (extent->spare)
+		return false;
+	return chunk->dmabuf || !list_empty(&chunk->drain);
 }
 
 static u32 count_all(struct cm_context *ctx)
@@ -69,7 +73,7 @@ static u32 count_all(struct cm_context *ctx)
 
 	mutex_lock(&ctx->lock);
 	list_for_each_entry(extent, &ctx->map.extents, node)
-		count += is_chunk(extent->owner);
+		count += is_chunk(extent);
 	mutex_unlock(&ctx->lock);
 	return count;
 }
@@ -86,7 +90,7 @@ static u32 describe_all(struct cm_context *ctx, struct cm_layout_entry *entries,
 	list_for_each_entry(extent, &ctx->map.extents, node) {
 		struct cm_chunk *chunk = extent->owner;
 
-		if (!is_chunk(chunk))
+		if (!is_chunk(extent))
 			continue;
 		if (count < capacity) {
 			kref_get(&chunk->ref);

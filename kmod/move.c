@@ -194,7 +194,7 @@ int cm_move(struct cm_chunk *chunk, unsigned long to, u64 deadline,
 	    struct cm_obstacles *obstacles)
 {
 	struct cm_context *ctx = chunk->ctx;
-	struct cm_extent spare = { .owner = NULL };
+	struct cm_extent spare = { .spare = true };
 	int ret;
 
 	ret = reserve(chunk, to, &spare);

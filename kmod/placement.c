@@ -106,7 +106,7 @@ bool cm_placement_next(struct cm_placement *map, unsigned long count,
 /**
  * cm_placement_insert() - take the page frames at a place
  * @map:    the map, unchanged since cm_placement_next() found @place
- * @extent: filled in but for its owner, and linked; the caller's until it is
+ * @extent: filled in but for @owner and @spare, and linked; the caller's until it is
  *          removed
  * @place:  the place
  * @count:  page frames, as asked for when @place was found
@@ -118,14 +118,14 @@ void cm_placement_insert(struct cm_placement *map, struct cm_extent *extent,
 	extent->count = count;
 	list_add(&extent->node, place->prev);
 	map->used += count;
-	if (!extent->owner)
+	if (extent->spare)
 		map->spare += count;
 }
 
 /**
  * cm_placement_take() - take certain page frames
  * @map:    the map
- * @extent: filled in but for its owner, and linked; the caller's until it is
+ * @extent: filled in but for @owner and @spare, and linked; the caller's until it is
  *          removed
  * @start:  first page frame number
  * @count:  page frames, at least 1
@@ -151,10 +151,25 @@ bool cm_placement_take(struct cm_placement *map, struct cm_extent *extent,
 }
 
 /**
+ * cm_placement_leave() - give up page frames that have yet to be given back
+ * @map:    the map
+ * @extent: an extent of it
+ * @count:  page frames from its start, at least 1; the others are free at once
+ */
+void cm_placement_leave(struct cm_placement *map, struct cm_extent *extent,
+			unsigned long count)
+{
+	map->used -= extent->count - count;
+	map->spare += count;
+	extent->count = count;
+	extent->spare = true;
+}
+
+/**
  * cm_extent_is_taken() - tell whether an extent is still in its map
- * @extent: an extent that was in one
+ * @extent: an extent, whose node was initialized
  *
- * Return: whether it was not removed since.
+ * Return: whether it is in one.
  */
 bool cm_extent_is_taken(const struct cm_extent *extent)
 {
@@ -170,7 +185,7 @@ void cm_placement_remove(struct cm_placement *map, struct cm_extent *extent)
 {
 	list_del_init(&extent->node);
 	map->used -= extent->count;
-	if (!extent->owner)
+	if (extent->spare)
 		map->spare -= extent->count;
 }
 

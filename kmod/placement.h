@@ -12,14 +12,16 @@
 /**
  * struct cm_extent - page frames that are taken
  * @node:  in &struct cm_placement.extents, ordered by @start
- * @owner: the chunk that they belong to; NULL when they are spare: taken for a
- *         chunk that moves there, or left behind by it
+ * @owner: the chunk that they belong to, or NULL
+ * @spare: no chunk has them: they were taken for one that moves there, were left
+ *         behind by one, or are on their way back
  * @start: first page frame number
  * @count: number of page frames
  */
 struct cm_extent {
 	struct list_head node;
 	void *owner;
+	bool spare;
 	unsigned long start;
 	unsigned long count;
 };
@@ -29,7 +31,7 @@ struct cm_extent {
  * @start:   first page frame number
  * @count:   number of page frames
  * @used:    page frames in extents
- * @spare:   those of them that no chunk has
+ * @spare:   those of them that are spare
  * @extents: every &struct cm_extent, ordered by start, not overlapping
  *
  * Holes are what lies between two neighbours of the list. A chunk carries its
@@ -71,6 +73,8 @@ void cm_placement_insert(struct cm_placement *map, struct cm_extent *extent,
 			 const struct cm_place *place, unsigned long count);
 bool cm_placement_take(struct cm_placement *map, struct cm_extent *extent,
 		       unsigned long start, unsigned long count);
+void cm_placement_leave(struct cm_placement *map, struct cm_extent *extent,
+			unsigned long count);
 bool cm_extent_is_taken(const struct cm_extent *extent);
 void cm_placement_remove(struct cm_placement *map, struct cm_extent *extent);
 unsigned long cm_placement_free(const struct cm_placement *map);

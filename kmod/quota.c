@@ -92,7 +92,7 @@ u64 cm_quota_used(struct cm_context *ctx, kuid_t uid)
 	list_for_each_entry(extent, &ctx->map.extents, node) {
 		struct cm_chunk *chunk = extent->owner;
 
-		if (chunk && uid_eq(chunk->uid, uid))
+		if (!extent->spare && uid_eq(chunk->uid, uid))
 			used += (u64)extent->count << PAGE_SHIFT;
 	}
 	return used;

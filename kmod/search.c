@@ -105,15 +105,36 @@ static void unplace(struct cm_context *ctx, struct cm_extent *extent)
 	mutex_unlock(&ctx->lock);
 }
 
+/*
+ * Only @count pages of the place were taken. Whoever has no time left does not
+ * wait until they are given back, either.
+ */
+static void leave_place(struct cm_search *search, unsigned long count, int error)
+{
+	struct cm_context *ctx = search->ctx;
+	struct cm_extent *extent = search->extent;
+
+	if (count && cm_deadline_is_over(error)) {
+		mutex_lock(&ctx->lock);
+		cm_placement_leave(&ctx->map, extent, count);
+		mutex_unlock(&ctx->lock);
+		return;
+	}
+	if (count)
+		cm_bank_give(&ctx->bank, extent->start, count);
+	unplace(ctx, extent);
+}
+
 /* Make the system leave the place, whose bank's turn the caller has. */
 static int empty_place(struct cm_search *search)
 {
-	struct cm_extent *extent = search->extent;
-	int ret = cm_bank_take(&search->ctx->bank, extent->start, extent->count,
-			       search->deadline, &search->obstacles);
+	unsigned long count = search->extent->count;
+	int ret = cm_bank_take_some(&search->ctx->bank, search->extent->start,
+				    &count, search->deadline,
+				    &search->obstacles);
 
 	if (ret)
-		unplace(search->ctx, extent);
+		leave_place(search, count, ret);
 	return ret;
 }
 
@@ -238,7 +259,9 @@ static int take_hole(struct cm_search *search, unsigned long start)
 /**
  * cm_search_take() - find a place and make its pages ours
  * @search: the search
- * @extent: linked into the context's map on success
+ * @extent: linked into the context's map on success, or with what was taken
+ *          when time was up: cm_search_give() or cm_drain_spare() is the
+ *          caller's to do
  *
  * Sleeps while pages are migrated and chunks are moved.
  *

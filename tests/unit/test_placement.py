@@ -114,6 +114,7 @@ class Placement(RuleBasedStateMachine):
         start, count = data.draw(maps(self.BITS), label="start, count")
         self.map = PlacementMap(start, count, self.BITS)
         self.model = Model(start, count)
+        self.spare: set[int] = set()
 
     def draw_request(self, data: st.DataObject) -> Request:
         return data.draw(requests(self.BITS), label="request")
@@ -126,6 +127,7 @@ class Placement(RuleBasedStateMachine):
     def give(self, start: int) -> None:
         self.map.remove(start)
         del self.model.taken[start]
+        self.spare.discard(start)
 
     @rule(target=chunks, data=st.data())
     def allocate(self, data: st.DataObject) -> Any:
@@ -154,6 +156,16 @@ class Placement(RuleBasedStateMachine):
             return multiple()
         self.model.taken[start] = count
         return start
+
+    @rule(start=chunks, data=st.data())
+    def leave(self, start: int, data: st.DataObject) -> None:
+        """Give up an allocation: what was not yet taken is free at once."""
+        if start in self.spare:
+            return
+        count = data.draw(st.integers(1, self.model.taken[start]), label="count")
+        self.map.leave(start, count)
+        self.model.taken[start] = count
+        self.spare.add(start)
 
     @rule(start=consumes(chunks))
     def free(self, start: int) -> None:
@@ -205,6 +217,8 @@ class Placement(RuleBasedStateMachine):
         assert sorted({*covered, *self.model.free()}) == list(self.model.pages)
         assert len(covered) == len(set(covered)) == self.map.used
         assert self.map.largest_hole == max(map(len, self.model.holes()), default=0)
+        spare = sum(self.model.taken[start] for start in self.spare)
+        assert self.map.free == len(self.model.free()) + spare
 
 
 class Placement32(Placement):
@@ -302,11 +316,11 @@ def test_busy_place_is_followed_by_the_next_hole_though_others_allocate() -> Non
 
 
 @given(st.lists(st.booleans(), max_size=9), st.randoms())
-def test_what_is_spare_counts_as_free(owned: list[bool], chance: random.Random) -> None:
+def test_what_is_spare_counts_as_free(spares: list[bool], chance: random.Random) -> None:
     map_ = PlacementMap(100, 90)
-    for number, chunk in enumerate(owned):
-        assert map_.take(100 + 10 * number, 7, owned=chunk)
-    assert map_.free == 90 - 7 * sum(owned)
-    for number in chance.sample(range(len(owned)), len(owned)):
+    for number, spare in enumerate(spares):
+        assert map_.take(100 + 10 * number, 7, spare=spare)
+    assert map_.free == 90 - 7 * spares.count(False)
+    for number in chance.sample(range(len(spares)), len(spares)):
         map_.remove(100 + 10 * number)
     assert map_.free == 90

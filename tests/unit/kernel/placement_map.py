@@ -80,11 +80,9 @@ class PlacementMap:
         self.extents[place.start] = extent
         return int(place.start)
 
-    def take(self, start: int, count: int, *, owned: bool = False) -> bool:
+    def take(self, start: int, count: int, *, spare: bool = False) -> bool:
         """Take certain page frames, for a chunk or as spare; tell whether they were free."""
-        extent: Any = self._ffi.new("struct cm_extent *")
-        if owned:
-            extent.owner = extent
+        extent: Any = self._ffi.new("struct cm_extent *", {"spare": spare})
         if not self._lib.cm_placement_take(self._map, extent, start, count):
             return False
         self.extents[start] = extent
@@ -95,6 +93,10 @@ class PlacementMap:
         place = self.cursor(Key(0, start))
         place.prev = self._map.extents.prev
         self.insert(place, count)
+
+    def leave(self, start: int, count: int) -> None:
+        """Give up an extent, of which so many page frames have yet to be given back."""
+        self._lib.cm_placement_leave(self._map, self.extents[start], count)
 
     def remove(self, start: int) -> None:
         """Give an extent back."""
