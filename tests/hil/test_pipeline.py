@@ -260,9 +260,11 @@ def run_twice(context: str, frames: int) -> dict[str, Any]:
 
 
 @CONTEXTS
-def test_chunks_that_move_between_drivers_change_nothing(module: RemoteBoard, context: str) -> None:
-    frames = 40
-    got = module.call(run_twice, timeout=300, context=context, frames=frames)
+def test_chunks_that_move_between_drivers_change_nothing(
+    module: RemoteBoard, context: str, request: pytest.FixtureRequest
+) -> None:
+    frames = 300 if request.config.getoption("--thorough") else 40
+    got = module.call(run_twice, timeout=900, context=context, frames=frames)
     still, moved = got["still"], got["moved"]
     assert got["different"] == frames, "no two images are the same"
     assert still["results"] == moved["results"] == frames
