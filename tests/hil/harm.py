@@ -1,22 +1,14 @@
 # SPDX-License-Identifier: MIT
 """What a test may have done to its board: the kernel complains, or memory did not come back."""
 
-import re
 import time
-from collections.abc import Iterator, Sequence
 
 import pytest
 from boards.remote import RemoteBoard
 from cm_agent import uapi
+from hil.complaint import OF_OTHERS, complaints
 
 SETTLE_SECONDS = 3
-COMPLAINT = re.compile(
-    r"WARNING:|BUG:|Oops|Bad page|alloc failed|cut here|possible .* deadlock|Call trace"
-    r"|refcount_t:|kmemleak: \d+ new|KASAN|UBSAN|soft lockup|rcu: INFO|hung task|Kernel panic"
-    r"|Internal error|Unable to handle kernel|INFO: task .* blocked"
-)
-# vivid imports contiguous buffers and does not state how long a segment may be.
-OF_OTHERS = (r"DMA-API: vivid vivid\.\d+: mapping sg segment longer than device claims",)
 
 
 def check_log(handle: RemoteBoard, node: pytest.Item) -> None:
@@ -29,24 +21,6 @@ def check_log(handle: RemoteBoard, node: pytest.Item) -> None:
     if bad:
         around = "\n".join(new[max(0, new.index(bad[0]) - 5) :][:60])
         pytest.fail(f"the kernel of {handle.name} complained: {bad[0]}\n{around}", pytrace=False)
-
-
-def complaints(messages: Sequence[str], expected: Sequence[str]) -> Iterator[str]:
-    """Yield what is bad among messages, without what matches a pattern.
-
-    A whole report, from `cut here` to `end trace`, is left out when its head matches.
-    """
-
-    def is_expected(text: str) -> bool:
-        return any(re.search(word, text) for word in expected)
-
-    inside = False
-    for at, text in enumerate(messages):
-        if "cut here" in text:
-            inside = any(map(is_expected, messages[at + 1 : at + 3]))
-        if COMPLAINT.search(text) and not inside and not is_expected(text):
-            yield text
-        inside = inside and "end trace" not in text
 
 
 def _fill(handle: RemoteBoard) -> dict[str, list[int]]:

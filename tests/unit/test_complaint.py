@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from hil.harm import OF_OTHERS, complaints
+from hil.complaint import OF_OTHERS, complaints
 
 BEGIN, END = "------------[ cut here ]------------", "---[ end trace 0000000000000000 ]---"
 REST = ["Modules linked in: cm(O)", "Call trace:", " cm_dmabuf_map+0x220/0x8e0 [cm]", END]
