@@ -19,7 +19,7 @@ class Mover(Watcher):
     Room is asked for where the first chunk of the context lies, which then has
     to go behind the others, unless a driver has it mapped. So they all walk
     through the context, until there is no room behind the last. A pipeline with
-    a window of 1 and a spare for each device leaves half of its chunks unmapped
+    a window of 1 and a spare chunk for each queue leaves half of its chunks unmapped
     at every hand-over, the one that is handed over among them. Nothing moves in
     a context that does not begin at a multiple of its size. Needs CAP_SYS_RAWIO
     (PermissionError), for which places are told.
