@@ -5,11 +5,9 @@
  * A user mapping is backed by struct pages, so that pagemap, O_DIRECT and
  * ptrace work; mappings by page frame number read back as absent there.
  */
-#include <linux/dma-direct.h>
 #include <linux/dma-mapping.h>
 #include <linux/fs.h>
 #include <linux/highmem.h>
-#include <linux/iommu.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/pagemap.h>
@@ -19,6 +17,7 @@
 
 #include "compat.h"
 #include "dmabuf.h"
+#include "reach.h"
 
 /**
  * struct cm_attachment - a driver that imports a chunk
@@ -116,33 +115,14 @@ static void cm_dmabuf_detach(struct dma_buf *dmabuf,
 	kfree(att);
 }
 
-/*
- * A device that cannot reach the chunk gets a bounce buffer from the DMA API,
- * which nobody would ever copy from or to. Better to refuse.
- */
-static bool is_bounced(const struct cm_chunk *chunk,
-		       const struct cm_attachment *att)
-{
-	phys_addr_t phys = page_to_phys(cm_chunk_page(chunk));
-	struct iommu_domain *domain = iommu_get_domain_for_dev(att->dev);
-	struct scatterlist *sg;
-	unsigned int i;
-
-	if (domain && domain->type != IOMMU_DOMAIN_IDENTITY)
-		return false;
-	for_each_sgtable_dma_sg(&att->table, sg, i) {
-		if (sg_dma_address(sg) != phys_to_dma(att->dev, phys))
-			return true;
-		phys += sg_dma_len(sg);
-	}
-	return false;
-}
-
 static int map_attachment(struct cm_chunk *chunk, struct cm_attachment *att,
 			  enum dma_data_direction direction)
 {
 	int ret;
 
+	ret = cm_reach_check(chunk, att->dev);
+	if (ret)
+		return ret;
 	/* Only now: an attached driver that maps nothing does not fix the place. */
 	fill_table(att, chunk);
 	/*
@@ -153,11 +133,7 @@ static int map_attachment(struct cm_chunk *chunk, struct cm_attachment *att,
 			      DMA_ATTR_SKIP_CPU_SYNC);
 	if (ret)
 		return ret;
-	if (is_bounced(chunk, att)) {
-		dev_warn_ratelimited(att->dev,
-				     "chunk %llu of context \"%s\" is out of reach (DMA mask %#llx): import refused\n",
-				     chunk->id, dev_name(&chunk->ctx->dev),
-				     dma_get_mask(att->dev));
+	if (cm_reach_is_bounced(chunk, att->dev, &att->table)) {
 		dma_unmap_sgtable(att->dev, &att->table, direction,
 				  DMA_ATTR_SKIP_CPU_SYNC);
 		return -EIO;
