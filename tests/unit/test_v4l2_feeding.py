@@ -9,7 +9,7 @@ from cm_agent.v4l2.error import VideoError
 from cm_agent.v4l2.feeding import Feeding
 from cm_agent.v4l2.format import Filled, Payload
 from cm_agent.v4l2.frame import Counters, Frame
-from unit.video_data import RAW, DataChunk, DataQueue
+from unit.video_data import RAW, DataChunk, DataContext, DataQueue
 
 
 class Loan:
@@ -32,7 +32,7 @@ def queue() -> DataQueue:
 
 @pytest.fixture
 def feeding(queue: DataQueue) -> Feeding:
-    feeding = Feeding(cast(Any, queue), 2)
+    feeding = Feeding(cast(Any, queue), cast(Any, DataContext()), 2)
     feeding.start()
     return feeding
 

@@ -107,7 +107,13 @@ class DataQueue:
         self.log.append(f"{self.name} released")
 
     def queue(
-        self, index: int, buffers: Sequence[Any], payloads: Sequence[Payload] = (), time: int = 0
+        self,
+        index: int,
+        buffers: Sequence[Any],
+        payloads: Sequence[Payload] = (),
+        time: int = 0,
+        *,
+        context: Any = None,
     ) -> None:
         """Take chunks, unless their size is one that the test has refused."""
         if any(buffer.size in self.refuses for buffer in buffers):

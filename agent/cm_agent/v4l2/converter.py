@@ -50,7 +50,7 @@ class Converter(M2M):
             width or source.width, height or source.height, pixelformat or source.pixelformat
         )
         with ExitStack() as stack:
-            self.feeding = Feeding(device.output, inputs)
+            self.feeding = Feeding(device.output, context, inputs)
             stack.callback(self.feeding.close)
             self.filling = Filling(
                 device.capture,

@@ -56,7 +56,7 @@ class Decoder(M2M):
         device.output.negotiate(coded.width, coded.height, coded.pixelformat)
         self._told = device.watch(EventKind.SOURCE_CHANGE)
         with ExitStack() as stack:
-            self.feeding = Feeding(device.output, inputs)
+            self.feeding = Feeding(device.output, context, inputs)
             stack.callback(self.feeding.close)
             self.feeding.start()
             if not self._told:

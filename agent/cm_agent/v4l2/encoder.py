@@ -58,7 +58,7 @@ class Encoder(M2M):
                 counters=self.counters,
             )
             stack.callback(self.filling.close)
-            self.feeding = Feeding(device.output, inputs)
+            self.feeding = Feeding(device.output, context, inputs)
             stack.callback(self.feeding.close)
             self.feeding.start()
             self.filling.start()

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from cm_agent.buffer import Buffer
+from cm_agent.context import Context
 from cm_agent.v4l2.format import Payload
 from cm_agent.v4l2.frame import Frame
 from cm_agent.v4l2.queue import Queue
@@ -18,13 +19,14 @@ class Feeding:
 
     Announces `count` imported buffers for the format that is set: as many as
     can be with the driver at a time. The chunks stay the caller's. Errors are
-    VideoError.
+    VideoError; `context`, any one, is asked about chunks that the driver refused.
 
     Synchronization: external synchronization is required.
     """
 
-    def __init__(self, queue: Queue, count: int) -> None:
+    def __init__(self, queue: Queue, context: Context, count: int) -> None:
         self.queue = queue
+        self._context = context
         self.format = queue.format
         self._streaming = False
         self._slots: Slots[Sequence[Buffer]] = Slots(queue.request_buffers(count))
@@ -59,7 +61,7 @@ class Feeding:
         """
         number = self._slots.take(planes)
         try:
-            self.queue.queue(number, planes, payloads, timestamp_ns)
+            self.queue.queue(number, planes, payloads, timestamp_ns, context=self._context)
         except BaseException:
             self._slots.give(number)
             raise

@@ -45,6 +45,7 @@ class Filling:
         self.counters = counters or Counters()
         self.ended = False
         """A codec has handed out its last buffer; start() lets it go on."""
+        self._context = context
         self._streaming = False
         self._closed = False
         node = queue.path.resolve().name
@@ -131,7 +132,7 @@ class Filling:
     def _refill(self) -> None:
         while self._streaming and not self.ended and self._idle and self._slots.free:
             planes = self._idle.pop(0)
-            self.queue.queue(self._slots.take(planes), planes)
+            self.queue.queue(self._slots.take(planes), planes, context=self._context)
 
 
 def _close(planes: Planes) -> None:

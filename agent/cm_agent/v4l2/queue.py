@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from cm_agent.buffer import Buffer
+from cm_agent.context import Context
 from cm_agent.v4l2.error import VideoError, asking, buffer_refused, format_differs
 from cm_agent.v4l2.format import (
     Colour,
@@ -20,6 +21,7 @@ from cm_agent.v4l2.format import (
     fourcc,
     fourcc_text,
 )
+from cm_agent.v4l2.reach import out_of_reach
 from cm_agent.v4l2.uapi_queue import QueueIoctls
 
 _BUSY = {errno.EBUSY: "something else is streaming from it"}
@@ -117,13 +119,16 @@ class Queue:
         buffers: Sequence[Buffer],
         payloads: Sequence[Payload] = (),
         timestamp_ns: int = 0,
+        *,
+        context: Context | None = None,
     ) -> None:
         """Give the driver the chunks of buffer `index`, one a plane, to fill or to read.
 
         The driver imports them and keeps them until another chunk comes at the
         same index, or until release_buffers(); the descriptors stay the
         caller's. When it refuses, the message says which chunk is too small
-        and by how much.
+        and by how much, or, having asked `context`, which one lies where the
+        device may not reach it.
         """
         planes = [(buffer.fd, buffer.size) for buffer in buffers]
         try:
@@ -133,6 +138,8 @@ class Queue:
             with suppress(OSError):
                 wanted = [plane.size for plane in self._ioctls.get_format().planes]
                 hint = buffer_refused(number, wanted, [buffer.size for buffer in buffers])
+            if context and not hint:
+                hint = out_of_reach(context, buffers)
             what = f"queue {self.name} buffer {index}"
             raise VideoError(number, str(self.path), what, hint) from error
 
