@@ -6,6 +6,7 @@ must read; ours boots an image of this package and writes the console to a file.
 """
 
 import os
+from dataclasses import replace
 from typing import ClassVar
 
 import attr
@@ -29,6 +30,7 @@ class EmulatedBoardDriver(Driver, PowerProtocol):
     Args:
         board: name of a directory in tests/boards
         overlays: device tree overlays below the project; None for the board's own list
+        memory_mib: RAM in MiB; None for the board's own
     """
 
     bindings: ClassVar = {"networkservice": "NetworkService"}
@@ -36,10 +38,16 @@ class EmulatedBoardDriver(Driver, PowerProtocol):
     overlays = attr.ib(
         default=None, validator=attr.validators.optional(attr.validators.instance_of(list))
     )
+    memory_mib = attr.ib(
+        default=None, validator=attr.validators.optional(attr.validators.instance_of(int))
+    )
 
     def __attrs_post_init__(self):
         super().__attrs_post_init__()
         self.description = read(self.board)
+        if self.memory_mib is not None:
+            qemu = replace(self.description.qemu, memory_mib=self.memory_mib)
+            self.description = replace(self.description, qemu=qemu)
         self.emulator = None
 
     @property

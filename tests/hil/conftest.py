@@ -102,13 +102,16 @@ def metrics_url(agent: RemoteBoard) -> Iterator[str]:
 def other_board(request: pytest.FixtureRequest) -> Callable[..., Any]:
     """A function that boots one more emulated board: `with other_board(overlays=[...]) as it:`.
 
-    Overlays are paths below the project; the board comes in the state `shell`.
+    Overlays are paths below the project, and `memory_mib` is how much RAM it has instead of its
+    own; the board comes in the state `shell`.
     """
     env = request.config.stash[LABGRID_ENV_KEY]
 
     @contextmanager
-    def boot(overlays: list[str], state: str = "shell") -> Iterator[RemoteBoard]:
-        target = _target_with(env, "other", overlays=overlays)
+    def boot(
+        overlays: list[str], state: str = "shell", memory_mib: int | None = None
+    ) -> Iterator[RemoteBoard]:
+        target = _target_with(env, "other", overlays=overlays, memory_mib=memory_mib)
         extra = RemoteBoard(target)
         try:
             yield extra.need(state)
