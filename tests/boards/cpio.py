@@ -42,7 +42,9 @@ class Archive:
         self._directories.add(name)
         self._member(name, stat.S_IFDIR | mode, b"", owner)
 
-    def file(self, name: str, data: bytes, mode: int = 0o644, owner=(0, 0)) -> None:
+    def file(
+        self, name: str, data: bytes, mode: int = 0o644, owner: tuple[int, int] = (0, 0)
+    ) -> None:
         """Add a regular file."""
         name = unmerged(name)
         self._parents(name)
@@ -71,13 +73,16 @@ class Archive:
 
     def package(self, deb: Path, without: tuple[str, ...]) -> None:
         """Add the files of a Debian package, but for those below the paths in `without`."""
-        unpacking = subprocess.Popen(["dpkg-deb", "--fsys-tarfile", deb], stdout=subprocess.PIPE)
-        with tarfile.open(fileobj=unpacking.stdout, mode="r|") as tar:
+        command = ["dpkg-deb", "--fsys-tarfile", str(deb)]
+        with (
+            subprocess.Popen(command, stdout=subprocess.PIPE) as unpacking,
+            tarfile.open(fileobj=unpacking.stdout, mode="r|") as tar,
+        ):
             for member in tar:
                 top = member.name.removeprefix("./") in MERGED
                 if not top and not unmerged(member.name).startswith(without):
                     self._tar_member(tar, member)
-        if unpacking.wait() != 0:
+        if unpacking.returncode != 0:
             raise BoardError(f"dpkg-deb cannot unpack {deb}; remove it and run again")
 
     def _tar_member(self, tar: tarfile.TarFile, member: tarfile.TarInfo) -> None:
