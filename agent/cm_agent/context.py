@@ -7,7 +7,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -256,7 +256,13 @@ class Context(Descriptor):
             quota=getattr(argument, "quota", uapi.QUOTA_NONE),
             used=getattr(argument, "used", 0),
             thing=thing,
+            total=self._total() if reason is Reason.FULL else None,
         )
+
+    def _total(self) -> int | None:
+        with suppress(OSError):
+            return self.query().size
+        return None
 
 
 def _nanoseconds(deadline: float | None) -> int:

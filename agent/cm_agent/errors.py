@@ -26,7 +26,7 @@ class AllocationError(OSError):
     errno is the kernel's; `free` and `largest_hole` are the context's bytes right after the
     failure, `size` and `alignment` the bytes that were asked for; `quota` is what the user may
     have (None: no limit) and `used` what he has of it. `thing` is what was asked for: a chunk, or
-    a hole ahead of need.
+    a hole ahead of need. `total`: bytes of the whole context, None when that is not known.
     """
 
     def __init__(
@@ -42,9 +42,12 @@ class AllocationError(OSError):
         quota: int = QUOTA_NONE,
         used: int = 0,
         thing: str = "chunk",
+        total: int | None = None,
     ) -> None:
         aligned = f" aligned to {format_size(alignment)}" if alignment else ""
         mend = _MEND.get(reason)
+        if reason is Reason.FULL and total is not None and size > total:
+            mend = f"all of it is {format_size(total)}: ask for less, or make its bank larger"
         super().__init__(
             number,
             f"context {context!r} gave no {thing} of {format_size(size)}{aligned}: {reason.name}; "

@@ -59,6 +59,12 @@ def test_more_than_is_free_is_full(board: Any) -> None:
     assert "40 MiB free, largest hole 40 MiB" in got["text"]
 
 
+def test_more_than_the_context_ever_has_is_full_and_freeing_is_not_advised(board: Any) -> None:
+    (got,) = board.call(refused, steps=[["ask", 64 * MIB + 1, 0]])
+    assert got["reason"] == "FULL"
+    assert got["text"].endswith("; all of it is 64 MiB: ask for less, or make its bank larger")
+
+
 def test_a_checkerboard_that_is_pinned_is_fragmented(board: Any) -> None:
     steps = [["keep", 4 * MIB]] * 16 + [["free every", 2], ["pin"]]
     asked = [["ask", 8 * MIB, 0], ["ask", 4 * MIB, 0], ["ask", 4 * MIB, 16 * MIB]]

@@ -77,3 +77,27 @@ def test_allocation_error_tells_the_numbers_and_what_to_do() -> None:
     for part in ("'camera'", "8 MiB aligned to 1 MiB", "FRAGMENTED", "12 MiB free", "hole 4 MiB"):
         assert part in str(error)
     assert "ask for less" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("size", "total", "advice"),
+    [
+        (8 << 20, 8 << 20, "free chunks of it, or make the context's bank larger"),
+        (9 << 20, 8 << 20, "all of it is 8 MiB: ask for less, or make its bank larger"),
+        (9 << 20, None, "free chunks of it, or make the context's bank larger"),
+    ],
+)
+def test_who_asks_for_more_than_there_ever_is_is_not_told_to_free_chunks(
+    size: int, total: int | None, advice: str
+) -> None:
+    error = AllocationError(
+        errno.ENOMEM,
+        context="camera",
+        size=size,
+        alignment=0,
+        reason=Reason.FULL,
+        free=4096,
+        largest_hole=4096,
+        total=total,
+    )
+    assert str(error).endswith(f"largest hole 4 KiB; {advice}")
