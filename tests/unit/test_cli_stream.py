@@ -41,6 +41,8 @@ def test_a_short_pixel_format_is_padded_as_drivers_do() -> None:
         ("--fps", "fast"),
         ("--pixelformat", "RGB24"),
         ("--save", "frame.jpg"),
+        ("--save", "/nowhere/frame.png"),
+        ("--save-source", "/nowhere/frame.png"),
     ],
 )
 def test_a_mistake_names_the_argument(
