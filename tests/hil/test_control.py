@@ -85,9 +85,10 @@ def test_two_contexts_share_a_bank_and_both_work(bare: Any, banks: dict[str, str
 
 
 def test_the_command_line_creates_and_destroys(bare: Any, banks: dict[str, str]) -> None:
-    bare.check(f"cm-agent create it {banks['private']} --offset 16MiB --size 8MiB --private")
+    made = f"cm-agent create it {banks['private']} --offset 16MiB --size 8MiB --private"
+    assert bare.check(made) == f"it: private, 8 MiB of {banks['private']}"
     assert bare.call(look, sizes={"it": [8 * MIB]})["it"][:2] == [8 * MIB, True]
-    bare.check("cm-agent destroy it")
+    assert bare.check("cm-agent destroy it") == "it: destroyed"
     got = bare.run("cm-agent destroy it")
     assert got.code == 1 and "No such file" in got.stderr
 

@@ -85,8 +85,12 @@ def test_a_quota_is_of_one_user_and_one_context(unlimited: Any) -> None:
 
 
 def test_the_quota_for_everybody_is_for_those_without_one(unlimited: Any) -> None:
-    unlimited.check("cm-agent quota shared 1MiB && cm-agent quota shared none --user guest")
     guest = int(unlimited.check("id -u guest"))
+    said = unlimited.check("cm-agent quota shared 1MiB && cm-agent quota shared none --user guest")
+    assert said.splitlines() == [
+        "shared: each user without a quota of his own may have 1 MiB",
+        f"shared: user {guest} may have as much as there is",
+    ]
     limited, own = (
         unlimited.call(alloc_as, context="shared", uid=uid, sizes=[2 * MIB])[0][0]
         for uid in (guest + 1, guest)

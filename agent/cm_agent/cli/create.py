@@ -8,7 +8,9 @@ import argparse
 from typing import Any
 
 from cm_agent.cli._arguments import Subparsers, byte_count, context_name
+from cm_agent.context import Context
 from cm_agent.control import Control
+from cm_agent.size import format_size
 
 
 def register(sub: Subparsers) -> None:
@@ -24,7 +26,7 @@ def register(sub: Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make it; silence is success."""
+    """Make it, and say what it is."""
     with Control() as control:
         control.create(
             args.context,
@@ -34,4 +36,8 @@ def run(args: argparse.Namespace) -> int:
             min_alignment=args.min_alignment,
             private=args.private,
         )
+    with Context(args.context) as context:
+        state = context.query()
+    kind = "private" if state.private else "shared"
+    print(f"{args.context}: {kind}, {format_size(state.size)} of {args.bank}")
     return 0

@@ -18,7 +18,8 @@ def register(sub: Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Remove it; silence is success."""
+    """Remove it, and say so."""
     with Control() as control:
         control.destroy(args.context)
+    print(f"{args.context}: destroyed")
     return 0

@@ -9,6 +9,7 @@ import pwd
 
 from cm_agent.cli._arguments import Subparsers, byte_count, context_name
 from cm_agent.control import Control
+from cm_agent.size import format_size
 
 
 def register(sub: Subparsers) -> None:
@@ -21,9 +22,12 @@ def register(sub: Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Set it; silence is success."""
+    """Set it, and say what holds now."""
     with Control() as control:
         control.set_quota(args.context, args.size, uid=args.user)
+    whose = "each user without a quota of his own" if args.user is None else f"user {args.user}"
+    much = "as much as there is" if args.size is None else format_size(args.size)
+    print(f"{args.context}: {whose} may have {much}")
     return 0
 
 
