@@ -94,7 +94,10 @@ def read(name: str) -> Board:
     table = tomllib.loads(path.read_text())
     del table["kernels"]
     differs = table.pop("own", {}).get(own, {})
-    lacks = table.pop("lacks", {}).get(suite, [])
+    lacks = table.pop("lacks", {})
+    missing = {*lacks.get(suite, []), *lacks.get(own, [])}
+    kernel = table.pop("kernel") | differs.pop("kernel", {})
+    kernel["modules"] = [name for name in kernel["modules"] if name not in missing]
     try:
         return Board(
             name=name,
@@ -103,11 +106,9 @@ def read(name: str) -> Board:
             features=tuple(
                 name
                 for name in [*table.pop("features"), *differs.pop("features", [])]
-                if name not in lacks
+                if name not in missing
             ),
-            kernel=Kernel(
-                suite=suite, own=own, **_frozen(table.pop("kernel") | differs.pop("kernel", {}))
-            ),
+            kernel=Kernel(suite=suite, own=own, **_frozen(kernel)),
             root=Root(**_frozen(_root() | table.pop("root", {}))),
             qemu=Qemu(**_frozen(table.pop("qemu") | differs.pop("qemu", {}))),
             **_frozen(table | differs),
