@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What a run ends with: which tests ran where, and which did not run at all."""
+"""What a run ends with: which tests ran where, their figures, and which did not run at all.
+
+A test's figure is a line that it has recorded: `record_property("figure", "...")`.
+"""
 
 from collections import Counter
 from typing import Any
@@ -33,12 +36,19 @@ def pytest_testnodedown(node: Any, error: object) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Tell what ran where, and name every test that did not run."""
+    """Tell what ran where and what was measured, and name every test that did not run."""
     table: dict[str, Counter] = {}
+    figures: dict[str, None] = {}
     for outcome in ("passed", "failed", "error", "skipped", "xfailed", "xpassed"):
         for report in terminalreporter.stats.get(outcome, []):
             table.setdefault(_where(report), Counter())[outcome] += 1
+            for figure in _properties(report, "figure"):
+                figures[f"{_where(report)}: {figure}"] = None
     write = terminalreporter.write_line
+    if figures:
+        terminalreporter.section("figures")
+        for figure in figures:
+            write(figure)
     terminalreporter.section("what ran where")
     for where, counts in sorted(table.items()):
         counted = ", ".join(f"{number} {outcome}" for outcome, number in counts.items())
@@ -56,5 +66,9 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 def _where(report: Any) -> str:
     if "hil/" not in report.nodeid:
         return "this machine"
-    boards = [value for name, value in report.user_properties if name == "board"]
+    boards = _properties(report, "board")
     return f"board {boards[0]}" if boards else "no board"
+
+
+def _properties(report: Any, name: str) -> list[str]:
+    return [value for key, value in report.user_properties if key == name]

@@ -38,6 +38,14 @@ def test_only_its_head_tells_whether_it_is_expected() -> None:
     assert BEGIN in complaints([BEGIN, LEAK, WARNING, *REST], ["Call trace:"])
 
 
+def test_the_dump_of_a_stack_is_expected_by_what_it_is_about() -> None:
+    head = "schedule_timeout: wrong timeout value fffffffffffffffb"
+    dump = ["CPU: 1 PID: 218 Comm: vivid", "Tainted: [O]", "Hardware name: dummy", "Call trace:"]
+    assert list(complaints([head, *dump], [])) == ["Call trace:"]
+    assert list(complaints([head, *dump], ["wrong timeout value"])) == []
+    assert list(complaints([head, *dump, *dump], ["wrong timeout value"])) == ["Call trace:"]
+
+
 def test_a_line_by_itself_is_left_out_by_a_pattern_only() -> None:
     said = ["vmalloc error: size 4096", "BUG: Bad page state"]
     assert list(complaints(said, [])) == said[1:]
