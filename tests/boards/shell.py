@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """An interactive shell on a board that has the module and the agent (runs in build/venv)."""
 
+import signal
 import subprocess
 import sys
+from types import FrameType
 
 from .booted import booted
 from .progress import say
@@ -11,7 +13,13 @@ METRICS = 28877
 
 
 def interact(board: str, state: str) -> int:
-    """Boot the board, bring it to a state, and hand the terminal over until the shell ends."""
+    """Boot the board, bring it to a state, and hand the terminal over until the shell ends.
+
+    When the terminal is closed, or somebody ends this process, the board is stopped, too.
+    """
+    # Also where SIGHUP is ignored, as by nohup: without a terminal the shell would never end.
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, _end)
     with booted(board, state) as remote, remote.forwarded(METRICS) as port:
         say(f"metrics: http://127.0.0.1:{port}/metrics while the agent runs")
         say(f"console log: {remote.strategy.power.console}")
@@ -19,3 +27,7 @@ def interact(board: str, state: str) -> int:
         code = subprocess.run(remote.ssh_command("-t"), stdin=sys.stdin).returncode
     # How the last command in the shell ended is nobody's business here; 255 is ssh's own.
     return code if code == 255 else 0
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
