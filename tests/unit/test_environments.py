@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -51,3 +52,16 @@ def test_the_page_explains_every_feature() -> None:
         re.findall(r"^\| `([a-z0-9-]+)` \|", (HIL / "README.md").read_text(), re.MULTILINE)
     )
     assert explained == asked_for()
+
+
+@pytest.mark.parametrize("path", sorted(HIL.glob("env/*.yaml")), ids=lambda it: it.stem)
+def test_files_are_copied_without_a_progress_bar(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "scp").write_text('#!/bin/sh\necho "$@"\n')
+    (tmp_path / "scp").chmod(0o755)
+    monkeypatch.setenv("LG_BOARD", "board.local")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    tool = Config(str(path)).get_tool("scp")
+    done = subprocess.run([tool, "a file", "there:"], capture_output=True, text=True, check=True)
+    assert done.stdout == "-q a file there:\n"
