@@ -46,7 +46,11 @@ class Root:
 
 @dataclass(frozen=True)
 class Qemu:
-    """The emulated machine; `forward` names board ports that get a port on the host."""
+    """The emulated machine; `forward` names board ports that get a port on the host.
+
+    `nic` is the model of the network card that the machine is built with; one that has none gets
+    a card by `devices`, with `netdev=net`.
+    """
 
     system: str
     machine: str
@@ -56,11 +60,14 @@ class Qemu:
     console: str
     devices: tuple[str, ...]
     forward: dict[str, int]
+    nic: str = ""
 
 
 @dataclass(frozen=True)
 class Board:
     """One emulated board: a machine with a kernel. `suite` is the root's.
+
+    It boots with Debian's device tree `tree`, or with the one that QEMU makes if that is empty.
 
     `patience` says how many times longer things may take than with Debian's kernel; `features` are
     what it has, in the words of the tests' marker `lg_feature`.
@@ -78,6 +85,7 @@ class Board:
     kernel: Kernel
     root: Root
     qemu: Qemu
+    tree: str = ""
 
 
 def names() -> list[str]:

@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""The device tree a board boots with: QEMU's own, merged with a list of overlays."""
+"""The device tree a board boots with: QEMU's or Debian's, merged with a list of overlays."""
 
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from . import dtbs
 from .board import Board
 from .error import BoardError, run
 
 
 def merge(board: Board, overlays: Sequence[Path], into: Path) -> None:
-    """Write the DTB of QEMU's machine with these overlays (.dtso sources) merged in order."""
+    """Write the board's own DTB with these overlays (.dtso sources) merged in order."""
     with tempfile.TemporaryDirectory() as scratch:
-        base = Path(scratch) / "base.dtb"
-        _dump(board, base)
+        base = _base(board, Path(scratch))
         merged = [compile_overlay(path, Path(scratch)) for path in overlays]
         if not merged:
             into.write_bytes(base.read_bytes())
@@ -34,6 +34,14 @@ def compile_overlay(source: Path, into: Path) -> Path:
         doing=f"compiling {source.name}",
     )
     return target
+
+
+def _base(board: Board, scratch: Path) -> Path:
+    if board.tree:
+        return dtbs.make(board.architecture) / board.tree
+    base = scratch / "base.dtb"
+    _dump(board, base)
+    return base
 
 
 def _dump(board: Board, into: Path) -> None:

@@ -165,6 +165,8 @@ def command_line(board: Board, image: images.Image, tree: Path, console: Path) -
     """Return QEMU's command line, with the serial console going to a file."""
     qemu = board.qemu
     forwards = "".join(f",hostfwd=tcp:127.0.0.1:0-:{port}" for port in qemu.forward.values())
+    card = ["-nic", f"user,model={qemu.nic}"] if qemu.nic else ["-netdev", "user,id=net"]
+    card[1] += forwards
     devices = [word for device in qemu.devices for word in ("-device", device)]
     return [
         f"qemu-system-{qemu.system}", "-nodefaults", "-no-user-config", "-display", "none",
@@ -173,5 +175,5 @@ def command_line(board: Board, image: images.Image, tree: Path, console: Path) -
         "-kernel", str(image.kernel.image), "-initrd", str(image.initrd), "-dtb", str(tree),
         "-append", board.kernel.command_line,
         "-serial", f"file:{console}",
-        "-netdev", f"user,id=net{forwards}", *devices,
+        *card, *devices,
     ]  # fmt: skip

@@ -104,7 +104,8 @@ def make(board: Board) -> Kernel:
         "headers": board.kernel.headers,
         "sources": cache.sources("kernel.py", "apt.py"),
     }
-    return Kernel(cache.entry(f"kernel-{board.name}", inputs, lambda path: _fill(board, path)))
+    noun = f"kernel-{board.kernel.suite}-{board.architecture}"
+    return Kernel(cache.entry(noun, inputs, lambda path: _fill(board, path)))
 
 
 def _fill(board: Board, into: Path) -> None:

@@ -2,7 +2,7 @@
 """Drivers that Debian's kernels come without, built of Debian's kernel sources.
 
 vicodec is a codec and vim2m a converter without hardware; the kernel documents its interface for
-such devices by them.
+such devices by them. s5p_jpeg drives the JPEG codec of Samsung's Exynos.
 """
 
 import shutil
@@ -16,7 +16,11 @@ from .board import Board
 from .error import BoardError, run
 from .progress import step
 
-FILES = {"vicodec": kernelsource.VICODEC, "vim2m": kernelsource.VIM2M}
+FILES = {
+    "vicodec": kernelsource.VICODEC,
+    "vim2m": kernelsource.VIM2M,
+    "s5p_jpeg": kernelsource.S5P_JPEG,
+}
 
 
 @dataclass(frozen=True)

@@ -18,24 +18,38 @@ VICODEC = tuple(
     )
 )  # fmt: skip
 VIM2M = ("drivers/media/test-drivers/vim2m.c",)
+S5P_JPEG = tuple(
+    f"drivers/media/platform/samsung/s5p-jpeg/{name}"
+    for name in (
+        "jpeg-core.c", "jpeg-core.h", "jpeg-hw-exynos3250.c", "jpeg-hw-exynos3250.h",
+        "jpeg-hw-exynos4.c", "jpeg-hw-exynos4.h", "jpeg-hw-s5p.c", "jpeg-hw-s5p.h", "jpeg-regs.h",
+    )
+)  # fmt: skip
 FILES = (*CHECKPATCH, *VICODEC, *VIM2M)
+# No other suite has a board for it, and before 5.18 it had another place.
+FILES_OF = {"trixie": (*FILES, *S5P_JPEG)}
 
 
 def make(suite: str) -> Path:
-    """Return the cache entry with FILES, each at its place; fetched first when it is missing."""
-    inputs = {"suite": suite, "files": FILES, "sources": cache.sources("kernelsource.py", "apt.py")}
+    """Return the cache entry with the files, each at its place; fetched first when missing."""
+    inputs = {
+        "suite": suite,
+        "files": FILES_OF.get(suite, FILES),
+        "sources": cache.sources("kernelsource.py", "apt.py"),
+    }
     return cache.entry(f"kernel-source-{suite}", inputs, lambda path: _fill(suite, path))
 
 
 def _fill(suite: str, into: Path) -> None:
     archive, scratch = Archive(suite, (HOST,)), into / "scratch"
+    files = FILES_OF.get(suite, FILES)
     (package,) = archive.dependencies("linux-source", scratch)
     with step(f"downloading {package}"):
         debs = archive.download_only([package], scratch)
-    with step(f"unpacking {len(FILES)} files of {package}"):
+    with step(f"unpacking {len(files)} files of {package}"):
         unpack(debs, scratch)
         packed = scratch / f"usr/src/{package}.tar.xz"
-        members = [f"{package}/{name}" for name in FILES]
+        members = [f"{package}/{name}" for name in files]
         # --occurrence=1: each is there once, so tar may stop when it has them all.
         take = ["tar", "-C", into, "--strip-components=1", "--occurrence=1", "-xf", packed]
         run([*take, *members], doing=f"unpacking {packed.name}")

@@ -41,7 +41,8 @@ def make(board: Board) -> Path:
         "overlay": tree,
         "sources": cache.sources("rootfs.py", "cpio.py", "apt.py", "bytecode.py"),
     }
-    return cache.entry(f"root-{board.machine}", inputs, lambda path: _fill(board, path))
+    noun = f"root-{board.suite}-{board.architecture}"
+    return cache.entry(noun, inputs, lambda path: _fill(board, path))
 
 
 def _content(path: Path) -> str:
