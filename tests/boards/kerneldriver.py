@@ -2,7 +2,8 @@
 """Drivers that Debian's kernels come without, built of Debian's kernel sources.
 
 vicodec is a codec and vim2m a converter without hardware; the kernel documents its interface for
-such devices by them. s5p_jpeg drives the JPEG codec of Samsung's Exynos.
+such devices by them. s5p_jpeg drives the JPEG codec of Samsung's Exynos. It takes its buffers from
+videobuf2, which can import dma-bufs, and up to 6.12 does not say so: that word is added.
 """
 
 import shutil
@@ -21,6 +22,7 @@ FILES = {
     "vim2m": kernelsource.VIM2M,
     "s5p_jpeg": kernelsource.S5P_JPEG,
 }
+CHANGES = {"s5p_jpeg": ("VB2_MMAP | VB2_USERPTR;", "VB2_MMAP | VB2_USERPTR | VB2_DMABUF;")}
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ def _fill(board: Board, kernel: kernels.Kernel, name: str, sources: list[Path], 
     work.mkdir()
     for path in sources:
         shutil.copy(path, work)
+    if name in CHANGES:
+        _change(work, *CHANGES[name])
     (work / "Kbuild").write_text(_kbuild(name, sources))
     with step(f"building {name} for kernel {kernel.release}"):
         toolchain.make(board.kernel.suite).run(
@@ -75,6 +79,15 @@ def _fill(board: Board, kernel: kernels.Kernel, name: str, sources: list[Path], 
         )
     (work / f"{name}.ko").rename(into / f"{name}.ko")
     cache.remove(work)
+
+
+def _change(work: Path, old: str, new: str) -> None:
+    """Replace words of the sources, which must be there."""
+    changed = [path for path in work.glob("*.c") if old in path.read_text()]
+    if not changed:
+        raise BoardError(f"no source in {work} has {old!r} any more: is its change still needed?")
+    for path in changed:
+        path.write_text(path.read_text().replace(old, new))
 
 
 def _kbuild(name: str, sources: list[Path]) -> str:
