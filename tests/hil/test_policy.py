@@ -13,8 +13,6 @@ import pytest
 
 MIB = 1 << 20
 BANK = 64 * MIB
-LEFT, RIGHT = "camera@70000000", "codec@78000000"
-START = {LEFT: 0x70000000, RIGHT: 0x78000000}
 CODEC = Path(__file__).parents[2] / "agent/examples/s5p-mfc.toml"
 CONFIG = "/tmp/policy.toml"
 RELOAD = "rmmod cm && modprobe cm && udevadm settle --timeout=30"
@@ -58,6 +56,7 @@ def allocate(
     return told
 
 
+@pytest.mark.two_kernels
 def test_the_next_context_is_asked_when_the_first_is_full(module: Any) -> None:
     wishes = [["cam", "common", 16 * MIB]] * 3
     got = module.call(
@@ -66,6 +65,7 @@ def test_the_next_context_is_asked_when_the_first_is_full(module: Any) -> None:
     assert [it["context"] for it in got] == ["private", "shared", "shared"]
 
 
+@pytest.mark.two_kernels
 def test_a_rule_with_one_context_is_refused_with_its_numbers(module: Any) -> None:
     (got,) = module.call(
         allocate,
@@ -176,29 +176,38 @@ def create(parts: list[list[Any]]) -> None:
 
 
 @pytest.fixture
-def codec(module: Any) -> Iterator[Any]:
+def codec(module: Any, banks: dict[str, str]) -> Iterator[Any]:
     """The board with contexts as the example for the MFC codec wants them, in two banks."""
-    parts = [["fw", LEFT, 0, 4 * MIB], ["left", LEFT, 4 * MIB, 0], ["right", RIGHT, 0, 0]]
+    left, right = sorted(banks.values(), key=start)
+    parts = [["fw", left, 0, 8 * MIB], ["left", left, 8 * MIB, 0], ["right", right, 0, 0]]
     module.call(create, parts=parts)
     yield module
     module.check(RELOAD)
 
 
+def start(bank: str) -> int:
+    """Return a bank's address, by its name."""
+    return int(bank.partition("@")[2], 16)
+
+
+@pytest.mark.two_kernels
 @pytest.mark.lg_feature("emulated")
-def test_each_type_of_the_codec_lies_in_its_own_bank(codec: Any) -> None:
+def test_each_type_of_the_codec_lies_in_its_own_bank(codec: Any, banks: dict[str, str]) -> None:
     from cm_agent import config
 
+    left, right = sorted(map(start, banks.values()))
     policy = config.load(CODEC).policy
     wishes = [["s5p-mfc", type, MIB] for type in "fabc"]
     *got, other = codec.call(allocate, map=str(policy), wishes=wishes, taken={})
     assert [it["context"] for it in got] == ["fw", "left", "right"]
     addresses = [it["address"] for it in got]
-    assert addresses[0] == START[LEFT]
-    assert START[LEFT] + 4 * MIB <= addresses[1] < START[LEFT] + BANK
-    assert START[RIGHT] <= addresses[2] < START[RIGHT] + BANK
+    assert addresses[0] == left
+    assert left + 8 * MIB <= addresses[1] < left + BANK
+    assert right <= addresses[2] < right + BANK
     assert "no rule of the policy matches device 's5p-mfc', type 'c': looked at" in other["text"]
 
 
+@pytest.mark.two_kernels
 @pytest.mark.lg_feature("emulated")
 def test_a_full_bank_of_the_codec_does_not_spill_into_the_other(codec: Any) -> None:
     from cm_agent import config
@@ -207,7 +216,7 @@ def test_a_full_bank_of_the_codec_does_not_spill_into_the_other(codec: Any) -> N
         allocate,
         map=str(config.load(CODEC).policy),
         wishes=[["s5p-mfc", "a", 8 * MIB]],
-        taken={"left": 56 * MIB},
+        taken={"left": 52 * MIB},
     )
     assert got["refused"] == {"left": ["FULL", 4 * MIB, 4 * MIB]}
 

@@ -18,7 +18,8 @@ from cm_agent.v4l2.uapi import STOP_ENCODER
 class Encoder(M2M):
     """Encode images of the format `source` into chunks of a context.
 
-    coded: four characters, None for what is set. inputs: how many images the
+    coded: four characters, None for what is set. coded_size: bytes that a
+    coded image may have, 0 for the driver's choice. inputs: how many images the
     driver may have at a time, as many as there are buffers to be shared.
     outputs, spares, deadline: of its own chunks, see Filling. VideoError,
     EINVAL, when the driver would rather have the images in another format, or
@@ -36,6 +37,7 @@ class Encoder(M2M):
         source: Format,
         coded: str | None = None,
         *,
+        coded_size: int = 0,
         inputs: int = 4,
         outputs: int = 4,
         spares: int = 0,
@@ -43,7 +45,7 @@ class Encoder(M2M):
     ) -> None:
         super().__init__(device)
         # The coded format first: it decides which others there are.
-        device.capture.negotiate(pixelformat=coded)
+        device.capture.negotiate(pixelformat=coded, size=coded_size)
         got = device.output.negotiate(
             source.width, source.height, source.pixelformat, source.colour
         )

@@ -57,8 +57,13 @@ class Queue:
         height: int | None = None,
         pixelformat: str | None = None,
         colour: Colour | None = None,
+        size: int = 0,
     ) -> Format:
         """Set the format, in pixels and four characters; None keeps what is set.
+
+        size: bytes that a coded image may have, for drivers that leave that to
+        their users (s5p-jpeg has one page otherwise); 0 is the driver's choice,
+        and the size of what is not coded is always.
 
         Returns what the driver settled on. Raises VideoError, EINVAL, when
         that is not what was asked for: nothing is replaced in silence, but for
@@ -68,7 +73,7 @@ class Queue:
             pixelformat = fourcc_text(fourcc(pixelformat))
         what = f"set the {self.name} format"
         with asking(self.path, what, _BUSY):
-            got = self._ioctls.set_format(width, height, pixelformat, colour)
+            got = self._ioctls.set_format(width, height, pixelformat, colour, size)
         asked = {"width": width, "height": height, "pixelformat": pixelformat}
         if all(value in (None, getattr(got, name)) for name, value in asked.items()):
             return got

@@ -86,15 +86,19 @@ class QueueIoctls:
         height: int | None,
         pixelformat: str | None,
         colour: Colour | None = None,
+        size: int = 0,
     ) -> Format:
-        """Ask the driver for a format, None for what is set; return what it made of it."""
+        """Ask the driver for a format, None for what is set; return what it made of it.
+
+        size: bytes that a plane's buffer shall have, of which the driver thinks as it likes.
+        """
         wanted = self._get_format()
         image = wanted.fmt.pix_mp if self._multiplanar else wanted.fmt.pix
         image.width = image.width if width is None else width
         image.height = image.height if height is None else height
         image.pixelformat = image.pixelformat if pixelformat is None else fourcc(pixelformat)
         for plane in image.plane_fmt if self._multiplanar else [image]:
-            plane.bytesperline = plane.sizeimage = 0
+            plane.bytesperline, plane.sizeimage = 0, size
         if colour is not None:
             image.colorspace, image.ycbcr_enc = colour.space, colour.encoding
             image.quantization, image.xfer_func = colour.quantization, colour.transfer
