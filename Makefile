@@ -4,8 +4,8 @@
 
 PYTHON ?= python3
 BOARD ?= arm64-virt
-# As unlike BOARD as can be: 32 bits, high memory, the oldest kernel.
-SECOND_BOARD ?= armhf-virt-bullseye
+# As unlike BOARD as can be: 32 bits, high memory, the oldest kernel; and a Samsung Exynos.
+OTHER_BOARDS ?= armhf-virt-bullseye exynos4210-smdkc210
 BOARDS ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
@@ -29,10 +29,10 @@ demo: ## show it all on the emulated board
 	@$(boards) prepare $(BOARD)
 	@cd tests && LG_BOARD=$(BOARD) ../$(venv) -m demo
 
-test: ## all tests: on this machine, on the emulated board, and the most telling on a second one
-	@$(boards) prepare --promtool --dtbs $(BOARD) $(SECOND_BOARD)
-	@LG_BOARD=$(BOARD) LG_SECOND_BOARD=$(SECOND_BOARD) $(venv) -m pytest --numprocesses 2 --dist loadfile \
-		--lg-env tests/hil/env/emulated.yaml $(PYTEST_ARGS)
+test: ## all tests: on this machine, on the emulated board, and the most telling on two others
+	@$(boards) prepare --promtool --dtbs $(BOARD) $(OTHER_BOARDS)
+	@LG_BOARD=$(BOARD) LG_OTHER_BOARDS="$(OTHER_BOARDS)" $(venv) -m pytest \
+		--numprocesses 2 --dist loadfile --lg-env tests/hil/env/emulated.yaml $(PYTEST_ARGS)
 
 test-kernels: ## the module's tests on eight kernels, or on those of BOARDS=; one table
 	@$(PYTHON) -m kernels $(BOARDS)

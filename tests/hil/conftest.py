@@ -26,9 +26,8 @@ from xdist.scheduler import LoadFileScheduling
 
 BOARDS = pytest.StashKey[dict[str | None, RemoteBoard]]()
 """By name; that of the environment by None."""
-SECOND = os.environ.get("LG_SECOND_BOARD", "")
-if os.environ.get("LG_BOARD") == SECOND:
-    SECOND = ""
+MAIN = os.environ.get("LG_BOARD", "")
+OTHERS = [name for name in os.environ.get("LG_OTHER_BOARDS", "").split() if name != MAIN]
 STATES = ("module", "agent", "shell")
 """In the order they are tested in."""
 METRICS_PORT = 28877
@@ -124,13 +123,13 @@ def other_board(request: pytest.FixtureRequest) -> Callable[..., Any]:
 
 
 def _board(config: pytest.Config, name: str | None) -> RemoteBoard:
-    """Return the environment's board or the second one; skip when there is no environment."""
+    """Return the environment's board or another one; skip when there is no environment."""
     boards = config.stash.setdefault(BOARDS, {})
     if name not in boards:
         env = config.stash.get(LABGRID_ENV_KEY, None)
         if env is None:
             pytest.skip("no board: use LG_BOARD=... --lg-env tests/hil/env/emulated.yaml")
-        target = _target_with(env, "second", board=name) if name else env.get_target()
+        target = _target_with(env, name, board=name) if name else env.get_target()
         boards[name] = RemoteBoard(target)
     return boards[name]
 
@@ -143,36 +142,48 @@ def _target_with(env: Environment, name: str, **driver: Any) -> Target:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run what is marked `two_kernels` on the second board, too, if that has the features."""
+    """Let a test run on the board, or on the first of the others that has all that it wants.
+
+    What is marked `two_kernels` runs on every one that has.
+    """
+    if not OTHERS or "board" not in metafunc.fixturenames:
+        return
     test = metafunc.definition
-    if SECOND and "board" in metafunc.fixturenames and test.get_closest_marker("two_kernels"):
-        boards = [pytest.param(None, id=pytest.HIDDEN_PARAM)]
-        wanted = {name for mark in test.iter_markers("lg_feature") for name in mark.args}
-        if wanted <= set(descriptions.read(SECOND).features):
-            boards.append(pytest.param(SECOND, id=SECOND))
-        metafunc.parametrize("board", boards, indirect=True, scope="session")
+    wanted = {name for mark in test.iter_markers("lg_feature") for name in mark.args}
+    able = [name for name in (MAIN, *OTHERS) if wanted <= set(descriptions.read(name).features)]
+    if not test.get_closest_marker("two_kernels"):
+        able = able[:1]
+    boards = [
+        pytest.param(None, id=pytest.HIDDEN_PARAM) if name == MAIN else pytest.param(name, id=name)
+        for name in able or [MAIN]
+    ]
+    metafunc.parametrize("board", boards, indirect=True, scope="session")
 
 
-class OneProcessForTheSecondBoard(LoadFileScheduling):
-    """A file is one process' work, as with `--dist loadfile`, and the second board is, too."""
+class OneProcessForEachOtherBoard(LoadFileScheduling):
+    """A file is one process' work, as with `--dist loadfile`, and so is every other board."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return SECOND if SECOND in nodeid else super()._split_scope(nodeid)
+        return next((name for name in OTHERS if name in nodeid), super()._split_scope(nodeid))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
-    """Boot the second board once, however many processes the tests run in."""
-    return OneProcessForTheSecondBoard(config, log) if SECOND else None
+    """Boot the other boards once, however many processes the tests run in."""
+    return OneProcessForEachOtherBoard(config, log) if OTHERS else None
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Give an emulated board's environment the features of its description."""
+    """Give an emulated board's environment the features of its description, and of the others'.
+
+    By them labgrid skips what no board can run.
+    """
     env = session.config.stash.get(LABGRID_ENV_KEY, None)
     for target in env.config.get_targets().values() if env else ():
         driver = target["drivers"].get("EmulatedBoardDriver")
         if driver:
-            target["features"] = list(descriptions.read(driver["board"]).features)
+            boards = map(descriptions.read, (driver["board"], *OTHERS))
+            target["features"] = sorted({name for board in boards for name in board.features})
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -199,7 +210,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _name(item: pytest.Item) -> str | None:
-    """Return the name of the test's board if it is the second one."""
+    """Return the name of the test's board if it is not the environment's."""
     return item.callspec.params.get("board") if hasattr(item, "callspec") else None
 
 
@@ -293,4 +304,4 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "kernel_log(*patterns): complaints of the kernel that this test provokes"
     )
-    config.addinivalue_line("markers", "two_kernels: is run on the board $LG_SECOND_BOARD, too")
+    config.addinivalue_line("markers", "two_kernels: is run on the boards $LG_OTHER_BOARDS, too")

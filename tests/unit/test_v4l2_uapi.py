@@ -142,3 +142,15 @@ def test_a_call_that_a_signal_interrupts_is_made_again(monkeypatch: pytest.Monke
     ioctls = DeviceIoctls(-1)
     ioctls.set_control(1, 2)
     assert (ioctls.count, answers) == (2, [])
+
+
+@pytest.mark.parametrize("multiplanar", [False, True])
+def test_a_driver_is_told_how_large_a_coded_image_may_be(multiplanar: bool) -> None:
+    seen = []
+
+    def driver(name: str, format: Any) -> None:
+        image = format.fmt.pix_mp if multiplanar else format.fmt.pix
+        seen.append((image.plane_fmt[0] if multiplanar else image).sizeimage)
+
+    queue(driver, output=False, multiplanar=multiplanar).set_format(640, 480, "JPEG", size=307_200)
+    assert seen == [0, 307_200]
