@@ -142,22 +142,26 @@ def _target_with(env: Environment, name: str, **driver: Any) -> Target:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Let a test run on the board, or on the first of the others that has all that it wants.
+    """Run a test on the boards that it is for."""
+    if OTHERS and "board" in metafunc.fixturenames:
+        boards = [
+            pytest.param(None, id=pytest.HIDDEN_PARAM) if name == MAIN else name
+            for name in _boards_for(metafunc.definition)
+        ]
+        metafunc.parametrize("board", boards, indirect=True, scope="session")
 
-    What is marked `two_kernels` runs on every one that has.
+
+def _boards_for(test: pytest.Item) -> list[str]:
+    """Return the first board that has all that a test wants; by its marks, others that have, too.
+
+    Where none has, labgrid skips it.
     """
-    if not OTHERS or "board" not in metafunc.fixturenames:
-        return
-    test = metafunc.definition
     wanted = {name for mark in test.iter_markers("lg_feature") for name in mark.args}
     able = [name for name in (MAIN, *OTHERS) if wanted <= set(descriptions.read(name).features)]
-    if not test.get_closest_marker("two_kernels"):
-        able = able[:1]
-    boards = [
-        pytest.param(None, id=pytest.HIDDEN_PARAM) if name == MAIN else pytest.param(name, id=name)
-        for name in able or [MAIN]
-    ]
-    metafunc.parametrize("board", boards, indirect=True, scope="session")
+    if test.get_closest_marker("every_board"):
+        return able or [MAIN]
+    both = {MAIN, OTHERS[0]} if test.get_closest_marker("two_kernels") else set()
+    return [name for name in able if name in both] or able[:1] or [MAIN]
 
 
 class OneProcessForEachOtherBoard(LoadFileScheduling):
@@ -304,4 +308,5 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "kernel_log(*patterns): complaints of the kernel that this test provokes"
     )
-    config.addinivalue_line("markers", "two_kernels: is run on the boards $LG_OTHER_BOARDS, too")
+    config.addinivalue_line("markers", "two_kernels: runs on the first of $LG_OTHER_BOARDS, too")
+    config.addinivalue_line("markers", "every_board: runs on all of $LG_OTHER_BOARDS, too")

@@ -73,12 +73,14 @@ def checkerboard(context: str, pinned: int) -> dict[str, Any]:
     }
 
 
+@pytest.mark.every_board
 @CONTEXTS
 def test_a_request_that_fits_the_free_bytes_succeeds(module: Any, context: str) -> None:
     got = module.call(checkerboard, context=context, pinned=0)
     assert (got["got"], got["reason"], got["same"]) == (True, "NONE", True)
 
 
+@pytest.mark.every_board
 @CONTEXTS
 def test_moves_are_counted(module: Any, context: str) -> None:
     """A hole of half the context between eight chunks: four must make way."""
@@ -86,6 +88,7 @@ def test_moves_are_counted(module: Any, context: str) -> None:
     assert (got["moves"], got["moved"]) == (4, 4)
 
 
+@pytest.mark.every_board
 @CONTEXTS
 def test_pinned_chunks_stay_and_the_failure_says_fragmented(module: Any, context: str) -> None:
     got = module.call(checkerboard, context=context, pinned=8)

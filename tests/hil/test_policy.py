@@ -56,7 +56,7 @@ def allocate(
     return told
 
 
-@pytest.mark.two_kernels
+@pytest.mark.every_board
 def test_the_next_context_is_asked_when_the_first_is_full(module: Any) -> None:
     wishes = [["cam", "common", 16 * MIB]] * 3
     got = module.call(
@@ -65,7 +65,7 @@ def test_the_next_context_is_asked_when_the_first_is_full(module: Any) -> None:
     assert [it["context"] for it in got] == ["private", "shared", "shared"]
 
 
-@pytest.mark.two_kernels
+@pytest.mark.every_board
 def test_a_rule_with_one_context_is_refused_with_its_numbers(module: Any) -> None:
     (got,) = module.call(
         allocate,
@@ -190,7 +190,7 @@ def start(bank: str) -> int:
     return int(bank.partition("@")[2], 16)
 
 
-@pytest.mark.two_kernels
+@pytest.mark.every_board
 @pytest.mark.lg_feature("emulated")
 def test_each_type_of_the_codec_lies_in_its_own_bank(codec: Any, banks: dict[str, str]) -> None:
     from cm_agent import config
@@ -207,7 +207,7 @@ def test_each_type_of_the_codec_lies_in_its_own_bank(codec: Any, banks: dict[str
     assert "no rule of the policy matches device 's5p-mfc', type 'c': looked at" in other["text"]
 
 
-@pytest.mark.two_kernels
+@pytest.mark.every_board
 @pytest.mark.lg_feature("emulated")
 def test_a_full_bank_of_the_codec_does_not_spill_into_the_other(codec: Any) -> None:
     from cm_agent import config

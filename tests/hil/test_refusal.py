@@ -11,7 +11,7 @@ import pytest
 MIB = 1 << 20
 
 
-pytestmark = [pytest.mark.two_kernels, pytest.mark.usefixtures("module")]
+pytestmark = [pytest.mark.every_board, pytest.mark.usefixtures("module")]
 
 
 def refused(steps: list[list[Any]]) -> list[dict[str, Any]]:
