@@ -144,24 +144,19 @@ def _target_with(env: Environment, name: str, **driver: Any) -> Target:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test on the boards that it is for."""
     if OTHERS and "board" in metafunc.fixturenames:
-        boards = [
-            pytest.param(None, id=pytest.HIDDEN_PARAM) if name == MAIN else name
-            for name in _boards_for(metafunc.definition)
-        ]
+        main = pytest.param(None, id=pytest.HIDDEN_PARAM)
+        boards = [main if it == MAIN else it for it in _boards_for(metafunc.definition)]
         metafunc.parametrize("board", boards, indirect=True, scope="session")
 
 
 def _boards_for(test: pytest.Item) -> list[str]:
-    """Return the first board that has all that a test wants; by its marks, others that have, too.
-
-    Where none has, labgrid skips it.
-    """
+    """Return the first board that has all that a test wants, and by its marks others that have."""
     wanted = {name for mark in test.iter_markers("lg_feature") for name in mark.args}
     able = [name for name in (MAIN, *OTHERS) if wanted <= set(descriptions.read(name).features)]
     if test.get_closest_marker("every_board"):
         return able or [MAIN]
     both = {MAIN, OTHERS[0]} if test.get_closest_marker("two_kernels") else set()
-    return [name for name in able if name in both] or able[:1] or [MAIN]
+    return [name for name in able if name in both] or able[:1] or [MAIN]  # labgrid skips it there
 
 
 class OneProcessForEachOtherBoard(LoadFileScheduling):

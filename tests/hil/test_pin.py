@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 pytestmark = [
-    pytest.mark.two_kernels,
+    pytest.mark.every_board,
     pytest.mark.parametrize("context", ["shared", "private"]),
 ]
 SIZE = 1 << 16
