@@ -180,9 +180,11 @@ def codec(module: Any, banks: dict[str, str]) -> Iterator[Any]:
     """The board with contexts as the example for the MFC codec wants them, in two banks."""
     left, right = sorted(banks.values(), key=start)
     parts = [["fw", left, 0, 8 * MIB], ["left", left, 8 * MIB, 0], ["right", right, 0, 0]]
-    module.call(create, parts=parts)
-    yield module
-    module.check(RELOAD)
+    try:
+        module.call(create, parts=parts)
+        yield module
+    finally:
+        module.check(RELOAD)
 
 
 def start(bank: str) -> int:
