@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
@@ -89,7 +90,7 @@ class Run:
 
 
 def main() -> int:
-    """Test the boards that are named, or all with Debian's kernels; 1 when anything failed."""
+    """Test the boards that are named, or those of every kernel; 1 when anything failed."""
     arguments = _parser().parse_args()
     try:
         prerequisites.programs()
@@ -124,8 +125,11 @@ def _show(runs: Sequence[Run]) -> None:
 
 
 def _debian() -> list[str]:
-    """Return the names of the boards with Debian's own kernels."""
-    return [name for name in descriptions.names() if not descriptions.read(name).kernel.own]
+    """Return the names of the boards with Debian's kernels, of machines that boot several."""
+    boards = [descriptions.read(name) for name in descriptions.names()]
+    boards = [board for board in boards if not board.kernel.own]
+    several = Counter(board.machine for board in boards)
+    return [board.name for board in boards if several[board.machine] > 1]
 
 
 def _parser() -> argparse.ArgumentParser:
