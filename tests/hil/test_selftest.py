@@ -53,7 +53,8 @@ def import_by_vgem(context: str, size: int) -> dict[str, Any]:
         return struct.unpack(f"={len(words)}i", argument)
 
     to_descriptor, to_handle, close = (0x2D, 3), (0x2E, 3), (0x09, 1)  # drm.h: PRIME_*, GEM_CLOSE
-    (name,) = (it.name for it in Path("/sys/devices/platform/vgem/drm").glob("card*"))
+    cards = Path("/sys/class/drm").glob("card*")
+    (name,) = (it.name for it in cards if (it / "device").resolve().name == "vgem")
     card = os.open(f"/dev/dri/{name}", os.O_RDWR | os.O_CLOEXEC)
     try:
         with Context(context) as pool, pool.alloc(size) as chunk:
@@ -84,9 +85,10 @@ def import_by_vgem(context: str, size: int) -> dict[str, Any]:
 def test_a_chunk_is_accessed_while_a_graphics_driver_has_it(
     vgem: RemoteBoard, context: str
 ) -> None:
-    """Imported and mapped, written under it, handed on by it as the same chunk, and let go."""
+    """Imported, written under it, handed on by it as the same chunk, and let go."""
     got = vgem.call(import_by_vgem, context=context, size=MIB)
-    assert got == {"imports": [1, 0], "maps": [1, 0], "kept": True, "same": True, "read": True}
+    assert got.pop("maps") in ([1, 0], [0, 0]), "7.2 maps it once it needs to"
+    assert got == {"imports": [1, 0], "kept": True, "same": True, "read": True}
 
 
 def sizes_given(context: str, sizes: list[int]) -> list[list[int]]:
