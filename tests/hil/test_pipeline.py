@@ -265,7 +265,8 @@ def run_twice(context: str, frames: int) -> dict[str, Any]:
 def test_chunks_that_move_between_drivers_change_nothing(
     module: RemoteBoard, context: str, request: pytest.FixtureRequest
 ) -> None:
-    frames = 300 if request.config.getoption("--thorough") else 40
+    # Chunks of 300 frames come to the end of a context of 64 MiB, and stay there.
+    frames, moved_at_least = (300, 50) if request.config.getoption("--thorough") else (40, 20)
     got = module.call(run_twice, timeout=900, context=context, frames=frames)
     still, moved = got["still"], got["moved"]
     assert got["different"] == frames, "no two images are the same"
@@ -273,7 +274,7 @@ def test_chunks_that_move_between_drivers_change_nothing(
     assert still["digests"] == moved["digests"], "source, stream and images, bit by bit"
     assert len(set(still["digests"])) == 3
     assert got["counted"] == [0, moved["moves"]], "the module counts them, too"
-    assert moved["moved_frames"] >= frames / 2, "many with an image in them"
+    assert moved["moved_frames"] >= moved_at_least, "many with an image in them"
     assert still["places"] == [4, 4, 4]
     assert all(places > 2 for places in moved["places"]), "chunks of every kind went places"
     handed_over = [maps for of_link in moved["maps"] for maps in of_link]

@@ -46,6 +46,12 @@ def test_the_dump_of_a_stack_is_expected_by_what_it_is_about() -> None:
     assert list(complaints([head, *dump, *dump], ["wrong timeout value"])) == ["Call trace:"]
 
 
+def test_a_thread_of_vivid_that_is_late_is_vivids_own_matter() -> None:
+    dump = ["CPU: 0 UID: 0 PID: 212 Comm: vivid-000-vid-c Tainted: G", "Call trace:"]
+    assert list(complaints(dump, OF_OTHERS)) == []
+    assert list(complaints([dump[0].replace("vivid-000-vid-c", "python3"), dump[1]], OF_OTHERS))
+
+
 def test_a_line_by_itself_is_left_out_by_a_pattern_only() -> None:
     said = ["vmalloc error: size 4096", "BUG: Bad page state"]
     assert list(complaints(said, [])) == said[1:]
