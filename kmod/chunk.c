@@ -130,7 +130,7 @@ static void give_back(struct cm_chunk *chunk, int error)
 {
 	if (!cm_extent_is_taken(&chunk->extent))
 		return;
-	if (cm_deadline_is_over(error))
+	if (cm_deadline_is_over(error) && !chunk->ctx->private)
 		cm_drain_spare(chunk);
 	else
 		cm_search_give(chunk->ctx, &chunk->extent);

@@ -95,7 +95,8 @@ void cm_drain_work(struct work_struct *work)
 
 	mutex_lock(&ctx->lock);
 	list_for_each_entry_safe(chunk, next, &ctx->drains, drain) {
-		if (is_in_use(chunk))
+		/* What is spare nobody was ever given. */
+		if (!chunk->extent.spare && is_in_use(chunk))
 			continue;
 		list_move(&chunk->drain, &drained);
 		if (!chunk->extent.spare)

@@ -49,7 +49,10 @@ int cm_reach_check(const struct cm_chunk *chunk, struct device *dev)
 {
 	phys_addr_t phys = page_to_phys(cm_chunk_page(chunk));
 
-	if (is_translated(dev) ||
+	if (is_translated(dev))
+		return 0;
+	/* A device without a mask does no DMA; dma_capable() supposes one. */
+	if (dev->dma_mask &&
 	    dma_capable(dev, phys_to_dma(dev, phys), cm_chunk_size(chunk), false))
 		return 0;
 	tell(chunk, dev);
