@@ -87,7 +87,13 @@ void cm_chunk_change_dma(struct cm_chunk *chunk, dma_addr_t dma)
 	write_back(chunk);
 }
 
-static struct cm_chunk *new_chunk(struct cm_context *ctx)
+/**
+ * cm_chunk_new() - make a chunk that has no memory yet
+ * @ctx: the context
+ *
+ * Return: the chunk, the caller's to put; NULL when there is no memory for it.
+ */
+struct cm_chunk *cm_chunk_new(struct cm_context *ctx)
 {
 	struct cm_chunk *chunk = kzalloc(sizeof(*chunk), GFP_KERNEL_ACCOUNT);
 
@@ -101,7 +107,6 @@ static struct cm_chunk *new_chunk(struct cm_context *ctx)
 	INIT_LIST_HEAD(&chunk->drain);
 	INIT_LIST_HEAD(&chunk->attachments);
 	init_rwsem(&chunk->lock);
-	chunk->id = atomic64_inc_return(&last_id);
 	chunk->uid = current_euid();
 	chunk->pid = task_tgid_nr(current);
 	get_task_comm(chunk->comm, current->group_leader);
@@ -125,8 +130,14 @@ void cm_chunk_put(struct cm_chunk *chunk)
 	kref_put(&chunk->ref, delete_chunk);
 }
 
-/* Whoever has no time left does not wait for this, either. */
-static void give_back(struct cm_chunk *chunk, int error)
+/**
+ * cm_chunk_give_back() - give back what was taken for a chunk's place
+ * @chunk: the chunk, whose extent is taken or not
+ * @error: what the caller failed with, or 0
+ *
+ * Whoever has no time left does not wait for this, either.
+ */
+void cm_chunk_give_back(struct cm_chunk *chunk, int error)
 {
 	if (!cm_extent_is_taken(&chunk->extent))
 		return;
@@ -140,6 +151,7 @@ static int fill_chunk(struct cm_chunk *chunk, struct cm_search *search)
 {
 	int ret;
 
+	chunk->id = atomic64_inc_return(&last_id);
 	chunk->align = (u64)search->align << PAGE_SHIFT;
 	ret = cm_search_take(search, &chunk->extent);
 	if (ret)
@@ -161,7 +173,7 @@ static int fill_chunk(struct cm_chunk *chunk, struct cm_search *search)
 unmap:
 	cm_chunk_unmap_dma(chunk, chunk->dma);
 give:
-	give_back(chunk, ret);
+	cm_chunk_give_back(chunk, ret);
 	return ret;
 }
 
@@ -204,7 +216,7 @@ struct dma_buf *cm_chunk_alloc(struct cm_context *ctx, struct cm_alloc *req)
 
 	ret = cm_search_init(&search, ctx, req);
 	if (!ret) {
-		chunk = new_chunk(ctx);
+		chunk = cm_chunk_new(ctx);
 		ret = chunk ? fill_chunk(chunk, &search) : -ENOMEM;
 	}
 	reason = cm_search_reason(&search, ret);

@@ -84,6 +84,8 @@ static inline struct page *cm_chunk_page(const struct cm_chunk *chunk)
 	return pfn_to_page(chunk->extent.start);
 }
 
+struct cm_chunk *cm_chunk_new(struct cm_context *ctx);
+void cm_chunk_give_back(struct cm_chunk *chunk, int error);
 struct dma_buf *cm_chunk_alloc(struct cm_context *ctx, struct cm_alloc *req);
 int cm_chunk_free(struct cm_chunk *chunk);
 void cm_chunk_abandon(struct cm_chunk *chunk);

@@ -282,7 +282,7 @@ static int try_once(struct cm_compaction *c)
 	ret = make_plan(&snap, c);
 	if (!ret)
 		ret = carry_out(&snap, c);
-	else if (ret == -ENOSPC && snap.passing)
+	else if (ret == -ENOSPC && snap.passing && snap.free >= c->count)
 		ret = -EINPROGRESS;
 	c->place = snap.plan.place;
 	drop_snapshot(&snap);

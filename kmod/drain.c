@@ -40,15 +40,20 @@ static bool is_in_use(struct cm_chunk *chunk)
 	return chunk->drained < chunk->extent.count;
 }
 
-static void retire(struct cm_chunk *chunk)
+static void give(struct cm_chunk *chunk)
+{
+	cm_search_give(chunk->ctx, &chunk->extent);
+	cm_chunk_put(chunk);
+}
+
+/* It counts as free from now on, though giving it back takes a while. */
+static void leave(struct cm_chunk *chunk)
 {
 	struct cm_context *ctx = chunk->ctx;
 
-	cm_search_give(ctx, &chunk->extent);
-	mutex_lock(&ctx->lock);
-	ctx->stats.frees += !chunk->extent.spare;
-	mutex_unlock(&ctx->lock);
-	cm_chunk_put(chunk);
+	lockdep_assert_held(&ctx->lock);
+	ctx->stats.frees++;
+	cm_placement_leave(&ctx->map, &chunk->extent, chunk->extent.count);
 }
 
 /*
@@ -83,7 +88,7 @@ static void drain_later(struct cm_chunk *chunk)
 }
 
 /**
- * cm_drain_work() - retire freed chunks whose last page was let go
+ * cm_drain_work() - give back freed chunks whose last page was let go
  * @work: &cm_context.drain_work
  */
 void cm_drain_work(struct work_struct *work)
@@ -99,8 +104,10 @@ void cm_drain_work(struct work_struct *work)
 		if (!chunk->extent.spare && is_in_use(chunk))
 			continue;
 		list_move(&chunk->drain, &drained);
-		if (!chunk->extent.spare)
+		if (!chunk->extent.spare) {
 			ctx->draining -= chunk->extent.count;
+			leave(chunk);
+		}
 	}
 	if (!list_empty(&ctx->drains))
 		look_within(ctx, DRAIN_INTERVAL);
@@ -108,7 +115,7 @@ void cm_drain_work(struct work_struct *work)
 
 	list_for_each_entry_safe(chunk, next, &drained, drain) {
 		list_del(&chunk->drain);
-		retire(chunk);
+		give(chunk);
 	}
 	put_device(&ctx->dev);
 	/* Not the last use of this code: cm_drain_exit() waits for its end. */
@@ -122,27 +129,32 @@ void cm_drain_work(struct work_struct *work)
  */
 void cm_drain(struct cm_chunk *chunk)
 {
-	if (is_in_use(chunk))
+	struct cm_context *ctx = chunk->ctx;
+
+	if (is_in_use(chunk)) {
 		drain_later(chunk);
-	else
-		retire(chunk);
+		return;
+	}
+	mutex_lock(&ctx->lock);
+	leave(chunk);
+	mutex_unlock(&ctx->lock);
+	give(chunk);
 }
 
 /**
  * cm_drain_spare() - give back what was taken for a chunk that never came to be
  * @chunk: the chunk, whose extent is taken
  *
- * Does not wait for that. Its memory is free to a compaction, which waits.
+ * Does not wait for that. Its memory counts as free: who looks for a hole of a
+ * certain size waits for it.
  */
 void cm_drain_spare(struct cm_chunk *chunk)
 {
 	struct cm_context *ctx = chunk->ctx;
-	struct cm_extent *extent = &chunk->extent;
 
 	kref_get(&chunk->ref);
 	mutex_lock(&ctx->lock);
-	if (!extent->spare)
-		cm_placement_leave(&ctx->map, extent, extent->count);
+	cm_placement_leave(&ctx->map, &chunk->extent, chunk->extent.count);
 	list_add(&chunk->drain, &ctx->drains);
 	look_within(ctx, 0);
 	mutex_unlock(&ctx->lock);

@@ -48,7 +48,7 @@ static int reserve(struct cm_chunk *chunk, unsigned long to,
 }
 
 /* EAGAIN when the pages of the system there have become an obstacle. */
-static int take_pages(struct cm_context *ctx, const struct cm_extent *spare,
+static int take_pages(struct cm_context *ctx, struct cm_extent *spare,
 		      u64 deadline, struct cm_obstacles *obstacles)
 {
 	int ret;
@@ -58,8 +58,7 @@ static int take_pages(struct cm_context *ctx, const struct cm_extent *spare,
 	ret = cm_turn_take(&ctx->bank.migrating, deadline);
 	if (ret)
 		return ret;
-	ret = cm_bank_take(&ctx->bank, spare->start, spare->count, deadline,
-			   obstacles);
+	ret = cm_search_empty(ctx, spare, deadline, obstacles);
 	cm_turn_give(&ctx->bank.migrating);
 	return ret == -EBUSY || ret == -ENOMEM ? -EAGAIN : ret;
 }
@@ -74,7 +73,7 @@ static int isolate(struct cm_chunk *chunk)
 	int tries = HELD_TRIES;
 
 	if (chunk->freed || cm_chunk_is_fixed(chunk) || !chunk->dmabuf)
-		return -EBUSY;
+		return -ESTALE;
 	cm_dmabuf_unmap_users(chunk);
 
 	while (cm_chunk_first_held(chunk, 0) < chunk->extent.count) {
@@ -185,33 +184,29 @@ static int relocate(struct cm_chunk *chunk, unsigned long to,
  * pages is copied whole, whatever the deadline. Moves in one context are the
  * caller's to serialize.
  *
- * Return: 0; EBUSY when the chunk must stay: it is pinned, mapped by a driver,
- * or somebody holds its pages; EAGAIN when the place has an obstacle; ESTALE
- * when the chunk or the place is not free for it any more; ENOMEM, ETIMEDOUT,
- * EINTR.
+ * Return: 0; EBUSY when somebody holds its pages; EAGAIN when the place has an
+ * obstacle; ESTALE when the chunk was pinned, imported or freed meanwhile, or
+ * the place is not free any more; ENOMEM, ETIMEDOUT, EINTR.
  */
 int cm_move(struct cm_chunk *chunk, unsigned long to, u64 deadline,
 	    struct cm_obstacles *obstacles)
 {
-	struct cm_context *ctx = chunk->ctx;
-	struct cm_extent spare = { .spare = true };
+	struct cm_chunk *spare = cm_chunk_new(chunk->ctx);
 	int ret;
 
-	ret = reserve(chunk, to, &spare);
-	if (ret)
-		return ret;
-	ret = take_pages(ctx, &spare, deadline, obstacles);
-	if (ret) {
-		mutex_lock(&ctx->lock);
-		cm_placement_remove(&ctx->map, &spare);
-		mutex_unlock(&ctx->lock);
-		return ret;
-	}
-	ret = down_write_killable(&chunk->lock);
+	if (!spare)
+		return -ENOMEM;
+	spare->extent.spare = true;
+	ret = reserve(chunk, to, &spare->extent);
+	if (!ret)
+		ret = take_pages(chunk->ctx, &spare->extent, deadline, obstacles);
+	if (!ret)
+		ret = down_write_killable(&chunk->lock);
 	if (!ret) {
-		ret = relocate(chunk, to, &spare, deadline);
+		ret = relocate(chunk, to, &spare->extent, deadline);
 		up_write(&chunk->lock);
 	}
-	cm_search_give(ctx, &spare);
+	cm_chunk_give_back(spare, ret);
+	cm_chunk_put(spare);
 	return ret;
 }

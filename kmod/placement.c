@@ -153,13 +153,15 @@ bool cm_placement_take(struct cm_placement *map, struct cm_extent *extent,
 /**
  * cm_placement_leave() - give up page frames that have yet to be given back
  * @map:    the map
- * @extent: an extent of it
+ * @extent: an extent of it, spare or not
  * @count:  page frames from its start, at least 1; the others are free at once
  */
 void cm_placement_leave(struct cm_placement *map, struct cm_extent *extent,
 			unsigned long count)
 {
 	map->used -= extent->count - count;
+	if (extent->spare)
+		map->spare -= extent->count;
 	map->spare += count;
 	extent->count = count;
 	extent->spare = true;

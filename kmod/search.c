@@ -31,7 +31,7 @@ int cm_search_init(struct cm_search *search, struct cm_context *ctx,
 			  (u64)ctx->min_align << PAGE_SHIFT);
 	u64 limit = req->deadline_ns ?: DEFAULT_DEADLINE_NS;
 
-	*search = (struct cm_search){ .ctx = ctx };
+	*search = (struct cm_search){ .ctx = ctx, .quota = CM_QUOTA_NONE };
 	if (!req->size)
 		return -EINVAL;
 	/* Not is_power_of_2(), which takes an unsigned long. */
@@ -106,14 +106,12 @@ static void unplace(struct cm_context *ctx, struct cm_extent *extent)
 }
 
 /*
- * Only @count pages of the place were taken. Whoever has no time left does not
+ * Only @count pages of the extent were taken. Whoever has no time left does not
  * wait until they are given back, either.
  */
-static void leave_place(struct cm_search *search, unsigned long count, int error)
+static void leave(struct cm_context *ctx, struct cm_extent *extent,
+		  unsigned long count, int error)
 {
-	struct cm_context *ctx = search->ctx;
-	struct cm_extent *extent = search->extent;
-
 	if (count && cm_deadline_is_over(error)) {
 		mutex_lock(&ctx->lock);
 		cm_placement_leave(&ctx->map, extent, count);
@@ -125,17 +123,38 @@ static void leave_place(struct cm_search *search, unsigned long count, int error
 	unplace(ctx, extent);
 }
 
-/* Make the system leave the place, whose bank's turn the caller has. */
+/**
+ * cm_search_empty() - make the system leave an extent
+ * @ctx:       the context, whose bank's turn the caller has
+ * @extent:    linked into its map
+ * @deadline:  ktime_get_ns() at which to give up
+ * @obstacles: where to remember a pageblock that failed
+ *
+ * Sleeps while pages are migrated. On failure the extent is taken no more, or
+ * spare with what it got when time was up: cm_chunk_give_back() knows.
+ *
+ * Return: 0, EBUSY when a page would not leave, ENOMEM when the system had
+ * nowhere to move one to, EINTR when a fatal signal is pending, ETIMEDOUT.
+ */
+int cm_search_empty(struct cm_context *ctx, struct cm_extent *extent,
+		    u64 deadline, struct cm_obstacles *obstacles)
+{
+	unsigned long count = extent->count;
+	int ret = cm_bank_take_some(&ctx->bank, extent->start, &count, deadline,
+				    obstacles);
+
+	/* The time may be up since a batch that failed for another reason. */
+	if (ret)
+		ret = cm_deadline_check(deadline) ?: ret;
+	if (ret)
+		leave(ctx, extent, count, ret);
+	return ret;
+}
+
 static int empty_place(struct cm_search *search)
 {
-	unsigned long count = search->extent->count;
-	int ret = cm_bank_take_some(&search->ctx->bank, search->extent->start,
-				    &count, search->deadline,
-				    &search->obstacles);
-
-	if (ret)
-		leave_place(search, count, ret);
-	return ret;
+	return cm_search_empty(search->ctx, search->extent, search->deadline,
+			       &search->obstacles);
 }
 
 /*
@@ -231,7 +250,8 @@ static int make_hole(struct cm_search *search, unsigned long *start)
 	};
 	int ret;
 
-	if (is_full(search->ctx, search->count))
+	search->full = is_full(search->ctx, search->count);
+	if (search->full)
 		return -ENOSPC;
 	ret = cm_compact(&compaction);
 	*start = compaction.place;
@@ -260,8 +280,7 @@ static int take_hole(struct cm_search *search, unsigned long start)
  * cm_search_take() - find a place and make its pages ours
  * @search: the search
  * @extent: linked into the context's map on success, or with what was taken
- *          when time was up: cm_search_give() or cm_drain_spare() is the
- *          caller's to do
+ *          when time was up: cm_chunk_give_back() is the caller's to do then
  *
  * Sleeps while pages are migrated and chunks are moved.
  *
@@ -313,7 +332,7 @@ enum cm_reason cm_search_reason(const struct cm_search *search, int error)
 	case 0:
 		return CM_REASON_NONE;
 	case -ENOSPC:
-		if (is_full(search->ctx, search->count))
+		if (search->full || is_full(search->ctx, search->count))
 			return CM_REASON_FULL;
 		if (search->obstacles.error == -ENOMEM)
 			return CM_REASON_NO_MEMORY;

@@ -18,6 +18,7 @@
  * @quota:     bytes that the caller may have, once that was too little
  * @used:      bytes that he had then
  * @retries:   places that were busy
+ * @full:      the context had less free when chunks would have had to move
  * @obstacles: what made them busy, or keeps a chunk from moving
  */
 struct cm_search {
@@ -29,12 +30,15 @@ struct cm_search {
 	u64 quota;
 	u64 used;
 	u32 retries;
+	bool full;
 	struct cm_obstacles obstacles;
 };
 
 int cm_search_init(struct cm_search *search, struct cm_context *ctx,
 		   const struct cm_alloc *req);
 int cm_search_take(struct cm_search *search, struct cm_extent *extent);
+int cm_search_empty(struct cm_context *ctx, struct cm_extent *extent,
+		    u64 deadline, struct cm_obstacles *obstacles);
 void cm_search_give(struct cm_context *ctx, struct cm_extent *extent);
 int cm_search_errno(enum cm_reason reason);
 enum cm_reason cm_search_reason(const struct cm_search *search, int error);

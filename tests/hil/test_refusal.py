@@ -44,6 +44,7 @@ def refused(steps: list[list[Any]]) -> list[dict[str, Any]]:
                             "reason": error.reason.name,
                             "errno": error.errno,
                             "numbers": [error.free, error.largest_hole],
+                            "quota": error.quota,
                             "text": str(error),
                         }
                     )
@@ -80,3 +81,8 @@ def test_an_alignment_that_no_hole_has_is_fragmented(board: Any) -> None:
     """A bank of 64 MiB is too small to hold an address that is a multiple of 2 GiB."""
     (got,) = board.call(refused, steps=[["keep", 4 * MIB], ["ask", 4 * MIB, 1 << 31]])
     assert (got["reason"], got["numbers"]) == ("FRAGMENTED", [60 * MIB, 60 * MIB])
+
+
+def test_an_alignment_that_cannot_be_is_invalid_and_no_matter_of_quotas(board: Any) -> None:
+    (got,) = board.call(refused, steps=[["ask", 1 * MIB, 3 * 4096]])
+    assert (got["reason"], got["errno"], got["quota"]) == ("INVALID", 22, None)

@@ -159,9 +159,7 @@ class Placement(RuleBasedStateMachine):
 
     @rule(start=chunks, data=st.data())
     def leave(self, start: int, data: st.DataObject) -> None:
-        """Give up an allocation: what was not yet taken is free at once."""
-        if start in self.spare:
-            return
+        """Give up an allocation, or spare pages: what was not yet taken is free at once."""
         count = data.draw(st.integers(1, self.model.taken[start]), label="count")
         self.map.leave(start, count)
         self.model.taken[start] = count
