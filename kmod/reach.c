@@ -29,10 +29,25 @@ static void tell(const struct cm_chunk *chunk, struct device *dev)
 	phys_addr_t last = PFN_PHYS(bank->start + bank->count) - 1;
 	u64 limit = min_not_zero(dma_get_mask(dev), dev->bus_dma_limit);
 
+	if (!dev->dma_mask) {
+		dev_warn_ratelimited(dev,
+				     "import of chunk %llu refused: this device has no DMA mask\n",
+				     chunk->id);
+		return;
+	}
 	dev_warn_ratelimited(dev,
 			     "import of chunk %llu refused: context \"%s\" lies at %pa to %pa, this device's DMA mask reaches %#llx; give it a context in a lower bank\n",
 			     chunk->id, dev_name(&chunk->ctx->dev), &first,
 			     &last, limit);
+}
+
+/* Also a chunk that lies in two of the ranges of a bus must look like one. */
+static bool is_within_reach(struct device *dev, phys_addr_t phys, size_t size)
+{
+	dma_addr_t dma = phys_to_dma(dev, phys);
+
+	return dma_capable(dev, dma, size, false) &&
+	       phys_to_dma(dev, phys + size - 1) == dma + size - 1;
 }
 
 /**
@@ -52,8 +67,7 @@ int cm_reach_check(const struct cm_chunk *chunk, struct device *dev)
 	if (is_translated(dev))
 		return 0;
 	/* A device without a mask does no DMA; dma_capable() supposes one. */
-	if (dev->dma_mask &&
-	    dma_capable(dev, phys_to_dma(dev, phys), cm_chunk_size(chunk), false))
+	if (dev->dma_mask && is_within_reach(dev, phys, cm_chunk_size(chunk)))
 		return 0;
 	tell(chunk, dev);
 	return -EIO;

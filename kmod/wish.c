@@ -106,6 +106,7 @@ int cm_wish_check(const struct cm_wish *wish, struct device *dev)
 int cm_wish_grant(struct cm_wish *wish)
 {
 	struct platform_device *pdev;
+	int ret;
 
 	/*
 	 * Until the probe says otherwise: when the driver core has no memory to
@@ -122,7 +123,8 @@ int cm_wish_grant(struct cm_wish *wish)
 	});
 	if (IS_ERR(pdev))
 		return -ENOMEM;
-	if (wish->result)
+	ret = wish->result;
+	if (ret)
 		platform_device_unregister(pdev);
-	return wish->result;
+	return ret;
 }

@@ -479,8 +479,9 @@ struct cm_layout {
  * there is no such bank, EEXIST when there is such a context, EBUSY when a part
  * of the range belongs to another one or, for a private context, would not
  * leave; EINVAL for what cannot be: parts of a reusable bank begin and end at
- * multiples of its pageblocks; ENOMEM when the kernel has no memory for it. The
- * reason is in the kernel log, but for ENOMEM.
+ * multiples of its pageblocks; ENOSPC when there are 64 contexts already; EINTR
+ * when a fatal signal is pending; ENOMEM when the kernel has no memory for it.
+ * The reason is in the kernel log, but for ENOMEM.
  */
 struct cm_create {
 	char name[CM_NAME_LEN];
