@@ -56,6 +56,14 @@ def test_an_encoder_is_asked_for_its_coded_format_first(context: DataContext) ->
     ]
 
 
+def test_room_for_coded_images_is_asked_for_when_their_format_will_not_change(
+    context: DataContext,
+) -> None:
+    device = DataDevice(CODED, RAW)
+    Encoder(cast(Any, device), cast(Any, context), RAW, "FWHT", coded_size=2_000_000)
+    assert device.log[:3] == ["capture format", "output format", "capture format"]
+
+
 def test_a_decoder_is_asked_for_its_coded_format_first(context: DataContext) -> None:
     device = DataDevice(RAW, CODED)
     decoder(device, context)

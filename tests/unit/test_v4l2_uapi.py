@@ -6,11 +6,14 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cm_agent.v4l2.error import VideoError
 from cm_agent.v4l2.event import Event, EventKind
 from cm_agent.v4l2.format import Colour, Payload
+from cm_agent.v4l2.queue import Queue
 from cm_agent.v4l2.uapi import EVENTS, DeviceIoctls
 from cm_agent.v4l2.uapi_queue import QueueIoctls
 
@@ -154,3 +157,13 @@ def test_a_driver_is_told_how_large_a_coded_image_may_be(multiplanar: bool) -> N
 
     queue(driver, output=False, multiplanar=multiplanar).set_format(640, 480, "JPEG", size=307_200)
     assert seen == [0, 307_200]
+
+
+def test_a_driver_that_has_less_room_for_a_coded_image_is_an_error_with_both_numbers() -> None:
+    def driver(name: str, format: Any) -> None:
+        format.fmt.pix.sizeimage = 4096
+
+    capture = Queue(queue(driver, output=False), Path("/dev/video9"), "capture")
+    assert capture.negotiate(size=4096).planes[0].size == 4096
+    with pytest.raises(VideoError, match=r"of 307,200 bytes, the nearest it offers .* of 4,096 b"):
+        capture.negotiate(size=307_200)

@@ -19,7 +19,7 @@ class Encoder(M2M):
     """Encode images of the format `source` into chunks of a context.
 
     coded: four characters, None for what is set. coded_size: bytes that a
-    coded image may have, 0 for the driver's choice. inputs: how many images the
+    coded image must have room for, 0 for the driver's choice. inputs: how many images the
     driver may have at a time, as many as there are buffers to be shared.
     outputs, spares, deadline: of its own chunks, see Filling. VideoError,
     EINVAL, when the driver would rather have the images in another format, or
@@ -45,11 +45,13 @@ class Encoder(M2M):
     ) -> None:
         super().__init__(device)
         # The coded format first: it decides which others there are.
-        device.capture.negotiate(pixelformat=coded, size=coded_size)
+        device.capture.negotiate(pixelformat=coded)
         got = device.output.negotiate(
             source.width, source.height, source.pixelformat, source.colour
         )
         require_layout(device, got, source)
+        if coded_size:  # after the images', with which a driver chooses a size anew
+            device.capture.negotiate(size=coded_size)
         with ExitStack() as stack:
             self.filling = Filling(
                 device.capture,

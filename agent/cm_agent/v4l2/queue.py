@@ -24,6 +24,8 @@ from cm_agent.v4l2.format import (
 from cm_agent.v4l2.reach import out_of_reach
 from cm_agent.v4l2.uapi_queue import QueueIoctls
 
+_UNMAPPED = (errno.EINVAL, errno.EIO, errno.EFAULT)
+"""What a driver says whose device could not have a buffer mapped; videobuf2 says EINVAL."""
 _BUSY = {errno.EBUSY: "something else is streaming from it"}
 
 
@@ -61,9 +63,9 @@ class Queue:
     ) -> Format:
         """Set the format, in pixels and four characters; None keeps what is set.
 
-        size: bytes that a coded image may have, for drivers that leave that to
-        their users (s5p-jpeg has one page otherwise); 0 is the driver's choice,
-        and the size of what is not coded is always.
+        size: bytes that a coded image must have room for, for drivers that
+        leave that to their users (s5p-jpeg has one page otherwise); 0 is the
+        driver's choice.
 
         Returns what the driver settled on. Raises VideoError, EINVAL, when
         that is not what was asked for: nothing is replaced in silence, but for
@@ -75,13 +77,18 @@ class Queue:
         with asking(self.path, what, _BUSY):
             got = self._ioctls.set_format(width, height, pixelformat, colour, size)
         asked = {"width": width, "height": height, "pixelformat": pixelformat}
-        if all(value in (None, getattr(got, name)) for name, value in asked.items()):
+        large_enough = all(plane.size >= size for plane in got.planes)
+        if large_enough and all(value in (None, getattr(got, it)) for it, value in asked.items()):
             return got
         choices = []
         if pixelformat not in (None, got.pixelformat):
             choices = [entry.pixelformat for entry in self.formats()]
         wanted = f"{width or got.width}x{height or got.height} {pixelformat or got.pixelformat}"
-        hint = format_differs(wanted, str(got), choices)
+        offered = str(got)
+        if not large_enough:
+            wanted += f" of {size:,} bytes"
+            offered += f" of {min(plane.size for plane in got.planes):,} bytes"
+        hint = format_differs(wanted, offered, choices)
         raise VideoError(errno.EINVAL, str(self.path), what, hint)
 
     def set_rate(self, fps: float) -> float | None:
@@ -143,7 +150,7 @@ class Queue:
             with suppress(OSError):
                 wanted = [plane.size for plane in self._ioctls.get_format().planes]
                 hint = buffer_refused(number, wanted, [buffer.size for buffer in buffers])
-            if context and not hint:
+            if context and not hint and number in _UNMAPPED:
                 hint = out_of_reach(context, buffers)
             what = f"queue {self.name} buffer {index}"
             raise VideoError(number, str(self.path), what, hint) from error
