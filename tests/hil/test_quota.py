@@ -91,6 +91,8 @@ def test_the_quota_for_everybody_is_for_those_without_one(unlimited: Any) -> Non
         "shared: each user without a quota of his own may have 1 MiB",
         f"shared: user {guest} may have as much as there is",
     ]
+    root = unlimited.check("cm-agent quota shared 4MiB --user root")
+    assert root == "shared: user 0 may have 4 MiB; root may exceed it"
     limited, own = (
         unlimited.call(alloc_as, context="shared", uid=uid, sizes=[2 * MIB])[0][0]
         for uid in (guest + 1, guest)

@@ -15,9 +15,15 @@ from cm_agent.size import format_size
 def register(sub: Subparsers) -> None:
     """Add the verb to the command line."""
     parser = sub.add_parser("quota", help="say how much of a context a user may have (root)")
+    parser.description = (
+        "Say how much of a context a user may have. Whoever has CAP_SYS_RESOURCE, as root has, may"
+        " exceed it. The quotas that are set cannot be read back."
+    )
     parser.add_argument("context", type=context_name)
     parser.add_argument("size", type=limit, help='bytes, as in "16MiB", or "none"')
-    parser.add_argument("--user", type=user, help="name or number; default: each one without his")
+    parser.add_argument(
+        "--user", type=user, help="name or number; default: each user without a quota of his own"
+    )
     parser.set_defaults(run=run)
 
 
@@ -27,7 +33,8 @@ def run(args: argparse.Namespace) -> int:
         control.set_quota(args.context, args.size, uid=args.user)
     whose = "each user without a quota of his own" if args.user is None else f"user {args.user}"
     much = "as much as there is" if args.size is None else format_size(args.size)
-    print(f"{args.context}: {whose} may have {much}")
+    excess = "; root may exceed it" if args.user == 0 and args.size is not None else ""
+    print(f"{args.context}: {whose} may have {much}{excess}")
     return 0
 
 
