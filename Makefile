@@ -60,10 +60,14 @@ stage: ## build/stage, the files that are installed on a board
 	@$(boards) stage
 
 test-board: ## the tests on a real board over SSH: ENV=beaglebone-black LG_BOARD=beaglebone.local
+	@test -n "$(LG_BOARD)" || { echo "which board? LG_BOARD=<address>, see tests/hil/README.md"; exit 2; }
+	@test -f tests/hil/env/$(ENV).yaml || { echo "no ENV=$(ENV); there are:" \
+		$(filter-out emulated,$(basename $(notdir $(wildcard tests/hil/env/*.yaml)))); exit 2; }
 	@$(boards) prerequisites
 	@LG_BOARD=$(LG_BOARD) $(venv) -m pytest --lg-env tests/hil/env/$(ENV).yaml tests/hil $(PYTEST_ARGS)
 
 check-overlay: ## what is wrong with an overlay of yours: DTB=board.dtb OVERLAY=mine.dtso
+	@test -n "$(DTB)" -a -n "$(OVERLAY)" || { echo "which? DTB=board.dtb OVERLAY=mine.dtso"; exit 2; }
 	@$(boards) overlay $(DTB) $(OVERLAY)
 
 prerequisites: ## install the programs and the Python environment all of this needs

@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from fractions import Fraction
 from queue import Empty, SimpleQueue
 
 import gi
@@ -99,10 +100,12 @@ class Lender:
 
 def caps(format: Format, fps: float) -> str:
     """Describe images to GStreamer; its V4L2 elements want all of this to be said."""
+    rate = Fraction(fps).limit_denominator(1001)
     colorimetry = "sRGB" if format.pixelformat in ("RGB3", "BGR3") else "bt601"
     return (
         f"video/x-raw,format={FORMATS[format.pixelformat]},width={format.width},"
-        f"height={format.height},framerate={fps:g}/1,colorimetry={colorimetry},"
+        f"height={format.height},framerate={rate.numerator}/{rate.denominator},"
+        f"colorimetry={colorimetry},"
         "interlace-mode=progressive,pixel-aspect-ratio=1/1"
     )
 

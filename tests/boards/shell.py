@@ -10,6 +10,7 @@ from .booted import booted
 from .progress import say
 
 METRICS = 28877
+ENDS = (signal.SIGHUP, signal.SIGTERM)
 
 
 def interact(board: str, state: str) -> int:
@@ -18,7 +19,7 @@ def interact(board: str, state: str) -> int:
     When the terminal is closed, or somebody ends this process, the board is stopped, too.
     """
     # Also where SIGHUP is ignored, as by nohup: without a terminal the shell would never end.
-    for number in (signal.SIGHUP, signal.SIGTERM):
+    for number in ENDS:
         signal.signal(number, _end)
     with booted(board, state) as remote, remote.forwarded(METRICS) as port:
         say(f"metrics: http://127.0.0.1:{port}/metrics while the agent runs")
@@ -30,4 +31,7 @@ def interact(board: str, state: str) -> int:
 
 
 def _end(number: int, frame: FrameType | None) -> None:
+    # A closed terminal sends more than one; none may interrupt what stops the board.
+    for other in ENDS:
+        signal.signal(other, signal.SIG_IGN)
     raise SystemExit(128 + number)

@@ -66,8 +66,6 @@ def node_of(board: RemoteBoard) -> Iterator[Callable[[str], str]]:
     board.check("modprobe -r vivid vim2m vicodec")
 
 
-# vivid, when its thread comes too late for a frame: it sleeps for less than no time.
-@pytest.mark.kernel_log("schedule_timeout: wrong timeout value")
 @pytest.mark.parametrize(
     ("device", "context"),
     [("vivid-000-vid-cap", "shared"), ("vim2m", "private"), ("stateful-encoder", "shared")],

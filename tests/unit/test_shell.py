@@ -15,7 +15,7 @@ import pytest
 TESTS = Path(__file__).parents[1]
 # A board that says when it is on and off, and a shell on it that would last for a minute.
 SCRIPT = """
-import signal, sys
+import signal, sys, time
 from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 from boards import shell
@@ -30,6 +30,8 @@ def booted(board, state):
             ssh_command=lambda *words: [sys.executable, "-c", SHELL],
         )
     finally:
+        print("stopping", flush=True)
+        time.sleep(0.5)
         print("off", flush=True)
 
 SHELL = "import time; print('shell', flush=True); time.sleep(60)"
@@ -53,6 +55,8 @@ def test_the_board_is_stopped_when_the_terminal_is_closed(number: signal.Signals
         for line in process.stdout:
             if line == "shell\n":
                 break
+        process.send_signal(number)
+        assert process.stdout.readline() == "stopping\n"
         process.send_signal(number)
         assert process.stdout.read().splitlines()[-1:] == ["off"]
         assert process.wait(timeout=30) == 128 + number
