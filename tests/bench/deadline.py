@@ -8,8 +8,8 @@ from typing import Any
 from boards.error import BoardError
 from boards.remote import RemoteBoard
 
+from bench.migrations import migrations
 from bench.pressure import scarce
-from bench.tracing import migrations
 
 ROUNDS = 100
 SCENES = {

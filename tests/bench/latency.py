@@ -7,8 +7,8 @@ from typing import Any
 
 from boards.remote import RemoteBoard
 
+from bench.migrations import migrations
 from bench.pressure import scarce
-from bench.tracing import migrations
 
 PROMISE = 1.5
 SIZE = 1 << 20

@@ -10,24 +10,20 @@ provokes.
 """
 
 import copy
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from boards import board as descriptions
 from boards.remote import RemoteBoard
-from hil import harm, report
+from hil import assignment, harm, report
+from hil.assignment import able_boards, board_of
 from labgrid import Environment, Target
 from labgrid.factory import target_factory
 from labgrid.pytestplugin.hooks import LABGRID_ENV_KEY
-from xdist.scheduler import LoadFileScheduling
 
 BOARDS = pytest.StashKey[dict[str | None, RemoteBoard]]()
 """By name; that of the environment by None."""
-MAIN = os.environ.get("LG_BOARD", "")
-OTHERS = [name for name in os.environ.get("LG_OTHER_BOARDS", "").split() if name != MAIN]
 STATES = ("module", "agent", "shell")
 """In the order they are tested in."""
 METRICS_PORT = 28877
@@ -101,16 +97,19 @@ def metrics_url(agent: RemoteBoard) -> Iterator[str]:
 def other_board(request: pytest.FixtureRequest) -> Callable[..., Any]:
     """A function that boots one more emulated board: `with other_board(overlays=[...]) as it:`.
 
-    Overlays are paths below the project, and `memory_mib` is how much RAM it has instead of its
-    own; the board comes in the state `shell`.
+    It is the first of the run that has what the test wants. Overlays are paths below the project,
+    and `memory_mib` is how much RAM it has instead of its own; it comes in the state `shell`.
     """
     env = request.config.stash[LABGRID_ENV_KEY]
+    able = able_boards(request.node)
+    if not able:
+        pytest.skip("no board of this run has all the features that it wants")
 
     @contextmanager
     def boot(
         overlays: list[str], state: str = "shell", memory_mib: int | None = None
     ) -> Iterator[RemoteBoard]:
-        target = _target_with(env, "other", overlays=overlays, memory_mib=memory_mib)
+        target = _target_with(env, "other", board=able[0], overlays=overlays, memory_mib=memory_mib)
         extra = RemoteBoard(target)
         try:
             yield extra.need(state)
@@ -141,57 +140,13 @@ def _target_with(env: Environment, name: str, **driver: Any) -> Target:
     return target_factory.make_target(name, config, env=env)
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test on the boards that it is for."""
-    if OTHERS and "board" in metafunc.fixturenames:
-        main = pytest.param(None, id=pytest.HIDDEN_PARAM)
-        boards = [main if it == MAIN else it for it in _boards_for(metafunc.definition)]
-        metafunc.parametrize("board", boards, indirect=True, scope="session")
-
-
-def _boards_for(test: pytest.Item) -> list[str]:
-    """Return the first board that has all that a test wants, and by its marks others that have."""
-    wanted = {name for mark in test.iter_markers("lg_feature") for name in mark.args}
-    able = [name for name in (MAIN, *OTHERS) if wanted <= set(descriptions.read(name).features)]
-    if test.get_closest_marker("every_board"):
-        return able or [MAIN]
-    both = {MAIN, OTHERS[0]} if test.get_closest_marker("two_kernels") else set()
-    return [name for name in able if name in both] or able[:1] or [MAIN]  # labgrid skips it there
-
-
-class OneProcessForEachOtherBoard(LoadFileScheduling):
-    """A file is one process' work, as with `--dist loadfile`, and so is every other board."""
-
-    def _split_scope(self, nodeid: str) -> str:
-        return next((name for name in OTHERS if name in nodeid), super()._split_scope(nodeid))
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling | None:
-    """Boot the other boards once, however many processes the tests run in."""
-    return OneProcessForEachOtherBoard(config, log) if OTHERS else None
-
-
-def pytest_sessionstart(session: pytest.Session) -> None:
-    """Give an emulated board's environment the features of its description, and of the others'.
-
-    By them labgrid skips what no board can run.
-    """
-    env = session.config.stash.get(LABGRID_ENV_KEY, None)
-    for target in env.config.get_targets().values() if env else ():
-        driver = target["drivers"].get("EmulatedBoardDriver")
-        if driver:
-            boards = map(descriptions.read, (driver["board"], *OTHERS))
-            target["features"] = sorted({name for board in boards for name in board.features})
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Bring the board to the state this test wants before any fixture looks at it."""
     names = item.fixturenames
     if "board" not in names or item.get_closest_marker("skip"):
         return
-    handle = _board(item.config, _name(item))
+    handle = _board(item.config, board_of(item))
     if handle.strategy.broken:
         pytest.skip(f"board {handle.name} broke earlier: {handle.strategy.broken}")
     handle.need(_state(item))
@@ -205,12 +160,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     wanted = [item for item in items if _state(item) in (None, *asked)]
     config.hook.pytest_deselected(items=[item for item in items if item not in wanted])
     order = (None, *STATES)
-    items[:] = sorted(wanted, key=lambda item: (_name(item) or "", order.index(_state(item))))
-
-
-def _name(item: pytest.Item) -> str | None:
-    """Return the name of the test's board if it is not the environment's."""
-    return item.callspec.params.get("board") if hasattr(item, "callspec") else None
+    items[:] = sorted(wanted, key=lambda item: (board_of(item) or "", order.index(_state(item))))
 
 
 def _state(item: pytest.Item) -> str | None:
@@ -290,7 +240,8 @@ def leaked() -> list[str]:
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
-    """Declare our options, and call the report in."""
+    """Declare our options, and call the assignment of boards and the report in."""
+    pluginmanager.register(assignment)
     pluginmanager.register(report)
     parser.addoption("--states", help="only tests that want the board in these: shell,module,agent")
     parser.addoption(
@@ -299,9 +250,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare our markers."""
+    """Declare the marker of `unharmed`."""
     config.addinivalue_line(
         "markers", "kernel_log(*patterns): complaints of the kernel that this test provokes"
     )
-    config.addinivalue_line("markers", "two_kernels: runs on the first of $LG_OTHER_BOARDS, too")
-    config.addinivalue_line("markers", "every_board: runs on all of $LG_OTHER_BOARDS, too")

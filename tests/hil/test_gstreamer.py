@@ -12,6 +12,7 @@ from boards import board as descriptions
 from boards import bundle
 from boards.board import PROJECT
 from boards.remote import RemoteBoard
+from boards.tracing import trace_buffer
 
 pytestmark = [
     pytest.mark.lg_feature("gstreamer"),
@@ -21,8 +22,6 @@ pytestmark = [
 
 EXAMPLE = PROJECT / "agent/examples/gstreamer_appsrc.py"
 CONVERT = "v4l2convert output-io-mode=dmabuf-import ! video/x-raw,format=BGR ! fakesink"
-MOUNT = "/run/cm-tracing"
-BUFFER = f"{MOUNT}/instances/cm"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -44,11 +43,10 @@ def drivers(board: RemoteBoard) -> Iterator[None]:
 @pytest.fixture
 def mapped(module: RemoteBoard) -> Iterator[Callable[[], int]]:
     """A function that tells how often vim2m mapped a dma-buf: vivid has another way to do it."""
-    module.check(f"mkdir {MOUNT} && mount -t tracefs tracefs {MOUNT} && mkdir {BUFFER}")
-    module.check(f"cd {BUFFER} && echo vb2_vmalloc_map_dmabuf >set_ftrace_filter")
-    module.check(f"echo function >{BUFFER}/current_tracer")
-    yield lambda: int(module.check(f"grep -c vb2_vmalloc_map_dmabuf {BUFFER}/trace || true"))
-    module.check(f"rmdir {BUFFER} && umount {MOUNT} && rmdir {MOUNT}")
+    with trace_buffer(module) as path:
+        module.check(f"echo vb2_vmalloc_map_dmabuf >{path}/set_ftrace_filter")
+        module.check(f"echo function >{path}/current_tracer")
+        yield lambda: int(module.check(f"grep -c vb2_vmalloc_map_dmabuf {path}/trace || true"))
 
 
 def run(module: RemoteBoard, context: str, pipeline: str, frames: int) -> dict[str, int]:

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from boards.tracing import trace_buffer
 from cm_agent.uapi import Reason
 
 pytestmark = pytest.mark.parametrize("context", ["shared", "private"])
 PAGE, MIB = 1 << 12, 1 << 20
-MOUNT = "/run/cm-tracing"
-BUFFER = f"{MOUNT}/instances/cm"
 FIELDS = {
     "cm_alloc": ["context", "id", "size", "alignment", "ns", "retries", "reason"],
     "cm_free": ["context", "id", "size"],
@@ -42,10 +41,9 @@ class Event:
 @pytest.fixture
 def buffer(module: Any) -> Iterator[str]:
     """A trace buffer that the events cm:* go to, and no others."""
-    module.check(f"mkdir {MOUNT} && mount -t tracefs tracefs {MOUNT} && mkdir {BUFFER}")
-    module.check(f"echo 'cm:*' >{BUFFER}/set_event")
-    yield BUFFER
-    module.check(f"rmdir {BUFFER} && umount {MOUNT} && rmdir {MOUNT}")
+    with trace_buffer(module) as path:
+        module.check(f"echo 'cm:*' >{path}/set_event")
+        yield path
 
 
 def everything(module: Any, buffer: str) -> list[Event]:

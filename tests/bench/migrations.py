@@ -7,20 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from boards.remote import RemoteBoard
-
-MOUNT = "/run/bench-tracing"
-BUFFER = f"{MOUNT}/instances/bench"
+from boards.tracing import trace_buffer
 
 
 @contextmanager
 def migrations(board: RemoteBoard) -> Iterator[list[int]]:
     """Yield a list that has, after the block, the nanoseconds that each batch in it took."""
     took: list[int] = []
-    board.check(f"mkdir {MOUNT} && mount -t tracefs tracefs {MOUNT} && mkdir {BUFFER}")
-    try:
-        board.check(f"echo 'cm:cm_migrate' >{BUFFER}/set_event")
+    with trace_buffer(board) as buffer:
+        board.check(f"echo 'cm:cm_migrate' >{buffer}/set_event")
         yield took
-        said = board.check(f"cat {BUFFER}/trace")
+        said = board.check(f"cat {buffer}/trace")
         took += [int(ns) for ns in re.findall(r": cm_migrate: .* ns=(\d+)", said)]
-    finally:
-        board.check(f"rmdir {BUFFER} && umount {MOUNT} && rmdir {MOUNT}")
