@@ -111,7 +111,8 @@ def stream(board: RemoteBoard, context: str, report: Report) -> None:
         timeout=300,
     )
     seen: dict[str, Any] = json.loads(said)
-    board.get("/tmp/frame.png", OUTPUT / "frame.png")
+    picture = OUTPUT / f"frame-{context}.png"
+    board.get("/tmp/frame.png", picture)
     # What saving one picture costs is the only copy there may be.
     one_frame = sum(plane["size"] for plane in seen["planes"])
     if seen["bytes_copied_by_cpu"] > one_frame:
@@ -124,7 +125,7 @@ def stream(board: RemoteBoard, context: str, report: Report) -> None:
     )
     report.add(
         f"{len(seen['buffers'])} buffers, all {', '.join(sorted(verdicts))}; "
-        f"bytes copied while streaming: 0; saved {OUTPUT / 'frame.png'}"
+        f"bytes copied while streaming: 0; saved {picture}"
     )
 
 

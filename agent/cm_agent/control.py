@@ -11,14 +11,14 @@ from pathlib import Path
 from cm_agent import uapi
 from cm_agent.context import CONTROL, DEV
 from cm_agent.descriptor import Descriptor
+from cm_agent.devicetree import bank_names
 from cm_agent.errors import explained
+from cm_agent.kernellog import refusals
 
 _LOG = "the reason is in the kernel log: dmesg | grep cm-context"
 _WHY = {
-    ("create", errno.ENOENT): "there is no such bank; see ls /proc/device-tree/reserved-memory",
     ("create", errno.EEXIST): "there is a context of that name",
-    ("create", errno.EBUSY): f"that memory belongs to another context, or is in use; {_LOG}",
-    ("create", errno.EINVAL): _LOG,
+    ("create", errno.ENOSPC): "there are as many contexts as there can be",
     ("destroy", errno.EBUSY): "it has chunks: `cm-agent list` tells how many",
 }
 
@@ -81,12 +81,23 @@ class Control(Descriptor):
 
     def _do(self, doing: str, request: str, name: str, **fields: object) -> None:
         encoded = _encoded(name, uapi.NAME_LEN, "the name of a context")
-        try:
-            uapi.call(self.fileno(), request, name=encoded, **fields)
-        except OSError as error:
-            why = _WHY.get((doing, error.errno or 0))
-            said = explained(error, f"did not {doing} context {name!r}")
-            raise OSError(said.errno, f"{said.strerror}{f'; {why}' if why else ''}") from None
+        with refusals() as reasons:
+            try:
+                uapi.call(self.fileno(), request, name=encoded, **fields)
+            except OSError as error:
+                why = _why(doing, error.errno or 0, reasons())
+                said = explained(error, f"did not {doing} context {name!r}")
+                raise OSError(said.errno, f"{said.strerror}{f'; {why}' if why else ''}") from None
+
+
+def _why(doing: str, number: int, reasons: list[str]) -> str:
+    """Return what an errno means here, or what the module said of it."""
+    if (doing, number) == ("create", errno.ENOENT):
+        there = ", ".join(bank_names()) or "none: the device tree has no reserved memory"
+        return f"there is no such bank; there are {there}"
+    if doing == "create" and number in (errno.EINVAL, errno.EBUSY):
+        return reasons[-1] if reasons else _LOG
+    return _WHY.get((doing, number), "")
 
 
 def _encoded(text: str, room: int, what: str) -> bytes:

@@ -44,15 +44,20 @@ def context_nodes(tree: Path = Path("/proc/device-tree")) -> list[ContextNode]:
     return sorted(found, key=lambda found_node: found_node.path)
 
 
-def _banks(tree: Path) -> dict[bytes, str]:
+def bank_names(tree: Path = Path("/proc/device-tree")) -> list[str]:
+    """Return the names of the reserved memory that there is, sorted."""
+    return sorted(node.name for node in _reserved(tree))
+
+
+def _reserved(tree: Path) -> list[Path]:
     memory = tree / "reserved-memory"
     if not memory.is_dir():
-        return {}
-    return {
-        phandle: node.name
-        for node in memory.iterdir()
-        if (phandle := _bytes(node / "phandle")) and _enabled(node)
-    }
+        return []
+    return [node for node in memory.iterdir() if node.is_dir() and _enabled(node)]
+
+
+def _banks(tree: Path) -> dict[bytes, str]:
+    return {phandle: node.name for node in _reserved(tree) if (phandle := _bytes(node / "phandle"))}
 
 
 def _enabled(node: Path) -> bool:

@@ -11,6 +11,7 @@ from .error import BoardError, run
 
 STAGE = PROJECT / "build/stage"
 PACKAGES = "usr/lib/python3/dist-packages"
+DOCUMENTS = "usr/share/doc/cm-agent"
 PLACES = {
     ".service": "usr/lib/systemd/system",
     ".socket": "usr/lib/systemd/system",
@@ -52,6 +53,9 @@ def _fill(stage: Path) -> Path:
     program.parent.mkdir(parents=True)
     program.write_text(PROGRAM)
     program.chmod(0o755)
+    documents = partial / DOCUMENTS
+    documents.mkdir(parents=True)
+    shutil.copyfile(PROJECT / "README.md", documents / "README.md")
     for path in sorted((PROJECT / "systemd").iterdir()):
         _place(path, partial)
     remove(stage)

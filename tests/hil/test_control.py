@@ -95,14 +95,14 @@ def test_the_command_line_creates_and_destroys(bare: Any, banks: dict[str, str])
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "overlap": ({"offset": 8 * MIB, "size": 8 * MIB}, "belongs to another context"),
-    "unaligned offset": ({"offset": 33 * MIB, "size": 8 * MIB}, "kernel log"),
-    "unaligned size": ({"offset": 32 * MIB, "size": 3 * MIB}, "kernel log"),
-    "beyond the end": ({"offset": 32 * MIB, "size": 64 * MIB}, "kernel log"),
-    "behind the end": ({"offset": 64 * MIB}, "kernel log"),
-    "unknown bank": ({"bank": "nobody@0"}, "there is no such bank"),
+    "unaligned offset": ({"offset": 33 * MIB, "size": 8 * MIB}, "and parts of it are made of"),
+    "unaligned size": ({"offset": 32 * MIB, "size": 3 * MIB}, "and parts of it are made of"),
+    "beyond the end": ({"offset": 32 * MIB, "size": 64 * MIB}, "it has 67108864, and parts of"),
+    "behind the end": ({"offset": 64 * MIB}, "0 bytes from 67108864 on are no part of bank"),
+    "unknown bank": ({"bank": "nobody@0"}, "there is no such bank; there are "),
     "name in use": ({"name": "left", "offset": 32 * MIB}, "there is a context of that name"),
-    "bad name": ({"name": "Left", "offset": 32 * MIB}, "kernel log"),
-    "odd alignment": ({"offset": 32 * MIB, "min_alignment": 12 << 10}, "kernel log"),
+    "bad name": ({"name": "Left", "offset": 32 * MIB}, "must be 1 to 31 of a-z, 0-9, - and _"),
+    "odd alignment": ({"offset": 32 * MIB, "min_alignment": 12 << 10}, "must be a power of two"),
 }
 
 
@@ -115,6 +115,7 @@ def test_what_cannot_be_is_refused_with_the_reason(
     left = {"name": "left", "bank": banks["shared"], "size": 16 * MIB}
     made, refused = bare.call(create, wishes=[left, {"name": "it", "bank": banks["shared"]} | wish])
     assert made == "" and reason in refused
+    assert case != "unknown bank" or banks["private"] in refused
     assert bare.check("ls /dev/cm").split() == ["control", "left"]
 
 

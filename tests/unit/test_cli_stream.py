@@ -58,7 +58,7 @@ def test_an_unknown_device_is_a_mistake_in_the_arguments(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["stream", "no-such-driver", "camera"]) == 2
-    assert "DEVICE: no-such-driver: no video device" in capsys.readouterr().err
+    assert "DEVICE: no-such-driver: no camera of that name" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

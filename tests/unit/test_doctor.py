@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cm_agent.devicetree import context_nodes
+from cm_agent.devicetree import bank_names, context_nodes
 from cm_agent.doctor import Finding, Machine, examine
 
 ALL = (1 << 17) | (1 << 21)
@@ -230,7 +230,9 @@ def test_node_without_label_is_called_by_its_name(machine: Machine) -> None:
 
 
 def test_disabled_bank_is_no_bank(machine: Machine) -> None:
+    assert bank_names(machine.procfs / "device-tree") == ["camera@70000000"]
     write(machine.procfs / "device-tree/reserved-memory/camera@70000000/status", "disabled\0")
+    assert bank_names(machine.procfs / "device-tree") == []
     assert "names no reserved memory" in only(machine).what
 
 

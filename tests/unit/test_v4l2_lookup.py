@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from cm_agent.v4l2 import lookup
 from cm_agent.v4l2.error import DeviceLookupError
-from cm_agent.v4l2.lookup import find, find_converter, find_decoder, find_encoder
+from cm_agent.v4l2.lookup import find, find_camera, find_converter, find_decoder, find_encoder
 from unit.video_data import CODED, RAW, DataDevice
 
 
@@ -62,6 +62,20 @@ def devices(sysfs: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]
         monkeypatch.setattr(lookup, "VideoDevice", lambda path: nullcontext(nodes[path.name]))
 
     return there_are
+
+
+def test_of_a_drivers_nodes_the_camera_is_found(sysfs: Path, devices: Any) -> None:
+    screen, camera = DataDevice(RAW, RAW), DataDevice(RAW, RAW)
+    able = replace(camera.capabilities, memory_to_memory=False)
+    camera.capabilities, screen.capabilities = able, replace(able, capture=False)
+    devices(screen, camera)
+    assert find_camera("codec", sysfs=sysfs, dev=Path("/n")) == Path("/n/video10")
+
+
+def test_what_makes_images_of_images_is_no_camera(sysfs: Path, devices: Any) -> None:
+    devices(DataDevice(RAW, RAW), DataDevice(CODED, RAW))
+    with pytest.raises(DeviceLookupError, match="codec: no camera of that name or driver"):
+        find_camera("codec", sysfs=sysfs, dev=Path("/n"))
 
 
 FINDERS: dict[str, Callable[..., Path]] = {

@@ -23,7 +23,7 @@ from cm_agent.v4l2.encoder import Encoder
 from cm_agent.v4l2.error import DeviceLookupError
 from cm_agent.v4l2.format import Format
 from cm_agent.v4l2.frame import Counters, Frame
-from cm_agent.v4l2.lookup import find, find_converter, find_decoder, find_encoder
+from cm_agent.v4l2.lookup import find_camera, find_converter, find_decoder, find_encoder
 from cm_agent.v4l2.m2m import M2M
 from cm_agent.v4l2.mover import Mover
 from cm_agent.v4l2.picture import require_convertible
@@ -130,7 +130,7 @@ class _Assembly:
 
     def capture(self) -> Capture:
         capture = Capture(
-            self._open("DEVICE", find, self._args.device),
+            self._open("DEVICE", find_camera, self._args.device),
             self._context,
             self._count,
             width=self._args.width,

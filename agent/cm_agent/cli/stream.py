@@ -26,7 +26,7 @@ from cm_agent.v4l2.device import VideoDevice
 from cm_agent.v4l2.evidence import Evidence
 from cm_agent.v4l2.format import fourcc, fourcc_text
 from cm_agent.v4l2.frame import Frame
-from cm_agent.v4l2.lookup import find
+from cm_agent.v4l2.lookup import find_camera
 from cm_agent.v4l2.picture import require_convertible
 
 MOST_BUFFERS = 32
@@ -110,7 +110,7 @@ def _capture(args: argparse.Namespace) -> int:
     """Stream into buffers that nobody else reads, and print the report."""
     progress = Progress()
     with mistaken("DEVICE"):
-        path = find(args.device)
+        path = find_camera(args.device)
     with (
         VideoDevice(path) as device,
         allocated(

@@ -50,6 +50,11 @@ def find(
     raise DeviceLookupError(errno.ENODEV, name, what, hint)
 
 
+def find_camera(name: str, **where: Path) -> Path:
+    """Return the node that delivers images by itself."""
+    return find(name, role="camera", suits=_delivers, **where)
+
+
 def find_encoder(name: str, **where: Path) -> Path:
     """Return the node of that name, or of the driver's, that makes coded streams of images."""
     return find(name, role="encoder", suits=_encodes, **where)
@@ -64,6 +69,10 @@ def find_decoder(name: str, coded: str, **where: Path) -> Path:
 def find_converter(name: str, **where: Path) -> Path:
     """Return the node that makes images of images."""
     return find(name, role="converter", suits=_converts, **where)
+
+
+def _delivers(device: VideoDevice) -> bool:
+    return device.capabilities.capture and not device.capabilities.memory_to_memory
 
 
 def _encodes(device: VideoDevice) -> bool:
