@@ -13,7 +13,8 @@ from pathlib import Path
 KMSG = Path("/dev/kmsg")
 """One message a read: https://www.kernel.org/doc/Documentation/ABI/testing/dev-kmsg"""
 RECORD = 8192
-REFUSAL = re.compile(r"cm-context [^:]+: (?:error -\w+: )?(?P<reason>.+)")
+# The driver core adds that the probe failed, which is no reason.
+REFUSAL = re.compile(r"cm-context [^:]+: (?:error -\w+: )?(?!probe with driver )(?P<reason>.+)")
 
 
 @contextmanager

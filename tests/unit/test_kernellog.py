@@ -24,3 +24,8 @@ def test_whoever_may_not_read_the_log_is_told_nothing(tmp_path: Path) -> None:
 def test_a_reason_is_told_without_the_device_and_the_error(said: str) -> None:
     match = REFUSAL.fullmatch(said)
     assert match and match["reason"] == "bank x: no"
+
+
+def test_that_a_probe_failed_is_no_reason() -> None:
+    said = "cm-context cm-context.3.auto: probe with driver cm-context failed with error -22"
+    assert not REFUSAL.match(said)
