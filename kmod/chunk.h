@@ -18,10 +18,11 @@ struct inode;
 
 /**
  * struct cm_chunk - a chunk
- * @ref:     one for the dma-buf, one for the memory
+ * @ref:     one for the dma-buf, one for the memory; one where it only stands for
+ *           the place that another chunk moves to
  * @ctx:     its context; holds a reference on the context's device
  * @extent:  its page frames; linked as long as the memory is taken
- * @drain:   in &cm_context.drains once freed while in use by somebody
+ * @drain:   in &cm_context.drains once freed while in use by somebody, or spare
  * @drained: pages that nobody else holds any more, once freed
  * @stuck:   number of the last compaction that could not move it
  * @id:      number for humans and programs, never used twice

@@ -279,10 +279,11 @@ static int try_once(struct cm_compaction *c)
 	ret = take_snapshot(&snap, c);
 	if (ret)
 		return ret;
+	c->full = snap.free < c->count;
 	ret = make_plan(&snap, c);
 	if (!ret)
 		ret = carry_out(&snap, c);
-	else if (ret == -ENOSPC && snap.passing && snap.free >= c->count)
+	else if (ret == -ENOSPC && snap.passing && !c->full)
 		ret = -EINPROGRESS;
 	c->place = snap.plan.place;
 	drop_snapshot(&snap);

@@ -18,6 +18,7 @@
  *             somebody holds its pages
  * @number:    of the context's compactions
  * @place:     out: first page frame number of the hole, if @count was given
+ * @full:      out: less than @count is free, whatever moves
  * @moves:     out: chunks that were moved
  * @moved:     out: page frames that were copied
  */
@@ -29,6 +30,7 @@ struct cm_compaction {
 	struct cm_obstacles *obstacles;
 	u64 number;
 	unsigned long place;
+	bool full;
 	u64 moves;
 	u64 moved;
 };

@@ -36,8 +36,8 @@
  * @quotas:      what users may have
  * @chunks:      number of chunks whose descriptors are alive
  * @pinned:      page frames of chunks that must not move
- * @draining:    page frames of chunks on @drains
- * @drains:      freed chunks that somebody still holds pages of
+ * @draining:    page frames of freed chunks that somebody still holds pages of
+ * @drains:      those chunks, and what is spare and on its way back
  * @drain_work:  looks after @drains
  * @stats:       counters
  *

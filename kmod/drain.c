@@ -142,8 +142,8 @@ void cm_drain(struct cm_chunk *chunk)
 }
 
 /**
- * cm_drain_spare() - give back what was taken for a chunk that never came to be
- * @chunk: the chunk, whose extent is taken
+ * cm_drain_spare() - give back a place that no chunk came to
+ * @chunk: the chunk that it was taken for, or stands for its new place
  *
  * Does not wait for that. Its memory counts as free: who looks for a hole of a
  * certain size waits for it.

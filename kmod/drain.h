@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Drain: freed chunks wait here until the last user of their pages is gone.
+ * Drain: freed chunks wait here until the last user of their pages is gone; what
+ * is spare, until somebody has time to give it back.
  */
 #ifndef CM_DRAIN_H
 #define CM_DRAIN_H

@@ -47,19 +47,28 @@ static int reserve(struct cm_chunk *chunk, unsigned long to,
 	return ret;
 }
 
-/* EAGAIN when the pages of the system there have become an obstacle. */
-static int take_pages(struct cm_context *ctx, struct cm_extent *spare,
-		      u64 deadline, struct cm_obstacles *obstacles)
+/*
+ * Reserve it and make the system leave it. EAGAIN when its pages there have
+ * become an obstacle.
+ */
+static int take_place(struct cm_chunk *chunk, unsigned long to,
+		      struct cm_extent *spare, u64 deadline,
+		      struct cm_obstacles *obstacles)
 {
+	struct cm_context *ctx = chunk->ctx;
+	struct cm_turn *migrating = &ctx->bank.migrating;
 	int ret;
 
 	if (ctx->private)
-		return 0;
-	ret = cm_turn_take(&ctx->bank.migrating, deadline);
+		return reserve(chunk, to, spare);
+	/* First: what is in the map when time is up is given back. */
+	ret = cm_turn_take(migrating, deadline);
 	if (ret)
 		return ret;
-	ret = cm_search_empty(ctx, spare, deadline, obstacles);
-	cm_turn_give(&ctx->bank.migrating);
+	ret = reserve(chunk, to, spare);
+	if (!ret)
+		ret = cm_search_empty(ctx, spare, deadline, obstacles);
+	cm_turn_give(migrating);
 	return ret == -EBUSY || ret == -ENOMEM ? -EAGAIN : ret;
 }
 
@@ -72,8 +81,10 @@ static int isolate(struct cm_chunk *chunk)
 {
 	int tries = HELD_TRIES;
 
-	if (chunk->freed || cm_chunk_is_fixed(chunk) || !chunk->dmabuf)
+	if (chunk->freed || !chunk->dmabuf)
 		return -ESTALE;
+	if (cm_chunk_is_fixed(chunk))
+		return -EBUSY;
 	cm_dmabuf_unmap_users(chunk);
 
 	while (cm_chunk_first_held(chunk, 0) < chunk->extent.count) {
@@ -184,9 +195,10 @@ static int relocate(struct cm_chunk *chunk, unsigned long to,
  * pages is copied whole, whatever the deadline. Moves in one context are the
  * caller's to serialize.
  *
- * Return: 0; EBUSY when somebody holds its pages; EAGAIN when the place has an
- * obstacle; ESTALE when the chunk was pinned, imported or freed meanwhile, or
- * the place is not free any more; ENOMEM, ETIMEDOUT, EINTR.
+ * Return: 0; EBUSY when the chunk must stay: it is pinned, mapped by a driver,
+ * or somebody holds its pages; EAGAIN when the place has an obstacle; ESTALE
+ * when the chunk was freed, or the place is not free any more; ENOMEM,
+ * ETIMEDOUT, EINTR.
  */
 int cm_move(struct cm_chunk *chunk, unsigned long to, u64 deadline,
 	    struct cm_obstacles *obstacles)
@@ -197,9 +209,8 @@ int cm_move(struct cm_chunk *chunk, unsigned long to, u64 deadline,
 	if (!spare)
 		return -ENOMEM;
 	spare->extent.spare = true;
-	ret = reserve(chunk, to, &spare->extent);
-	if (!ret)
-		ret = take_pages(chunk->ctx, &spare->extent, deadline, obstacles);
+	spare->align = chunk->align;
+	ret = take_place(chunk, to, &spare->extent, deadline, obstacles);
 	if (!ret)
 		ret = down_write_killable(&chunk->lock);
 	if (!ret) {

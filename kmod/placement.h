@@ -12,7 +12,7 @@
 /**
  * struct cm_extent - page frames that are taken
  * @node:  in &struct cm_placement.extents, ordered by @start
- * @owner: the chunk that they belong to, or NULL
+ * @owner: the chunk that they belong to or were taken for
  * @spare: no chunk has them: they were taken for one that moves there, were left
  *         behind by one, or are on their way back
  * @start: first page frame number

@@ -22,32 +22,24 @@ static bool is_translated(struct device *dev)
 	return domain && domain->type != IOMMU_DOMAIN_IDENTITY;
 }
 
-static void tell(const struct cm_chunk *chunk, struct device *dev)
+static void tell_limit(const struct cm_chunk *chunk, struct device *dev)
 {
 	const struct cm_bank *bank = &chunk->ctx->bank;
 	phys_addr_t first = PFN_PHYS(bank->start);
 	phys_addr_t last = PFN_PHYS(bank->start + bank->count) - 1;
 	u64 limit = min_not_zero(dma_get_mask(dev), dev->bus_dma_limit);
 
-	if (!dev->dma_mask) {
-		dev_warn_ratelimited(dev,
-				     "import of chunk %llu refused: this device has no DMA mask\n",
-				     chunk->id);
-		return;
-	}
 	dev_warn_ratelimited(dev,
 			     "import of chunk %llu refused: context \"%s\" lies at %pa to %pa, this device's DMA mask reaches %#llx; give it a context in a lower bank\n",
 			     chunk->id, dev_name(&chunk->ctx->dev), &first,
 			     &last, limit);
 }
 
-/* Also a chunk that lies in two of the ranges of a bus must look like one. */
-static bool is_within_reach(struct device *dev, phys_addr_t phys, size_t size)
+/* Its ends are looked at: a hole in the ranges between them is not seen. */
+static bool is_one_range(struct device *dev, phys_addr_t phys, size_t size)
 {
-	dma_addr_t dma = phys_to_dma(dev, phys);
-
-	return dma_capable(dev, dma, size, false) &&
-	       phys_to_dma(dev, phys + size - 1) == dma + size - 1;
+	return phys_to_dma(dev, phys + size - 1) ==
+	       phys_to_dma(dev, phys) + size - 1;
 }
 
 /**
@@ -63,13 +55,23 @@ static bool is_within_reach(struct device *dev, phys_addr_t phys, size_t size)
 int cm_reach_check(const struct cm_chunk *chunk, struct device *dev)
 {
 	phys_addr_t phys = page_to_phys(cm_chunk_page(chunk));
+	size_t size = cm_chunk_size(chunk);
 
 	if (is_translated(dev))
 		return 0;
-	/* A device without a mask does no DMA; dma_capable() supposes one. */
-	if (dev->dma_mask && is_within_reach(dev, phys, cm_chunk_size(chunk)))
+	/* It does no DMA; dma_capable() supposes a mask. */
+	if (!dev->dma_mask)
+		dev_warn_ratelimited(dev,
+				     "import of chunk %llu refused: this device has no DMA mask\n",
+				     chunk->id);
+	else if (!dma_capable(dev, phys_to_dma(dev, phys), size, false))
+		tell_limit(chunk, dev);
+	else if (!is_one_range(dev, phys, size))
+		dev_warn_ratelimited(dev,
+				     "import of chunk %llu refused: it lies in two dma-ranges of this device's bus; give it a context within one\n",
+				     chunk->id);
+	else
 		return 0;
-	tell(chunk, dev);
 	return -EIO;
 }
 

@@ -16,6 +16,16 @@
 #define DEFAULT_DEADLINE_NS	(10ULL * NSEC_PER_SEC)
 #define MAX_DEADLINE_NS		(3600ULL * NSEC_PER_SEC)
 
+static void read_quota(struct cm_search *search)
+{
+	struct cm_context *ctx = search->ctx;
+	kuid_t uid = current_euid();
+
+	search->quota = cm_quota_of(ctx, uid);
+	if (search->quota != CM_QUOTA_NONE)
+		search->used = cm_quota_used(ctx, uid);
+}
+
 /**
  * cm_search_init() - read a request
  * @search: filled in
@@ -31,7 +41,10 @@ int cm_search_init(struct cm_search *search, struct cm_context *ctx,
 			  (u64)ctx->min_align << PAGE_SHIFT);
 	u64 limit = req->deadline_ns ?: DEFAULT_DEADLINE_NS;
 
-	*search = (struct cm_search){ .ctx = ctx, .quota = CM_QUOTA_NONE };
+	*search = (struct cm_search){ .ctx = ctx };
+	mutex_lock(&ctx->lock);
+	read_quota(search);
+	mutex_unlock(&ctx->lock);
 	if (!req->size)
 		return -EINVAL;
 	/* Not is_power_of_2(), which takes an unsigned long. */
@@ -51,13 +64,9 @@ int cm_search_init(struct cm_search *search, struct cm_context *ctx,
 /* Whoever may exceed a disk quota may exceed this one. */
 static int check_quota(struct cm_search *search)
 {
-	struct cm_context *ctx = search->ctx;
-	kuid_t uid = current_euid();
-
-	search->quota = cm_quota_of(ctx, uid);
+	read_quota(search);
 	if (search->quota == CM_QUOTA_NONE)
 		return 0;
-	search->used = cm_quota_used(ctx, uid);
 	if (search->used <= search->quota &&
 	    search->count <= (search->quota - search->used) >> PAGE_SHIFT)
 		return 0;
@@ -254,6 +263,7 @@ static int make_hole(struct cm_search *search, unsigned long *start)
 	if (search->full)
 		return -ENOSPC;
 	ret = cm_compact(&compaction);
+	search->full = compaction.full;
 	*start = compaction.place;
 	return ret;
 }
@@ -307,9 +317,9 @@ int cm_search_take(struct cm_search *search, struct cm_extent *extent)
 }
 
 /**
- * cm_search_give() - undo cm_search_take()
+ * cm_search_give() - give back an extent that was taken
  * @ctx:    the context
- * @extent: what was taken; nobody else holds a reference on its pages
+ * @extent: the extent; nobody else holds a reference on its pages
  */
 void cm_search_give(struct cm_context *ctx, struct cm_extent *extent)
 {

@@ -15,8 +15,8 @@
  * @count:     page frames
  * @align:     page frames
  * @deadline:  ktime_get_ns() at which to give up
- * @quota:     bytes that the caller may have, once that was too little
- * @used:      bytes that he had then
+ * @quota:     bytes that the caller may have, or CM_QUOTA_NONE
+ * @used:      bytes that he has, if there is a quota
  * @retries:   places that were busy
  * @full:      the context had less free when chunks would have had to move
  * @obstacles: what made them busy, or keeps a chunk from moving

@@ -12,6 +12,7 @@ import random
 from typing import Any
 
 import pytest
+from boards.tracing import trace_buffer
 from hil.packing import Chunk, has_room
 
 pytestmark = pytest.mark.two_kernels
@@ -272,3 +273,61 @@ def test_who_writes_meanwhile_sees_his_own_bytes(
     got = module.call(hammer, timeout=600, context=context, moves=much["moves"], limit=500)
     assert got["moves"] >= much["moves"], got
     assert got["wrong"] == [0] * 4 and all(got["turns"]), got
+
+
+def contend(seconds: float) -> dict[str, int]:
+    """Compact with hardly any time for it, while another process takes half the bank."""
+    import os
+    import random
+    import time
+
+    from cm_agent.context import Context
+    from cm_agent.errors import AllocationError
+    from cm_agent.uapi import Reason
+
+    slot, chance, until = 256 << 10, random.Random(7), time.monotonic() + seconds
+    with Context("shared") as pool:
+        half = pool.query().size // 2
+        ballast = pool.alloc(half - 16 * slot)
+        pool.pin(ballast)
+        other = os.fork()
+        if not other:
+            code = 1
+            try:
+                while time.monotonic() < until:
+                    pool.alloc(half, deadline=30).close()
+                code = 0
+            finally:
+                os._exit(code)
+        outcomes, chunks = dict.fromkeys(map(str, Reason), 0), []
+        while time.monotonic() < until:
+            if not chunks:
+                chunks = [pool.alloc(slot, deadline=30) for _ in range(16)]
+                for chunk in chunks[::2]:
+                    chunk.close()
+            try:
+                done = pool.compact(4 * slot, deadline=chance.uniform(0.001, 0.02))
+                outcomes[str(Reason.NONE)] += 1
+                if done.moves:
+                    for chunk in chunks:
+                        chunk.close()
+                    chunks = []
+            except AllocationError as error:
+                outcomes[str(error.reason)] += 1
+        outcomes["failed"] = os.waitpid(other, 0)[1]
+        for chunk in [ballast, *chunks]:
+            chunk.close()
+    with Context("shared") as pool:
+        pool.alloc(2 * half, deadline=30).close()
+    return outcomes
+
+
+def test_a_move_whose_turn_does_not_come_in_time_takes_no_page_from_the_system(
+    module: Any,
+) -> None:
+    """The kernel's log would tell: pages that are given back must have been taken."""
+    with trace_buffer(module) as buffer:
+        module.check(f"echo cm:cm_move >{buffer}/set_event")
+        got = module.call(contend, timeout=120, seconds=20)
+        late = module.check(f"grep -c error=-110 {buffer}/trace || true")
+    assert got["failed"] == 0 and int(late), got

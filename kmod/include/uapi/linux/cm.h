@@ -354,7 +354,7 @@ struct cm_latency {
  * @attempts:  out: allocations asked for
  * @successes: out: allocations granted
  * @failures:  out: allocations refused, by enum cm_reason
- * @frees:     out: chunks whose memory was given back
+ * @frees:     out: chunks whose memory is free again
  * @retries:   out: places tried in vain because their pages would not leave
  * @latency:   out: histograms, by size class
  * @moves:       out: chunks that were moved to make room
@@ -481,7 +481,7 @@ struct cm_layout {
  * leave; EINVAL for what cannot be: parts of a reusable bank begin and end at
  * multiples of its pageblocks; ENOSPC when there are 64 contexts already; EINTR
  * when a fatal signal is pending; ENOMEM when the kernel has no memory for it.
- * The reason is in the kernel log, but for ENOMEM.
+ * What EINVAL and EBUSY are for is in the kernel log.
  */
 struct cm_create {
 	char name[CM_NAME_LEN];
@@ -497,9 +497,9 @@ struct cm_create {
  * struct cm_destroy - remove a context, wherever it came from
  * @name: in: its name, NUL-terminated
  *
- * On /dev/cm/control. ENOENT when there is none, EBUSY while it has chunks.
- * Who has its node open finds it empty. A context of the device tree is back
- * when the module is loaded again.
+ * On /dev/cm/control. ENOENT when there is none, EBUSY while it has chunks or
+ * memory of one is on its way back. Who has its node open finds it empty. A
+ * context of the device tree is back when the module is loaded again.
  */
 struct cm_destroy {
 	char name[CM_NAME_LEN];
