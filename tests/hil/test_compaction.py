@@ -299,7 +299,7 @@ def contend(seconds: float) -> dict[str, int]:
                 code = 0
             finally:
                 os._exit(code)
-        outcomes, chunks = dict.fromkeys(map(str, Reason), 0), []
+        outcomes, chunks = dict.fromkeys((it.name for it in Reason), 0), []
         while time.monotonic() < until:
             if not chunks:
                 chunks = [pool.alloc(slot, deadline=30) for _ in range(16)]
@@ -307,13 +307,13 @@ def contend(seconds: float) -> dict[str, int]:
                     chunk.close()
             try:
                 done = pool.compact(4 * slot, deadline=chance.uniform(0.001, 0.02))
-                outcomes[str(Reason.NONE)] += 1
+                outcomes[Reason.NONE.name] += 1
                 if done.moves:
                     for chunk in chunks:
                         chunk.close()
                     chunks = []
             except AllocationError as error:
-                outcomes[str(error.reason)] += 1
+                outcomes[error.reason.name] += 1
         outcomes["failed"] = os.waitpid(other, 0)[1]
         for chunk in [ballast, *chunks]:
             chunk.close()
@@ -328,6 +328,6 @@ def test_a_move_whose_turn_does_not_come_in_time_takes_no_page_from_the_system(
     """The kernel's log would tell: pages that are given back must have been taken."""
     with trace_buffer(module) as buffer:
         module.check(f"echo cm:cm_move >{buffer}/set_event")
-        got = module.call(contend, timeout=120, seconds=20)
+        got = module.call(contend, timeout=120, seconds=10)
         late = module.check(f"grep -c error=-110 {buffer}/trace || true")
     assert got["failed"] == 0 and int(late), got
