@@ -89,25 +89,36 @@ static int check_pages(struct device *dev, struct device_node *np,
 		np);
 }
 
-static int add_bank(struct device *dev, struct cm_bank *bank)
+static struct cm_bank *find_overlap(const struct cm_bank *bank)
+{
+	struct cm_bank *other;
+
+	lockdep_assert_held(&banks_lock);
+	list_for_each_entry(other, &banks, node)
+		if (bank->start < other->start + other->count &&
+		    other->start < bank->start + bank->count)
+			return other;
+	return NULL;
+}
+
+/* @base: first page frame number of the whole bank */
+static int add_bank(struct device *dev, struct cm_bank *bank,
+		    unsigned long base)
 {
 	struct cm_bank *other;
 	int ret = 0;
 
 	mutex_lock(&banks_lock);
-	list_for_each_entry(other, &banks, node)
-		if (bank->start < other->start + other->count &&
-		    other->start < bank->start + bank->count)
-			ret = -EBUSY;
-	if (!ret)
+	other = find_overlap(bank);
+	if (other)
+		ret = dev_err_probe(dev, -EBUSY,
+				    "bank %s: %llu bytes from %llu on already belong to another context\n",
+				    bank->name, (u64)other->count << PAGE_SHIFT,
+				    (u64)(other->start - base) << PAGE_SHIFT);
+	else
 		list_add(&bank->node, &banks);
 	mutex_unlock(&banks_lock);
-
-	if (ret)
-		return dev_err_probe(dev, ret,
-			"bank %s already belongs to another context\n",
-			bank->name);
-	return 0;
+	return ret;
 }
 
 /*
@@ -121,11 +132,14 @@ static int take_part(struct device *dev, struct cm_bank *bank,
 	u64 align = (bank->reusable ? CM_BANK_ALIGN : 1) * (u64)PAGE_SIZE;
 	u64 size = wish->size ?: whole - min(wish->offset, whole);
 
-	if (wish->offset >= whole || size > whole - wish->offset ||
-	    (wish->offset | size) & (align - 1))
+	if (wish->offset >= whole || size > whole - wish->offset)
 		return dev_err_probe(dev, -EINVAL,
-			"%llu bytes from %llu on are no part of bank %s: it has %llu, and parts of it are made of %llu\n",
-			size, wish->offset, bank->name, whole, align);
+			"%llu bytes from %llu on end beyond bank %s, which has %llu\n",
+			size, wish->offset, bank->name, whole);
+	if ((wish->offset | size) & (align - 1))
+		return dev_err_probe(dev, -EINVAL,
+			"offset %llu and size %llu must be multiples of %llu: that is what parts of bank %s are made of\n",
+			wish->offset, size, align, bank->name);
 	if (wish->min_align > size)
 		return dev_err_probe(dev, -EINVAL,
 			"minimum alignment %llu is larger than the %llu bytes of the context\n",
@@ -188,7 +202,7 @@ int cm_bank_claim(struct cm_bank *bank, struct device *dev,
 	if (!ret)
 		ret = take_part(dev, bank, wish);
 	if (!ret)
-		ret = add_bank(dev, bank);
+		ret = add_bank(dev, bank, PHYS_PFN(rmem->base));
 	return ret;
 }
 

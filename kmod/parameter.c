@@ -64,7 +64,7 @@ static int read_wish(char *text, struct cm_wish *wish)
 	}
 	wish->bank = cm_bank_find(bank);
 	if (!wish->bank) {
-		pr_err("cm: contexts: %s: there is no /reserved-memory/%s\n",
+		pr_err("cm: contexts: %s was not made: there is no /reserved-memory/%s\n",
 		       name, bank);
 		return -ENOENT;
 	}
@@ -79,6 +79,9 @@ static int read_wishes(char *rest)
 	while (!ret && (text = strsep(&rest, ";"))) {
 		ret = read_wish(text, &wishes[wish_count]);
 		wish_count += !ret;
+		/* No mistake of the text: missing, like any that cannot be made. */
+		if (ret == -ENOENT)
+			ret = 0;
 	}
 	return ret;
 }
@@ -95,8 +98,9 @@ static unsigned int count_wishes(const char *text)
 /**
  * cm_parameter_read() - read the module's parameter
  *
- * Return: 0, EINVAL, ENOENT for a bank that is not there, ENOMEM; the reason is
- * in the kernel log.
+ * A context in a bank that is not there will be missing.
+ *
+ * Return: 0, EINVAL, ENOMEM; the reason is in the kernel log.
  */
 int cm_parameter_read(void)
 {

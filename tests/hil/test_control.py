@@ -94,11 +94,11 @@ def test_the_command_line_creates_and_destroys(bare: Any, banks: dict[str, str])
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "overlap": ({"offset": 8 * MIB, "size": 8 * MIB}, "belongs to another context"),
-    "unaligned offset": ({"offset": 33 * MIB, "size": 8 * MIB}, "and parts of it are made of"),
-    "unaligned size": ({"offset": 32 * MIB, "size": 3 * MIB}, "and parts of it are made of"),
-    "beyond the end": ({"offset": 32 * MIB, "size": 64 * MIB}, "it has 67108864, and parts of"),
-    "behind the end": ({"offset": 64 * MIB}, "0 bytes from 67108864 on are no part of bank"),
+    "overlap": ({"offset": 8 * MIB, "size": 8 * MIB}, "bytes from 0 on already belong to"),
+    "unaligned offset": ({"offset": 33 * MIB, "size": 8 * MIB}, "must be multiples of"),
+    "unaligned size": ({"offset": 32 * MIB, "size": 3 * MIB}, "size 3145728 must be multiples of"),
+    "beyond the end": ({"offset": 32 * MIB, "size": 64 * MIB}, "which has 67108864"),
+    "behind the end": ({"offset": 64 * MIB}, "0 bytes from 67108864 on end beyond bank"),
     "unknown bank": ({"bank": "nobody@0"}, "there is no such bank; there are "),
     "name in use": ({"name": "left", "offset": 32 * MIB}, "there is a context of that name"),
     "bad name": ({"name": "Left", "offset": 32 * MIB}, "must be 1 to 31 of a-z, 0-9, - and _"),

@@ -25,7 +25,7 @@ REFUSED = {
     "same-label": 'another context is called "good-shared"',
     "odd-alignment": r"min-alignment\) is 12288: must be a power of two of at least 4096",
     "not-reusable": r"bank lonely\S* is not reusable: .*add cm,private to the context",
-    "same-bank": r"bank pool\S* already belongs to another context",
+    "same-bank": r"bank pool\S*: \d+ bytes from 0 on already belong to another context",
     # 7.2 refuses it itself, at boot: "Reserved memory: incorrect alignment of CMA region".
     "crooked": r"bank crooked (.*base and size must be multiples of \d+ bytes"
     r'|was not reserved at boot: see "Reserved memory" in the kernel log)',
