@@ -63,6 +63,8 @@ test-board: ## the tests on a real board over SSH: ENV=beaglebone-black LG_BOARD
 	@test -n "$(LG_BOARD)" || { echo "which board? LG_BOARD=<address>, see tests/hil/README.md"; exit 2; }
 	@test -f tests/hil/env/$(ENV).yaml || { echo "no ENV=$(ENV); there are:" \
 		$(filter-out emulated,$(basename $(notdir $(wildcard tests/hil/env/*.yaml)))); exit 2; }
+	@ssh -o BatchMode=yes -o ConnectTimeout=10 root@$(LG_BOARD) true || { echo \
+		"root@$(LG_BOARD) must be reachable by key: try ssh root@$(LG_BOARD) true"; exit 2; }
 	@$(boards) prerequisites
 	@LG_BOARD=$(LG_BOARD) $(venv) -m pytest --lg-env tests/hil/env/$(ENV).yaml tests/hil $(PYTEST_ARGS)
 

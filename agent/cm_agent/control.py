@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from cm_agent import uapi
-from cm_agent.context import CONTROL, DEV
+from cm_agent.context import CONTROL, DEV, names
 from cm_agent.descriptor import Descriptor
 from cm_agent.devicetree import bank_names
 from cm_agent.errors import explained
@@ -21,6 +21,7 @@ _WHY = {
     ("create", errno.ENOSPC): "there are as many contexts as there can be",
     ("destroy", errno.EBUSY): "it has chunks: `cm-agent list` tells how many",
 }
+_OTHER_PART = "take another part (--offset, --size), or end what has it; `cm-agent list` helps"
 
 
 class Control(Descriptor):
@@ -33,7 +34,8 @@ class Control(Descriptor):
         try:
             fd = os.open(dev / CONTROL, os.O_RDWR | os.O_CLOEXEC)
         except OSError as error:
-            raise explained(error, f"{dev / CONTROL} cannot be opened") from None
+            hint = " (that needs root)" if error.errno == errno.EACCES else ""
+            raise explained(error, f"{dev / CONTROL} cannot be opened{hint}") from None
         super().__init__(fd, f"{dev / CONTROL}")
 
     def create(
@@ -95,8 +97,12 @@ def _why(doing: str, number: int, reasons: list[str]) -> str:
     if (doing, number) == ("create", errno.ENOENT):
         there = ", ".join(bank_names()) or "none: the device tree has no reserved memory"
         return f"there is no such bank; there are {there}"
+    if number == errno.ENOENT:
+        there = ", ".join(names()) or "none: `cm-agent doctor` tells why"
+        return f"there is no such context; there are {there}"
     if doing == "create" and number in (errno.EINVAL, errno.EBUSY):
-        return reasons[-1] if reasons else _LOG
+        reason = reasons[-1] if reasons else _LOG
+        return f"{reason}; {_OTHER_PART}" if number == errno.EBUSY else reason
     return _WHY.get((doing, number), "")
 
 

@@ -19,7 +19,6 @@ from cm_agent.devicetree import COMPATIBLE, ContextNode, context_nodes
 from cm_agent.policy import Policy
 
 UNIT = "cm-agent.service"
-OLDEST_KERNEL = (5, 10)
 # include/uapi/linux/capability.h
 _CAPABILITIES = {
     "CAP_SYS_RAWIO": (17, "pinning and physical addresses"),
@@ -100,11 +99,18 @@ def _versions(machine: Machine) -> list[Finding]:
         if machine.python >= (3, 11)
         else Finding(False, f"Python {python} is too old", "install Python 3.11 or newer"),
         Finding(True, f"kernel {machine.release}")
-        if kernel and kernel >= OLDEST_KERNEL
+        if kernel and _carries(kernel)
         else Finding(
-            False, f"kernel {machine.release} is too old", "boot Linux 5.10 or newer (Debian 11)"
+            False,
+            f"kernel {machine.release} cannot carry the module",
+            "boot Linux 5.10 (Debian 11), or 5.18 or newer (Debian 12)",
         ),
     ]
+
+
+def _carries(kernel: tuple[int, int]) -> bool:
+    """As BUILD_EXCLUSIVE_KERNEL in kmod/dkms.conf."""
+    return kernel == (5, 10) or kernel >= (5, 18)
 
 
 def _device_tree(machine: Machine, wanted: list[ContextNode]) -> list[Finding]:
@@ -168,8 +174,9 @@ def _contexts(wanted: list[ContextNode], made: dict[str, str], loaded: bool) -> 
         else Finding(
             False,
             f"context {node.name!r} at {node.path} is not there: refused, or destroyed since",
-            "if refused, dmesg | grep cm-context tells why; if destroyed, rmmod cm && modprobe cm "
-            "brings it back",
+            "if refused, dmesg | grep cm-context tells why; if destroyed, it is back when the "
+            "module is loaded anew: end who uses it (systemctl stop cm-agent), rmmod cm, "
+            "modprobe cm",
         )
         for node in wanted
     ] or [_skipped("contexts", "the device tree asks for none")]

@@ -48,6 +48,8 @@ class AllocationError(OSError):
         mend = _MEND.get(reason)
         if reason is Reason.FULL and total is not None and size > total:
             mend = f"all of it is {format_size(total)}: ask for less, or make its bank larger"
+        if reason is Reason.QUOTA and size > quota:
+            mend = "ask for less, or have root raise the quota (cm-agent quota)"
         super().__init__(
             number,
             f"context {context!r} gave no {thing} of {format_size(size)}{aligned}: {reason.name}; "
@@ -66,6 +68,10 @@ class AllocationError(OSError):
         self.largest_hole = largest_hole
         self.quota = None if quota == QUOTA_NONE else quota
         self.used = used
+
+    def add(self, circumstance: str) -> None:
+        """Have the text go on with what only the caller of alloc() knows."""
+        self.strerror = f"{self.strerror}; {circumstance}"
 
 
 class ContextGoneError(OSError):

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from types import FrameType
+from typing import NoReturn
 
 from .booted import booted
 from .progress import say
@@ -13,7 +14,7 @@ METRICS = 28877
 ENDS = (signal.SIGHUP, signal.SIGTERM)
 
 
-def interact(board: str, state: str) -> int:
+def interact(board: str, state: str) -> NoReturn:
     """Boot the board, bring it to a state, and hand the terminal over until the shell ends.
 
     When the terminal is closed, or somebody ends this process, the board is stopped, too.
@@ -26,8 +27,9 @@ def interact(board: str, state: str) -> int:
         say(f"console log: {remote.strategy.power.console}")
         say("you are root on the board; `exit` or Ctrl-D stops it")
         code = subprocess.run(remote.ssh_command("-t"), stdin=sys.stdin).returncode
-    # How the last command in the shell ended is nobody's business here; 255 is ssh's own.
-    return code if code == 255 else 0
+        # How the last command in the shell ended is nobody's business here; 255 is ssh's own. And
+        # the board is switched off as it is: who knows what was unloaded or left running.
+        raise SystemExit(code if code == 255 else 0)
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -66,13 +66,16 @@ def unlimited(module: Any) -> Iterator[Any]:
 @pytest.mark.parametrize("context", ["shared", "private"])
 def test_who_would_exceed_his_quota_is_told_the_numbers(unlimited: Any, context: str) -> None:
     unlimited.call(limit, quotas=[[context, 3 * MIB, 1000]])
-    got = unlimited.call(alloc_as, context=context, uid=1000, sizes=[2 * MIB, 2 * MIB, MIB])
+    sizes = [2 * MIB, 2 * MIB, MIB, 4 * MIB]
+    got = unlimited.call(alloc_as, context=context, uid=1000, sizes=sizes)
     assert [it[:3] for it in got] == [
         [0, None, 0],
         [errno.EDQUOT, 3 * MIB, 2 * MIB],
         [0, None, 0],
+        [errno.EDQUOT, 3 * MIB, 3 * MIB],
     ]
     assert "QUOTA; you have 2 MiB of your 3 MiB; free chunks of yours" in got[1][3]
+    assert "of 4 MiB: QUOTA; you have 3 MiB of your 3 MiB; ask for less" in got[3][3]
 
 
 def test_a_quota_is_of_one_user_and_one_context(unlimited: Any) -> None:

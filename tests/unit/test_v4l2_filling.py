@@ -32,7 +32,7 @@ def test_chunks_are_as_large_as_the_driver_says(queue: DataQueue, context: DataC
 
 def test_what_was_begun_is_undone_when_there_is_no_room(queue: DataQueue) -> None:
     context = DataContext(room=1)
-    with pytest.raises(AllocationError):
+    with pytest.raises(AllocationError, match=r"; 1 of 2 buffers of 450 KiB each were had by then"):
         filling(queue, context)
     assert queue.log == ["capture buffers 2", "capture released"]
     assert not context.open

@@ -16,6 +16,11 @@ from cm_agent.size import format_size
 def register(sub: Subparsers) -> None:
     """Add the verb to the command line."""
     parser: Any = sub.add_parser("create", help="make a context over a part of a bank (root)")
+    parser.description = (
+        "Make a context over a part of a bank that no other context has. Parts of a reusable bank"
+        " are made of pageblocks, mostly of 2 MiB; what a size must be a multiple of, a refusal"
+        " says. The banks: ls /proc/device-tree/reserved-memory"
+    )
     parser.add_argument("context", type=context_name, help="what it will be called")
     parser.add_argument("bank", help="node below /reserved-memory, as in camera@70000000")
     parser.add_argument("--offset", type=byte_count, default=0, metavar="SIZE")

@@ -8,6 +8,8 @@ from contextlib import ExitStack
 
 from cm_agent.buffer import Buffer
 from cm_agent.context import Context
+from cm_agent.errors import AllocationError
+from cm_agent.size import format_size
 from cm_agent.v4l2.frame import Counters, Frame
 from cm_agent.v4l2.queue import Queue
 from cm_agent.v4l2.slots import Slots
@@ -53,17 +55,16 @@ class Filling:
             chunks = stack.enter_context(ExitStack())
             granted = queue.request_buffers(count)
             stack.callback(queue.release_buffers)
-            self.buffers: tuple[Planes, ...] = tuple(
-                tuple(
-                    chunks.enter_context(
-                        context.alloc(
-                            plane.size, deadline=deadline, name=f"{node} buffer {index}.{number}"
-                        )
-                    )
-                    for number, plane in enumerate(self.format.planes)
-                )
-                for index in range(granted + spares)
-            )
+            wanted, buffers = granted + spares, []
+            for index in range(wanted):
+                names = [f"{node} buffer {index}.{it}" for it in range(len(self.format.planes))]
+                try:
+                    buffers.append(self._alloc(names, deadline, chunks))
+                except AllocationError as error:
+                    each = format_size(sum(plane.size for plane in self.format.planes))
+                    error.add(f"{index} of {wanted} buffers of {each} each were had by then")
+                    raise
+            self.buffers: tuple[Planes, ...] = tuple(buffers)
             chunks.pop_all()
             stack.pop_all()
         self._slots: Slots[Planes] = Slots(granted)
@@ -121,6 +122,13 @@ class Filling:
         finally:
             for planes in self.buffers if recall else self._idle:
                 _close(planes)
+
+    def _alloc(self, names: list[str], deadline: float | None, chunks: ExitStack) -> Planes:
+        """Allocate one buffer, a chunk for each plane."""
+        return tuple(
+            chunks.enter_context(self._context.alloc(plane.size, deadline=deadline, name=name))
+            for plane, name in zip(self.format.planes, names, strict=True)
+        )
 
     def _take_back(self, frame: Frame) -> None:
         if self._closed:
