@@ -112,9 +112,9 @@ static int add_bank(struct device *dev, struct cm_bank *bank,
 	other = find_overlap(bank);
 	if (other)
 		ret = dev_err_probe(dev, -EBUSY,
-				    "bank %s: %llu bytes from %llu on already belong to another context\n",
+				    "bank %s: %llu bytes from %lld on already belong to another context\n",
 				    bank->name, (u64)other->count << PAGE_SHIFT,
-				    (u64)(other->start - base) << PAGE_SHIFT);
+				    ((s64)other->start - (s64)base) * (s64)PAGE_SIZE);
 	else
 		list_add(&bank->node, &banks);
 	mutex_unlock(&banks_lock);

@@ -355,6 +355,7 @@ int cm_compact_on_request(struct cm_context *ctx, struct cm_compact *req)
 		c.align = search.align;
 		c.deadline = search.deadline;
 		ret = cm_compact(&c);
+		search.full = c.full;
 	}
 	req->moves = c.moves;
 	req->moved_bytes = c.moved << PAGE_SHIFT;

@@ -217,7 +217,8 @@ int cm_move(struct cm_chunk *chunk, unsigned long to, u64 deadline,
 		ret = relocate(chunk, to, &spare->extent, deadline);
 		up_write(&chunk->lock);
 	}
-	cm_chunk_give_back(spare, ret);
+	/* Also a chunk that has moved is answered for before it is tidied up after. */
+	cm_chunk_give_back(spare, ret ?: cm_deadline_check(deadline));
 	cm_chunk_put(spare);
 	return ret;
 }

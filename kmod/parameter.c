@@ -51,7 +51,8 @@ static int read_wish(char *text, struct cm_wish *wish)
 	char *name = strsep(&text, "="), *bank = strsep(&text, "/"), *word;
 
 	*wish = (struct cm_wish){ .min_align = PAGE_SIZE };
-	if (!bank || strscpy(wish->name, name, sizeof(wish->name)) < 0) {
+	if (!bank || !*bank ||
+	    strscpy(wish->name, name, sizeof(wish->name)) < 0) {
 		pr_err("cm: contexts: \"%s\": expected NAME=BANK\n", name);
 		return -EINVAL;
 	}

@@ -19,7 +19,8 @@ _LOG = "the reason is in the kernel log: dmesg | grep cm-context"
 _WHY = {
     ("create", errno.EEXIST): "there is a context of that name",
     ("create", errno.ENOSPC): "there are as many contexts as there can be",
-    ("destroy", errno.EBUSY): "it has chunks: `cm-agent list` tells how many",
+    ("destroy", errno.EBUSY): "it has chunks, as `cm-agent list` tells, or memory of one is on its "
+    "way back: then try again",
 }
 _OTHER_PART = "take another part (--offset, --size), or end what has it; `cm-agent list` helps"
 
@@ -102,7 +103,7 @@ def _why(doing: str, number: int, reasons: list[str]) -> str:
         return f"there is no such context; there are {there}"
     if doing == "create" and number in (errno.EINVAL, errno.EBUSY):
         reason = reasons[-1] if reasons else _LOG
-        return f"{reason}; {_OTHER_PART}" if number == errno.EBUSY else reason
+        return f"{reason}; {_OTHER_PART}" if "another context" in reason else reason
     return _WHY.get((doing, number), "")
 
 

@@ -7,14 +7,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 KMSG = Path("/dev/kmsg")
 """One message a read: https://www.kernel.org/doc/Documentation/ABI/testing/dev-kmsg"""
 RECORD = 8192
-# The driver core adds that the probe failed, which is no reason.
-REFUSAL = re.compile(r"cm-context [^:]+: (?:error -\w+: )?(?!probe with driver )(?P<reason>.+)")
+REFUSAL = re.compile(r"cm-context [^:]+: error -\w+: (?P<reason>.+)")
 
 
 @contextmanager
@@ -23,20 +23,22 @@ def refusals(kmsg: Path = KMSG) -> Iterator[Callable[[], list[str]]]:
 
     Nothing, when this process may not read the log (that takes CAP_SYSLOG).
     """
-    try:
-        fd = os.open(kmsg, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        yield list
-        return
-    try:
-        os.lseek(fd, 0, os.SEEK_END)
-        yield lambda: [match["reason"] for text in _messages(fd) if (match := REFUSAL.match(text))]
-    finally:
-        os.close(fd)
+    with ExitStack() as stack:
+        fd = None
+        with suppress(OSError):
+            fd = os.open(kmsg, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            stack.callback(os.close, fd)
+            os.lseek(fd, 0, os.SEEK_END)
+        yield partial(_reasons, fd)
+
+
+def _reasons(fd: int | None) -> list[str]:
+    messages = [] if fd is None else _messages(fd)
+    return [match["reason"] for text in messages if (match := REFUSAL.match(text))]
 
 
 def _messages(fd: int) -> Iterator[str]:
-    with suppress(BlockingIOError):
+    with suppress(OSError):  # BlockingIOError: that was the last
         while True:
             # So many came meanwhile that the oldest are lost.
             with suppress(BrokenPipeError):

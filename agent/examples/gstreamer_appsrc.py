@@ -33,7 +33,7 @@ from cm_agent.v4l2.capture import Capture  # noqa: E402
 from cm_agent.v4l2.device import VideoDevice  # noqa: E402
 from cm_agent.v4l2.format import Format  # noqa: E402
 from cm_agent.v4l2.frame import Frame  # noqa: E402
-from cm_agent.v4l2.lookup import find  # noqa: E402
+from cm_agent.v4l2.lookup import find_camera  # noqa: E402
 from gi.repository import Gst, GstAllocators, GstVideo  # noqa: E402
 
 FORMATS = {"RGB3": "RGB", "BGR3": "BGR", "YUYV": "YUY2", "YU12": "I420", "NV12": "NV12"}
@@ -152,7 +152,7 @@ def main() -> int:
     Gst.init(None)
     with (
         Context(args.context) as context,
-        VideoDevice(find(args.camera)) as device,
+        VideoDevice(find_camera(args.camera)) as device,
         Capture(
             device,
             context,

@@ -17,8 +17,12 @@ BUFFER = f"{MOUNT}/instances/cm"
 @contextmanager
 def trace_buffer(board: RemoteBoard) -> Iterator[str]:
     """Yield the directory of an empty trace buffer, in which nothing is traced yet."""
-    board.check(f"mkdir {MOUNT} && mount -t tracefs tracefs {MOUNT} && mkdir {BUFFER}")
+    board.check(f"mkdir {MOUNT} && mount -t tracefs tracefs {MOUNT}")
     try:
-        yield BUFFER
+        board.check(f"mkdir {BUFFER}")
+        try:
+            yield BUFFER
+        finally:
+            board.check(f"rmdir {BUFFER}")
     finally:
-        board.check(f"rmdir {BUFFER} && umount {MOUNT} && rmdir {MOUNT}")
+        board.check(f"umount {MOUNT} && rmdir {MOUNT}")

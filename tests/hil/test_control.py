@@ -94,7 +94,7 @@ def test_the_command_line_creates_and_destroys(bare: Any, banks: dict[str, str])
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "overlap": ({"offset": 8 * MIB, "size": 8 * MIB}, "bytes from 0 on already belong to"),
+    "overlap": ({"offset": 8 * MIB, "size": 8 * MIB}, "belong to another context; take another"),
     "unaligned offset": ({"offset": 33 * MIB, "size": 8 * MIB}, "must be multiples of"),
     "unaligned size": ({"offset": 32 * MIB, "size": 3 * MIB}, "size 3145728 must be multiples of"),
     "beyond the end": ({"offset": 32 * MIB, "size": 64 * MIB}, "which has 67108864"),

@@ -97,8 +97,9 @@ def _suits(node: Path, suits: Callable[[VideoDevice], bool]) -> bool:
     try:
         with VideoDevice(node) as device:
             return suits(device)
-    except VideoError:
-        return False
+    except VideoError as error:
+        # Whoever opens it next is told so, which says more than that there is none.
+        return error.errno in (errno.EACCES, errno.EPERM)
 
 
 def _nodes(sysfs: Path) -> dict[str, Path]:
