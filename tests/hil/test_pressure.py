@@ -16,6 +16,8 @@ from bench.pressure import fill as leave
 
 MIB = 1 << 20
 BANK = 64 * MIB
+BLOCK = 4 * MIB
+"""The largest pageblock of the boards."""
 FILE = "/run/tenants/file"
 
 
@@ -219,10 +221,24 @@ def test_anonymous_memory_makes_room_and_keeps_its_content(board: Any, ballast: 
     assert (got["left"], got["kept"]) == (0, True)
 
 
+def lowest(board: Any, start: int, size: int) -> dict[str, int]:
+    """Return where in FILE its lowest page in the bank is, and how much of the bank lies below.
+
+    That much of it, in pageblocks, others or nobody may have: which pages the system leaves free
+    until the end is its own affair.
+    """
+    runs = board.call(inside, path=FILE, start=start, size=size)
+    offset, _, address = min(runs, key=lambda run: run[2])
+    return {"offset": offset, "below": (address - start) // BLOCK * BLOCK}
+
+
 def with_a_page_held(
-    path: str, offset: int, size: int, deadline: float | None = None
+    path: str, offset: int, size: int, deadline: float | None = None, below: int = 0
 ) -> dict[str, Any]:
-    """Splice a page of a file into a pipe, which holds it, and ask for a chunk."""
+    """Splice a page of a file into a pipe, which holds it, and ask for a chunk.
+
+    What lies below the page is taken before, so that it is in the first place that is tried.
+    """
     import os
 
     from cm_agent.context import Context
@@ -232,12 +248,15 @@ def with_a_page_held(
     try:
         assert os.splice(file, writer, 4096, offset_src=offset) == 4096
         with Context("shared") as context:
+            ground = context.alloc(below) if below else None
             retries = context.stats().retries
             try:
                 with context.alloc(size, deadline=deadline) as buffer:
                     got = {"errno": 0, "address": context.pin(buffer).address}
             except AllocationError as error:
                 got = {"reason": error.reason.name, "errno": error.errno, "free": error.free}
+            if ground:
+                ground.close()
             return got | {"retries": context.stats().retries - retries}
     finally:
         for fd in (file, reader, writer):
@@ -248,12 +267,10 @@ def with_a_page_held(
 def test_a_page_that_stays_is_gone_round(board: Any, tenants: Any, size: int) -> None:
     """It lies in the first place that is tried, so at least one retry is needed."""
     start, bank = tenants
-    runs = board.call(inside, path=FILE, start=start, size=8 * MIB)
-    offset, _, held = min(runs, key=lambda run: run[2])
-    got = board.call(with_a_page_held, path=FILE, offset=offset, size=size)
+    held = lowest(board, start, bank)
+    got = board.call(with_a_page_held, path=FILE, size=size, **held)
     assert got["errno"] == 0 and got["retries"] > 0, got
-    assert not got["address"] <= held < got["address"] + size
-    assert start <= got["address"] <= start + bank - size
+    assert start + held["below"] < got["address"] <= start + bank - size
 
 
 def test_a_page_that_stays_makes_the_whole_bank_busy(board: Any, tenants: Any) -> None:
@@ -265,9 +282,9 @@ def test_a_page_that_stays_makes_the_whole_bank_busy(board: Any, tenants: Any) -
     assert after["verdict"] == "CONTIGUOUS", "the page was let go, and still"
 
 
-def compact_past_an_obstacle(path: str, offset: int) -> dict[str, Any]:
-    """While a page of a file is held, fill a context, free two chunks that are no neighbours, and
-    ask for both their sizes."""
+def compact_past_an_obstacle(path: str, offset: int, below: int) -> dict[str, Any]:
+    """While a page of a file is held, fill a context above it, free two chunks that are no
+    neighbours, and ask for both their sizes."""
     import os
 
     from cm_agent.context import Context
@@ -277,7 +294,11 @@ def compact_past_an_obstacle(path: str, offset: int) -> dict[str, Any]:
     try:
         assert os.splice(file, writer, 4096, offset_src=offset) == 4096
         with Context("shared") as context:
-            chunks = [context.alloc(8 << 20) for _ in range(7)]
+            ground = context.alloc(below) if below else None
+            if ground:
+                context.pin(ground)
+            size = (context.query().free - (4 << 20)) // (28 << 20) * (4 << 20)
+            chunks = [context.alloc(size) for _ in range(7)]
             order = [entry.id for entry in context.layout()]
             chunks.sort(key=lambda chunk: order.index(chunk.id))
             for number, chunk in enumerate(chunks):
@@ -287,8 +308,8 @@ def compact_past_an_obstacle(path: str, offset: int) -> dict[str, Any]:
             chunks.pop(0).close()
             before = context.stats()
             try:
-                with context.alloc(16 << 20) as large:
-                    got = f"granted {large.size >> 20} MiB"
+                with context.alloc(2 * size):
+                    got = "granted"
             except AllocationError as error:
                 got = str(error)
             heads = []
@@ -296,6 +317,8 @@ def compact_past_an_obstacle(path: str, offset: int) -> dict[str, Any]:
                 with chunk.cpu_access("r") as view:
                     heads.append(view[0])
                 chunk.close()
+            if ground:
+                ground.close()
             return {"got": got, "heads": heads, "moves": context.stats().moves - before.moves}
     finally:
         for fd in (file, reader, writer):
@@ -304,10 +327,9 @@ def compact_past_an_obstacle(path: str, offset: int) -> dict[str, Any]:
 
 def test_chunks_are_moved_round_a_page_that_stays(board: Any, tenants: Any) -> None:
     """It lies in the lowest pageblock, where a plan that does not know it would put a chunk."""
-    start, _ = tenants
-    runs = board.call(inside, path=FILE, start=start, size=2 * MIB)
-    got = board.call(compact_past_an_obstacle, path=FILE, offset=runs[0][0])
-    assert (got["got"], got["heads"]) == ("granted 16 MiB", [1, 3, 4, 5, 6]), got
+    held = lowest(board, *tenants)
+    got = board.call(compact_past_an_obstacle, path=FILE, **held)
+    assert (got["got"], got["heads"]) == ("granted", [1, 3, 4, 5, 6]), got
     assert got["moves"] > 0
 
 
