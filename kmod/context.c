@@ -364,7 +364,8 @@ static int retire(struct cm_context *ctx)
  * cm_context_destroy() - remove a context
  * @name: its name
  *
- * Return: 0, ENOENT when there is none, EBUSY while it has chunks.
+ * Return: 0, ENOENT when there is none, EBUSY while it has chunks or memory of one
+ * is on its way back.
  */
 int cm_context_destroy(const char *name)
 {

@@ -38,6 +38,7 @@ class Control(Descriptor):
             hint = " (that needs root)" if error.errno == errno.EACCES else ""
             raise explained(error, f"{dev / CONTROL} cannot be opened{hint}") from None
         super().__init__(fd, f"{dev / CONTROL}")
+        self._dev = dev
 
     def create(
         self,
@@ -88,23 +89,22 @@ class Control(Descriptor):
             try:
                 uapi.call(self.fileno(), request, name=encoded, **fields)
             except OSError as error:
-                why = _why(doing, error.errno or 0, reasons())
+                why = self._why(doing, error.errno or 0, reasons())
                 said = explained(error, f"did not {doing} context {name!r}")
                 raise OSError(said.errno, f"{said.strerror}{f'; {why}' if why else ''}") from None
 
-
-def _why(doing: str, number: int, reasons: list[str]) -> str:
-    """Return what an errno means here, or what the module said of it."""
-    if (doing, number) == ("create", errno.ENOENT):
-        there = ", ".join(bank_names()) or "none: the device tree has no reserved memory"
-        return f"there is no such bank; there are {there}"
-    if number == errno.ENOENT:
-        there = ", ".join(names()) or "none: `cm-agent doctor` tells why"
-        return f"there is no such context; there are {there}"
-    if doing == "create" and number in (errno.EINVAL, errno.EBUSY):
-        reason = reasons[-1] if reasons else _LOG
-        return f"{reason}; {_OTHER_PART}" if "another context" in reason else reason
-    return _WHY.get((doing, number), "")
+    def _why(self, doing: str, number: int, reasons: list[str]) -> str:
+        """Return what an errno means here, or what the module said of it."""
+        if (doing, number) == ("create", errno.ENOENT):
+            there = ", ".join(bank_names()) or "none: the device tree has no reserved memory"
+            return f"there is no such bank; there are {there}"
+        if number == errno.ENOENT:
+            there = ", ".join(names(self._dev)) or "none: `cm-agent doctor` tells why"
+            return f"there is no such context; there are {there}"
+        if doing == "create" and number in (errno.EINVAL, errno.EBUSY):
+            reason = reasons[-1] if reasons else _LOG
+            return f"{reason}; {_OTHER_PART}" if "another context" in reason else reason
+        return _WHY.get((doing, number), "")
 
 
 def _encoded(text: str, room: int, what: str) -> bytes:

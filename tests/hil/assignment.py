@@ -17,6 +17,9 @@ MAIN = os.environ.get("LG_BOARD", "")
 OTHERS = [name for name in os.environ.get("LG_OTHER_BOARDS", "").split() if name != MAIN]
 
 
+NOWHERE = "no board of this run has all the features that it wants"
+
+
 def board_of(item: pytest.Item) -> str | None:
     """Return the name of a test's board if that is not the main one."""
     return item.callspec.params.get("board") if hasattr(item, "callspec") else None
@@ -53,8 +56,7 @@ def _parameter(name: str) -> Any:
 
 
 def _nowhere() -> Any:
-    reason = "no board of this run has all the features that it wants"
-    return pytest.param(None, id=pytest.HIDDEN_PARAM, marks=pytest.mark.skip(reason=reason))
+    return pytest.param(None, id=pytest.HIDDEN_PARAM, marks=pytest.mark.skip(reason=NOWHERE))
 
 
 class OneProcessForEachOtherBoard(LoadFileScheduling):

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from boards.remote import RemoteBoard
 from hil import assignment, harm, report
-from hil.assignment import able_boards, board_of
+from hil.assignment import NOWHERE, able_boards, board_of
 from labgrid import Environment, Target
 from labgrid.factory import target_factory
 from labgrid.pytestplugin.hooks import LABGRID_ENV_KEY
@@ -103,7 +103,7 @@ def other_board(request: pytest.FixtureRequest) -> Callable[..., Any]:
     env = request.config.stash[LABGRID_ENV_KEY]
     able = able_boards(request.node)
     if not able:
-        pytest.skip("no board of this run has all the features that it wants")
+        pytest.skip(NOWHERE)
 
     @contextmanager
     def boot(

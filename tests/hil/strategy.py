@@ -77,7 +77,7 @@ class BoardStrategy(Strategy):
             self.ssh.keyfile = str(self.power.keyfile)
         self.target.activate(self.ssh)
         self._installed = False
-        self._run(f"if grep -q '^cm ' /proc/modules; then {DISARM}; rmmod cm; fi; {SET_UP_CHECKS}")
+        self._run(f"if grep -q '^cm ' /proc/modules; then {DISARM}; rmmod cm; fi; {SET_UP}")
 
     def _down_from_shell(self):
         self.target.deactivate(self.ssh)
@@ -177,11 +177,14 @@ class BoardStrategy(Strategy):
 DISARM = f"systemctl stop {UNITS}; systemctl mask --runtime --quiet {UNITS}"
 
 
-# kmemleak's own scans now and then take minutes on an emulated board, and the DMA API's checks
-# fall silent after their first complaint. Linux 5.10 does not move a huge page that is mapped in
-# parts: one of the tests' own processes would keep a bank from being taken whole.
-SET_UP_CHECKS = """
-case $(uname -r) in 5.10.*) echo madvise >/sys/kernel/mm/transparent_hugepage/enabled;; esac
+# Linux 5.10 does not move a huge page that is mapped in parts: one of the tests' own processes
+# would keep a bank from being taken whole. kmemleak's own scans now and then take minutes on an
+# emulated board, and the DMA API's checks fall silent after their first complaint.
+SET_UP = """
+cd /sys/kernel/mm
+if [ -e transparent_hugepage ]; then
+    case $(uname -r) in 5.10.*) echo madvise >transparent_hugepage/enabled;; esac
+fi
 cd /sys/kernel/debug
 if [ -e kmemleak ]; then echo scan=off >kmemleak; fi
 if [ -e dma-api ]; then echo 1 >dma-api/all_errors; fi

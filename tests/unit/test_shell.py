@@ -15,7 +15,7 @@ import pytest
 TESTS = Path(__file__).parents[1]
 # A board that says when it is on and off, and a shell on it that would last for a minute.
 SCRIPT = """
-import signal, sys, time
+import signal, sys
 from contextlib import contextmanager, nullcontext
 from types import SimpleNamespace
 from boards import shell
@@ -31,7 +31,7 @@ def booted(board, state):
         )
     finally:
         print("stopping", flush=True)
-        time.sleep(0.5)
+        sys.stdin.readline()
         print("off", flush=True)
 
 SHELL = "import time; print('shell', flush=True); time.sleep(60)"
@@ -46,11 +46,12 @@ def test_the_board_is_stopped_when_the_terminal_is_closed(number: signal.Signals
     """Even where SIGHUP was ignored before."""
     with subprocess.Popen(
         [sys.executable, "-c", SCRIPT],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
         env={**os.environ, "PYTHONPATH": str(TESTS)},
     ) as process:
-        assert process.stdout is not None
+        assert process.stdin is not None and process.stdout is not None
         assert process.stdout.readline() == "on\n"
         for line in process.stdout:
             if line == "shell\n":
@@ -58,5 +59,7 @@ def test_the_board_is_stopped_when_the_terminal_is_closed(number: signal.Signals
         process.send_signal(number)
         assert process.stdout.readline() == "stopping\n"
         process.send_signal(number)
+        process.stdin.write("\n")
+        process.stdin.flush()
         assert process.stdout.read().splitlines()[-1:] == ["off"]
         assert process.wait(timeout=30) == 128 + number

@@ -2,6 +2,7 @@
 # SPDX-FileCopyrightText: 2026 cm-agent authors
 """Finding a device by path, node or driver, in a sysfs of our own and without device nodes."""
 
+import errno
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 from cm_agent.v4l2 import lookup
-from cm_agent.v4l2.error import DeviceLookupError
+from cm_agent.v4l2.error import DeviceLookupError, VideoError
 from cm_agent.v4l2.lookup import find, find_camera, find_converter, find_decoder, find_encoder
 from unit.video_data import CODED, RAW, DataDevice
 
@@ -70,6 +71,18 @@ def test_of_a_drivers_nodes_the_camera_is_found(sysfs: Path, devices: Any) -> No
     camera.capabilities, screen.capabilities = able, replace(able, capture=False)
     devices(screen, camera)
     assert find_camera("codec", sysfs=sysfs, dev=Path("/n")) == Path("/n/video10")
+
+
+@pytest.mark.parametrize(("number", "found"), [(errno.EACCES, True), (errno.EBUSY, False)])
+def test_a_camera_that_may_not_be_opened_is_found_all_the_same(
+    sysfs: Path, monkeypatch: pytest.MonkeyPatch, number: int, found: bool
+) -> None:
+    def refused(path: Path) -> None:
+        raise VideoError(number, str(path), "open")
+
+    monkeypatch.setattr(lookup, "VideoDevice", refused)
+    with nullcontext() if found else pytest.raises(DeviceLookupError, match="no camera"):
+        assert find_camera("vivid", sysfs=sysfs, dev=Path("/n")) == Path("/n/video0")
 
 
 def test_what_makes_images_of_images_is_no_camera(sysfs: Path, devices: Any) -> None:

@@ -57,9 +57,8 @@ class Filling:
             stack.callback(queue.release_buffers)
             wanted, buffers = granted + spares, []
             for index in range(wanted):
-                names = [f"{node} buffer {index}.{it}" for it in range(len(self.format.planes))]
                 try:
-                    buffers.append(self._alloc(names, deadline, chunks))
+                    buffers.append(self._alloc(f"{node} buffer {index}", deadline, chunks))
                 except AllocationError as error:
                     each = format_size(sum(plane.size for plane in self.format.planes))
                     error.add(f"{index} of {wanted} buffers of {each} each were had by then")
@@ -123,11 +122,13 @@ class Filling:
             for planes in self.buffers if recall else self._idle:
                 _close(planes)
 
-    def _alloc(self, names: list[str], deadline: float | None, chunks: ExitStack) -> Planes:
+    def _alloc(self, name: str, deadline: float | None, chunks: ExitStack) -> Planes:
         """Allocate one buffer, a chunk for each plane."""
         return tuple(
-            chunks.enter_context(self._context.alloc(plane.size, deadline=deadline, name=name))
-            for plane, name in zip(self.format.planes, names, strict=True)
+            chunks.enter_context(
+                self._context.alloc(plane.size, deadline=deadline, name=f"{name}.{number}")
+            )
+            for number, plane in enumerate(self.format.planes)
         )
 
     def _take_back(self, frame: Frame) -> None:
