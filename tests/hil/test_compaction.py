@@ -277,10 +277,14 @@ def test_who_writes_meanwhile_sees_his_own_bytes(
 
 
 def contend(seconds: float) -> dict[str, int]:
-    """Compact with hardly any time for it, while another process takes half the bank."""
+    """Compact with hardly any time for it, while another process takes half the bank.
+
+    That one has not much more, so that it spends it on pages of the system, not on zeroing its own.
+    """
     import os
     import random
     import time
+    from contextlib import suppress
 
     from cm_agent.context import Context
     from cm_agent.errors import AllocationError
@@ -296,7 +300,8 @@ def contend(seconds: float) -> dict[str, int]:
             code = 1
             try:
                 while time.monotonic() < until:
-                    pool.alloc(half, deadline=30).close()
+                    with suppress(AllocationError):
+                        pool.alloc(half, deadline=10 ** chance.uniform(-3.5, -1.5)).close()
                 code = 0
             finally:
                 os._exit(code)
@@ -307,7 +312,7 @@ def contend(seconds: float) -> dict[str, int]:
                 for chunk in chunks[::2]:
                     chunk.close()
             try:
-                done = pool.compact(4 * slot, deadline=chance.uniform(0.001, 0.02))
+                done = pool.compact(4 * slot, deadline=10 ** chance.uniform(-4, -1.7))
                 outcomes[Reason.NONE.name] += 1
                 if done.moves:
                     for chunk in chunks:
@@ -329,9 +334,14 @@ def test_a_move_whose_turn_does_not_come_in_time_takes_no_page_from_the_system(
     """The kernel's log would tell: pages that are given back must have been taken."""
     with trace_buffer(module) as buffer:
         module.check(f"echo 'cm:cm_move cm:cm_migrate cm:cm_compact' >{buffer}/set_event")
-        got = module.call(contend, timeout=120, seconds=10)
-        late = late_turns(module.check(f"cat {buffer}/trace"))
-    assert got["failed"] == 0 and late, got
+        for _ in range(6):
+            module.check(f"echo >{buffer}/trace")
+            got = module.call(contend, timeout=120, seconds=10)
+            late = late_turns(module.check(f"cat {buffer}/trace"))
+            assert got["failed"] == 0, got
+            if late:  # a matter of chance: on 32 bits the system leaves in no time
+                return
+    pytest.fail(f"no move came too late for its turn: {got}")
 
 
 def late_turns(trace: str) -> int:
