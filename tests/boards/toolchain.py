@@ -56,16 +56,18 @@ class Toolchain:
         directory: str,
         timeout: float = 600,
     ) -> str:
-        """Run a command inside the tree with host directories bound at the given places.
+        """Run a command inside the tree with host files and directories bound at given places.
 
-        A file is bound over a file: the tree's /dev/null is an ordinary one.
+        So is the host's /dev/null: builds that run at once would read each other's refuse from
+        an ordinary file, and kbuild compiles it to learn which options the compiler knows.
         """
         lines = ["set -e"]
-        for source, place in binds.items():
+        for source, place in {**binds, Path(os.devnull): os.devnull}.items():
             target = self.tree / place.lstrip("/")
             if source.is_dir():
                 target.mkdir(parents=True, exist_ok=True)
             else:
+                target.parent.mkdir(parents=True, exist_ok=True)
                 target.touch()
             lines.append(f'mount --bind "{source}" "{self.tree}{place}"')
         lines.append(f'exec chroot "{self.tree}" /bin/sh -c \'cd "$0" && exec "$@" 2>&1\' "$@"')

@@ -81,7 +81,7 @@ def _build(board: Board, into: Path) -> None:
         compilers.run(
             words,
             doing=doing,
-            binds={source: "/kernel", result: "/result", Path("/dev/null"): "/dev/null"},
+            binds={source: "/kernel", result: "/result"},
             directory="/kernel",
             timeout=LIMIT_SECONDS,
         )
