@@ -59,7 +59,7 @@ def _nowhere() -> Any:
     return pytest.param(None, id=pytest.HIDDEN_PARAM, marks=pytest.mark.skip(reason=NOWHERE))
 
 
-class OneProcessForEachOtherBoard(LoadFileScheduling):
+class OneProcessForEachOtherBoard(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
     """A file is one process' work, as with `--dist loadfile`, and so is every other board."""
 
     def _split_scope(self, nodeid: str) -> str:

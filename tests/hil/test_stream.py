@@ -23,11 +23,11 @@ COLOUR_BARS = [(red, green, blue) for green in (FULL, 0) for red in (FULL, 0) fo
 """What vivid draws, from left to right: 75 % bars, from white to black."""
 
 
-def load_vivid(multiplanar: int) -> None:
+def load_vivid(multiplanar: int = 1, allocators: int = 1) -> None:
     import subprocess
 
-    options = ["n_devs=1", "node_types=0x1", "allocators=1", f"multiplanar={multiplanar}"]
-    subprocess.run(["modprobe", "vivid", *options], check=True)
+    options = [f"multiplanar={multiplanar}", f"allocators={allocators}"]
+    subprocess.run(["modprobe", "vivid", "n_devs=1", "node_types=0x1", *options], check=True)
 
 
 def unload_vivid() -> None:
@@ -39,7 +39,7 @@ def unload_vivid() -> None:
 @pytest.fixture(scope="module", autouse=True)
 def camera(board: RemoteBoard) -> Iterator[None]:
     """vivid, loaded once for the file, and no service whose own probes count as chunks."""
-    board.need("module").call(load_vivid, multiplanar=1)
+    board.need("module").call(load_vivid)
     yield
     board.call(unload_vivid)
 
@@ -50,7 +50,17 @@ def multiplanar_vivid(module: RemoteBoard) -> Iterator[None]:
     module.call(load_vivid, multiplanar=2)
     yield
     module.call(unload_vivid)
-    module.call(load_vivid, multiplanar=1)
+    module.call(load_vivid)
+
+
+@pytest.fixture
+def vmalloc_vivid(module: RemoteBoard) -> Iterator[None]:
+    """vivid on videobuf2-vmalloc: no device imports the chunks, the CPU draws into them."""
+    module.call(unload_vivid)
+    module.call(load_vivid, allocators=0)
+    yield
+    module.call(unload_vivid)
+    module.call(load_vivid)
 
 
 def stream_by_command(context: str, frames: int, save: str | None) -> dict[str, Any]:
@@ -101,6 +111,15 @@ def test_a_saved_frame_is_a_picture_and_counted_as_a_copy(module: RemoteBoard) -
     assert got["report"]["bytes_copied_by_cpu"] == FRAME
     for seen, drawn in zip(got["picture"], COLOUR_BARS, strict=True):
         assert all(abs(a - b) <= 8 for a, b in zip(seen, drawn, strict=True)), got["picture"]
+
+
+@pytest.mark.usefixtures("vmalloc_vivid")
+def test_a_driver_that_writes_with_the_cpu_is_told_from_a_device(module: RemoteBoard) -> None:
+    got = module.run("cm-agent stream vivid shared --frames 8")
+    assert got.code == 1
+    (missing,) = (line for line in got.stdout.splitlines() if "NOT PROVEN" in line)
+    assert "imported by no device: its driver writes with the CPU" in missing
+    assert "new content" not in missing
 
 
 def queue_too_small(context: str, wanted: int) -> dict[str, Any]:

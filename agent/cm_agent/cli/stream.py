@@ -8,7 +8,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -198,9 +198,30 @@ def _describe(report: dict[str, Any]) -> str:
         f" {report['damaged']} damaged, {report['ioctls']} ioctls",
         f"{copied} to save {report['saved']}" if report["saved"] else copied,
     ]
-    if not report["zero_copy"]:
-        lines.append("NOT PROVEN: frames did not land in every chunk; see the lines above")
+    if not report["ok"]:
+        lines.append("NOT PROVEN: " + "; ".join(_describe_missing(report["buffers"])))
     return "\n".join(lines)
+
+
+def _describe_missing(chunks: Sequence[dict[str, Any]]) -> list[str]:
+    """Return what the proof lacks, for the chunks of each reason."""
+    looked_at = [chunk for chunk in chunks if chunk["looks"]]
+    reasons = {
+        "{} not contiguous, or the witnesses disagree": [
+            it for it in chunks if it["verdict"] != Verdict.CONTIGUOUS or not it["agree"]
+        ],
+        "{} imported by no device: its driver writes with the CPU (vivid does, without the module"
+        " option allocators=1)": [it for it in looked_at if not it["imports"]],
+        "{} without new content": [it for it in looked_at if not it["changes"]],
+        "{} moved while frames arrived": [it for it in looked_at if it["address_kept"] is False],
+    }
+    missing = [why.format(_describe_ids(those)) for why, those in reasons.items() if those]
+    return missing if looked_at else [*missing, "no frame was looked at"]
+
+
+def _describe_ids(chunks: Sequence[dict[str, Any]]) -> str:
+    ids = ", ".join(str(chunk["chunk"]) for chunk in chunks)
+    return f"chunk {ids}" if len(chunks) == 1 else f"chunks {ids}"
 
 
 def _describe_chunk(chunk: dict[str, Any]) -> str:
