@@ -280,7 +280,7 @@ static int try_once(struct cm_compaction *c)
 	if (ret)
 		return ret;
 	c->full = snap.free < c->count;
-	ret = make_plan(&snap, c);
+	ret = c->full ? -ENOSPC : make_plan(&snap, c);
 	if (!ret)
 		ret = carry_out(&snap, c);
 	else if (ret == -ENOSPC && snap.passing && !c->full)

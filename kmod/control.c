@@ -17,8 +17,31 @@
 #include "ioctl.h"
 #include "wish.h"
 
-/* One context is made or removed at a time. */
+/*
+ * One context is made or removed at a time: one may be found, and removed, while
+ * the driver core still has work to do with its device.
+ */
 static DEFINE_MUTEX(control_lock);
+
+/**
+ * cm_control_create() - make a context at run time
+ * @wish: what is asked for
+ *
+ * Sleeps while others are made or removed, and while the pages of a private
+ * context are migrated.
+ *
+ * Return: 0 or an error, whose reason is in the kernel log unless it is EINTR.
+ */
+int cm_control_create(struct cm_wish *wish)
+{
+	int ret = mutex_lock_killable(&control_lock);
+
+	if (ret)
+		return ret;
+	ret = cm_wish_grant(wish);
+	mutex_unlock(&control_lock);
+	return ret;
+}
 
 static bool is_terminated(const char *text, size_t room)
 {
@@ -39,11 +62,7 @@ static int create(const struct cm_create *req)
 	if (!wish.bank)
 		return -ENOENT;
 	strscpy(wish.name, req->name, sizeof(wish.name));
-	ret = mutex_lock_killable(&control_lock);
-	if (!ret) {
-		ret = cm_wish_grant(&wish);
-		mutex_unlock(&control_lock);
-	}
+	ret = cm_control_create(&wish);
 	of_node_put(wish.bank);
 	return ret;
 }

@@ -11,7 +11,7 @@
 
 #include "planner.h"
 
-static void insert_by_count(struct packing *k, unsigned int i)
+static bool insert_by_count(struct packing *k, unsigned int i)
 {
 	const struct cm_piece *pieces = k->p->pieces;
 	struct cm_slot *slots = k->p->slots;
@@ -20,10 +20,10 @@ static void insert_by_count(struct packing *k, unsigned int i)
 	for (; q && pieces[slots[q - 1].by_count].count < pieces[i].count; q--)
 		slots[q].by_count = slots[q - 1].by_count;
 	slots[q].by_count = i;
-	toil(k->p, k->loose - q);
+	return toil(k->p, k->loose - q);
 }
 
-static void insert_by_room(struct packing *k, unsigned int b)
+static bool insert_by_room(struct packing *k, unsigned int b)
 {
 	struct cm_slot *slots = k->p->slots;
 	unsigned int q = b;
@@ -31,11 +31,11 @@ static void insert_by_room(struct packing *k, unsigned int b)
 	for (; q && slots[slots[q - 1].by_room].bin.room > slots[b].bin.room; q--)
 		slots[q].by_room = slots[q - 1].by_room;
 	slots[q].by_room = b;
-	toil(k->p, b - q + 1);
+	return toil(k->p, b - q + 1);
 }
 
-/* Make bins of what lies between fixed pieces. */
-static void divide(struct packing *k)
+/* Make bins of what lies between fixed pieces; false when told to end. */
+static bool divide(struct packing *k)
 {
 	struct planner *p = k->p;
 	struct cm_slot *slots = p->slots;
@@ -44,13 +44,15 @@ static void divide(struct packing *k)
 	slots[0].bin.start = p->plan->start;
 	for (i = 0; i < p->n; i++) {
 		if (!p->pieces[i].fixed) {
-			insert_by_count(k, i);
+			if (!insert_by_count(k, i))
+				return false;
 			continue;
 		}
 		slots[k->bins].bin.end = p->pieces[i].start;
 		slots[++k->bins].bin.start = hole_start(p, i + 1);
 	}
 	slots[k->bins++].bin.end = p->end;
+	return true;
 }
 
 /* Put every piece where it is. */
@@ -87,7 +89,8 @@ static bool reserve(struct packing *k)
 		if (b == k->target)
 			bin->room -= p->request.count;
 		room += bin->room;
-		insert_by_room(k, b);
+		if (!insert_by_room(k, b))
+			return false;
 	}
 	for (q = 0; q < k->loose; q++) {
 		unsigned long count = p->pieces[p->slots[q].by_count].count;
@@ -267,7 +270,8 @@ bool cm_planner_pack(struct planner *p)
 	unsigned int target;
 
 	p->limit = p->budget;
-	divide(&k);
+	if (!divide(&k))
+		return false;
 	for (target = 0; target < k.bins && !spent(p); target++)
 		if (pack_around(&k, target))
 			return true;

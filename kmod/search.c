@@ -306,12 +306,14 @@ int cm_search_take(struct cm_search *search, struct cm_extent *extent)
 		ret = take_private(search);
 	else
 		ret = take_shared(search);
-	/* Each round knows more obstacles; the deadline ends the rest. */
+	/* Each round knows more obstacles, or others were faster again. */
 	while (ret == -ENOSPC && !search->obstacles.full) {
 		ret = make_hole(search, &start);
 		if (ret)
 			return ret;
 		ret = take_hole(search, start);
+		if (ret == -ENOSPC)
+			ret = cm_deadline_check(search->deadline) ?: ret;
 	}
 	return ret;
 }

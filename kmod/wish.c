@@ -99,7 +99,8 @@ int cm_wish_check(const struct cm_wish *wish, struct device *dev)
  * cm_wish_grant() - make a context at run time
  * @wish: what is asked for
  *
- * Sleeps while the pages of a private context are migrated.
+ * The caller sees to it that no context is removed meanwhile. Sleeps while the
+ * pages of a private context are migrated.
  *
  * Return: 0 or an error, whose reason is in the kernel log.
  */
