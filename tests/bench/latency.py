@@ -20,8 +20,8 @@ MODES = ("idle", "computing", "migrating")
 class Latency:
     """How long allocations took, in nanoseconds, by what the other CPU did.
 
-    `seconds` of that were beside a migrating context, of which `batches` took so many nanoseconds;
-    the system migrated so many pages meanwhile.
+    `seconds` of that were beside a migrating context; the system migrated so many pages meanwhile.
+    `batches` took so many nanoseconds, with those just before and after each slice.
     """
 
     samples: dict[str, list[int]]
@@ -64,7 +64,7 @@ class Latency:
             f"allocating {SIZE >> 20} MiB in a private context, slices of {SLICE} in turn:",
             *rows,
             f"  pages migrated for the shared context: {self.migrated:,} in {self.seconds:.1f} s,"
-            f" of which batches of a pageblock took {sum(self.batches) / 1e9:.1f} s",
+            f" batches took {sum(self.batches) / 1e9:.1f} s, those around slices included",
             f"  p99 of half the idle slices / of the others: {self.noise:.2f}, 1 on a quiet host",
             f"  p99 migrating / idle: {self.ratio:.2f}, promised: less than {PROMISE}: {verdict}",
         ]
