@@ -75,7 +75,10 @@ static void begin(struct packing *k)
 	toil(p, p->n + 1);
 }
 
-/* Give the target to the request; false if that leaves too little for the rest. */
+/*
+ * Give the target to the request; false if that leaves too little for the rest,
+ * or when told to end.
+ */
 static bool reserve(struct packing *k)
 {
 	struct planner *p = k->p;

@@ -312,7 +312,7 @@ int cm_search_take(struct cm_search *search, struct cm_extent *extent)
 		if (ret)
 			return ret;
 		ret = take_hole(search, start);
-		if (ret == -ENOSPC)
+		if (ret == -ENOSPC && !search->obstacles.full)
 			ret = cm_deadline_check(search->deadline) ?: ret;
 	}
 	return ret;

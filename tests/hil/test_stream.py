@@ -118,7 +118,7 @@ def test_a_driver_that_writes_with_the_cpu_is_told_from_a_device(module: RemoteB
     got = module.run("cm-agent stream vivid shared --frames 8")
     assert got.code == 1
     (missing,) = (line for line in got.stdout.splitlines() if "NOT PROVEN" in line)
-    assert "imported by no device: its driver writes with the CPU" in missing
+    assert "imported by no device: vivid writes with the CPU" in missing
     assert "new content" not in missing
 
 

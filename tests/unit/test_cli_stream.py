@@ -4,6 +4,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cm_agent.cli import main, stream
@@ -73,6 +74,45 @@ def test_a_path_that_is_no_video_device_is_a_failure(
 ) -> None:
     assert main(["stream", path, "camera"]) == 1
     assert words in capsys.readouterr().err
+
+
+PROVEN = {
+    "chunk": 1,
+    "verdict": "CONTIGUOUS",
+    "agree": True,
+    "looks": 2,
+    "imports": 1,
+    "changes": 2,
+    "address_kept": True,
+}
+
+
+@pytest.mark.parametrize(
+    ("driver", "unlike", "said"),
+    [
+        ("uvcvideo", {"verdict": "FRAGMENTED"}, "not seen to be contiguous by all witnesses"),
+        ("uvcvideo", {"agree": False}, "not seen to be contiguous by all witnesses"),
+        ("uvcvideo", {"imports": 0}, "imported by no device: uvcvideo writes with the CPU"),
+        (
+            "vivid",
+            {"imports": 0},
+            "imported by no device: vivid writes with the CPU, unless loaded with allocators=1",
+        ),
+        ("uvcvideo", {"changes": 0}, "without new content"),
+        ("uvcvideo", {"address_kept": False}, "moved since verification"),
+    ],
+)
+def test_what_the_proof_lacks_is_said_of_the_chunks_that_lack_it(
+    driver: str, unlike: dict[str, Any], said: str
+) -> None:
+    chunks = [PROVEN, {**PROVEN, "chunk": 2, **unlike}, {**PROVEN, "chunk": 3, "looks": 0}]
+    assert stream.describe_missing({"driver": driver, "buffers": chunks}) == [f"chunk 2 {said}"]
+
+
+def test_a_stream_that_nobody_looked_at_proves_nothing() -> None:
+    chunks = [{**PROVEN, "looks": 0}]
+    missing = stream.describe_missing({"driver": "vivid", "buffers": chunks})
+    assert missing == ["no frame was looked at"]
 
 
 def test_progress_is_silent_for_two_seconds_then_speaks_once_a_second(

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 cm-agent authors
 """Programs in the compilers' tree (boards/toolchain.py)."""
 
 from boards import toolchain

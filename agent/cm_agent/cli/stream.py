@@ -199,21 +199,24 @@ def _describe(report: dict[str, Any]) -> str:
         f"{copied} to save {report['saved']}" if report["saved"] else copied,
     ]
     if not report["ok"]:
-        lines.append("NOT PROVEN: " + "; ".join(_describe_missing(report["buffers"])))
+        lines.append("NOT PROVEN: " + "; ".join(describe_missing(report)))
     return "\n".join(lines)
 
 
-def _describe_missing(chunks: Sequence[dict[str, Any]]) -> list[str]:
+def describe_missing(report: dict[str, Any]) -> list[str]:
     """Return what the proof lacks, for the chunks of each reason."""
+    chunks, driver = report["buffers"], report["driver"]
     looked_at = [chunk for chunk in chunks if chunk["looks"]]
+    hint = ", unless loaded with allocators=1" if driver == "vivid" else ""
     reasons = {
-        "{} not contiguous, or the witnesses disagree": [
+        "{} not seen to be contiguous by all witnesses": [
             it for it in chunks if it["verdict"] != Verdict.CONTIGUOUS or not it["agree"]
         ],
-        "{} imported by no device: its driver writes with the CPU (vivid does, without the module"
-        " option allocators=1)": [it for it in looked_at if not it["imports"]],
+        f"{{}} imported by no device: {driver} writes with the CPU{hint}": [
+            it for it in looked_at if not it["imports"]
+        ],
         "{} without new content": [it for it in looked_at if not it["changes"]],
-        "{} moved while frames arrived": [it for it in looked_at if it["address_kept"] is False],
+        "{} moved since verification": [it for it in looked_at if it["address_kept"] is False],
     }
     missing = [why.format(_describe_ids(those)) for why, those in reasons.items() if those]
     return missing if looked_at else [*missing, "no frame was looked at"]
