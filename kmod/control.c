@@ -7,7 +7,6 @@
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
-#include <linux/mutex.h>
 #include <linux/of.h>
 #include <linux/string.h>
 
@@ -16,32 +15,6 @@
 #include "control.h"
 #include "ioctl.h"
 #include "wish.h"
-
-/*
- * One context is made or removed at a time: one may be found, and removed, while
- * the driver core still has work to do with its device.
- */
-static DEFINE_MUTEX(control_lock);
-
-/**
- * cm_control_create() - make a context at run time
- * @wish: what is asked for
- *
- * Sleeps while others are made or removed, and while the pages of a private
- * context are migrated.
- *
- * Return: 0 or an error, whose reason is in the kernel log unless it is EINTR.
- */
-int cm_control_create(struct cm_wish *wish)
-{
-	int ret = mutex_lock_killable(&control_lock);
-
-	if (ret)
-		return ret;
-	ret = cm_wish_grant(wish);
-	mutex_unlock(&control_lock);
-	return ret;
-}
 
 static bool is_terminated(const char *text, size_t room)
 {
@@ -62,7 +35,7 @@ static int create(const struct cm_create *req)
 	if (!wish.bank)
 		return -ENOENT;
 	strscpy(wish.name, req->name, sizeof(wish.name));
-	ret = cm_control_create(&wish);
+	ret = cm_wish_grant(&wish);
 	of_node_put(wish.bank);
 	return ret;
 }
@@ -81,16 +54,10 @@ static int call_create(struct cm_call *call)
 static int call_destroy(struct cm_call *call)
 {
 	const struct cm_destroy *req = call->arg;
-	int ret;
 
 	if (!is_terminated(req->name, sizeof(req->name)))
 		return -EINVAL;
-	ret = mutex_lock_killable(&control_lock);
-	if (ret)
-		return ret;
-	ret = cm_context_destroy(req->name);
-	mutex_unlock(&control_lock);
-	return ret;
+	return cm_context_destroy(req->name);
 }
 
 static int call_quota(struct cm_call *call)

@@ -5,9 +5,6 @@
 #ifndef CM_CONTROL_H
 #define CM_CONTROL_H
 
-struct cm_wish;
-
-int cm_control_create(struct cm_wish *wish);
 int cm_control_init(void);
 void cm_control_exit(void);
 

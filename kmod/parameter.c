@@ -13,7 +13,6 @@
 #include <linux/string.h>
 
 #include "bank.h"
-#include "control.h"
 #include "parameter.h"
 #include "wish.h"
 
@@ -141,7 +140,7 @@ void cm_parameter_grant(void)
 	unsigned int i;
 
 	for (i = 0; i < wish_count; i++) {
-		int ret = cm_control_create(&wishes[i]);
+		int ret = cm_wish_grant(&wishes[i]);
 
 		if (ret)
 			pr_err("cm: contexts: %s was not made: error %d\n",

@@ -8,6 +8,7 @@
 #include <linux/err.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
+#include <linux/mutex.h>
 #include <linux/of.h>
 #include <linux/platform_device.h>
 #include <linux/string.h>
@@ -95,16 +96,7 @@ int cm_wish_check(const struct cm_wish *wish, struct device *dev)
 	return 0;
 }
 
-/**
- * cm_wish_grant() - make a context at run time
- * @wish: what is asked for
- *
- * The caller sees to it that no context is removed meanwhile. Sleeps while the
- * pages of a private context are migrated.
- *
- * Return: 0 or an error, whose reason is in the kernel log.
- */
-int cm_wish_grant(struct cm_wish *wish)
+static int grant(struct cm_wish *wish)
 {
 	struct platform_device *pdev;
 	int ret;
@@ -127,5 +119,25 @@ int cm_wish_grant(struct cm_wish *wish)
 	ret = wish->result;
 	if (ret)
 		platform_device_unregister(pdev);
+	return ret;
+}
+
+/**
+ * cm_wish_grant() - make a context at run time
+ * @wish: what is asked for
+ *
+ * Sleeps while others are made or removed, and while the pages of a private
+ * context are migrated.
+ *
+ * Return: 0 or an error, whose reason is in the kernel log unless it is EINTR.
+ */
+int cm_wish_grant(struct cm_wish *wish)
+{
+	int ret = mutex_lock_killable(&cm_turnover_lock);
+
+	if (ret)
+		return ret;
+	ret = grant(wish);
+	mutex_unlock(&cm_turnover_lock);
 	return ret;
 }

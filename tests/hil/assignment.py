@@ -15,8 +15,6 @@ from xdist.scheduler import LoadFileScheduling
 
 MAIN = os.environ.get("LG_BOARD", "")
 OTHERS = [name for name in os.environ.get("LG_OTHER_BOARDS", "").split() if name != MAIN]
-
-
 NOWHERE = "no board of this run has all the features that it wants"
 
 

@@ -8,6 +8,7 @@ The functions that `module.call()` ships run there, by themselves: what they nee
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -44,23 +45,26 @@ def camera(board: RemoteBoard) -> Iterator[None]:
     board.call(unload_vivid)
 
 
+@contextmanager
+def vivid_with(board: RemoteBoard, **options: int) -> Iterator[None]:
+    board.call(unload_vivid)
+    board.call(load_vivid, **options)
+    yield
+    board.call(unload_vivid)
+    board.call(load_vivid)
+
+
 @pytest.fixture
 def multiplanar_vivid(module: RemoteBoard) -> Iterator[None]:
-    module.call(unload_vivid)
-    module.call(load_vivid, multiplanar=2)
-    yield
-    module.call(unload_vivid)
-    module.call(load_vivid)
+    with vivid_with(module, multiplanar=2):
+        yield
 
 
 @pytest.fixture
 def vmalloc_vivid(module: RemoteBoard) -> Iterator[None]:
     """vivid on videobuf2-vmalloc: no device imports the chunks, the CPU draws into them."""
-    module.call(unload_vivid)
-    module.call(load_vivid, allocators=0)
-    yield
-    module.call(unload_vivid)
-    module.call(load_vivid)
+    with vivid_with(module, allocators=0):
+        yield
 
 
 def stream_by_command(context: str, frames: int, save: str | None) -> dict[str, Any]:
