@@ -36,12 +36,6 @@ static DEFINE_IDA(minors);
 static LIST_HEAD(contexts);
 static DEFINE_MUTEX(contexts_lock);
 
-/*
- * Held while a context is made at run time, or removed: one that can be found may
- * be one that the driver core is not done with yet. The outermost of all locks.
- */
-DEFINE_MUTEX(cm_turnover_lock);
-
 static char *cm_devnode(CM_DEVNODE_DEVICE *dev, umode_t *mode)
 {
 	return kasprintf(GFP_KERNEL, "cm/%s", dev_name(dev));
@@ -366,7 +360,16 @@ static int retire(struct cm_context *ctx)
 	return empty ? 0 : -EBUSY;
 }
 
-static int destroy(const char *name)
+/**
+ * cm_context_destroy() - remove a context
+ * @name: its name
+ *
+ * For cm_wish_revoke() only, which has one removed at a time.
+ *
+ * Return: 0, ENOENT when there is none, EBUSY while it has chunks or memory of one
+ * is on its way back.
+ */
+int cm_context_destroy(const char *name)
 {
 	struct cm_context *ctx = find_context(name);
 	struct device *dev;
@@ -386,26 +389,6 @@ static int destroy(const char *name)
 			platform_device_unregister(to_platform_device(dev));
 	}
 	put_device(&ctx->dev);
-	return ret;
-}
-
-/**
- * cm_context_destroy() - remove a context
- * @name: its name
- *
- * Sleeps while others are made or removed.
- *
- * Return: 0, ENOENT when there is none, EBUSY while it has chunks or memory of one
- * is on its way back, EINTR when a fatal signal is pending.
- */
-int cm_context_destroy(const char *name)
-{
-	int ret = mutex_lock_killable(&cm_turnover_lock);
-
-	if (ret)
-		return ret;
-	ret = destroy(name);
-	mutex_unlock(&cm_turnover_lock);
 	return ret;
 }
 

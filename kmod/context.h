@@ -76,8 +76,6 @@ struct cm_context {
 int cm_context_init(void);
 void cm_context_exit(void);
 
-extern struct mutex cm_turnover_lock;
-
 int cm_context_destroy(const char *name);
 int cm_context_set_quota(const char *name, kuid_t uid, u64 bytes);
 void cm_context_room(struct cm_context *ctx, u64 *free, u64 *largest_hole);

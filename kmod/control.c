@@ -57,7 +57,7 @@ static int call_destroy(struct cm_call *call)
 
 	if (!is_terminated(req->name, sizeof(req->name)))
 		return -EINVAL;
-	return cm_context_destroy(req->name);
+	return cm_wish_revoke(req->name);
 }
 
 static int call_quota(struct cm_call *call)

@@ -16,6 +16,13 @@
 #include "context.h"
 #include "wish.h"
 
+/*
+ * One context is made at run time, or removed, at a time: one that can be found
+ * may be one that the driver core is not done with yet. The outermost of all
+ * locks.
+ */
+static DEFINE_MUTEX(turnover);
+
 static int check_name(struct device *dev, const char *name)
 {
 	size_t i, length = strlen(name);
@@ -133,11 +140,30 @@ static int grant(struct cm_wish *wish)
  */
 int cm_wish_grant(struct cm_wish *wish)
 {
-	int ret = mutex_lock_killable(&cm_turnover_lock);
+	int ret = mutex_lock_killable(&turnover);
 
 	if (ret)
 		return ret;
 	ret = grant(wish);
-	mutex_unlock(&cm_turnover_lock);
+	mutex_unlock(&turnover);
+	return ret;
+}
+
+/**
+ * cm_wish_revoke() - remove a context, whoever asked for it
+ * @name: its name
+ *
+ * Sleeps while others are made or removed.
+ *
+ * Return: as cm_context_destroy(), or EINTR when a fatal signal is pending.
+ */
+int cm_wish_revoke(const char *name)
+{
+	int ret = mutex_lock_killable(&turnover);
+
+	if (ret)
+		return ret;
+	ret = cm_context_destroy(name);
+	mutex_unlock(&turnover);
 	return ret;
 }

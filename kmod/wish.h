@@ -35,5 +35,6 @@ struct cm_wish {
 int cm_wish_read(struct cm_wish *wish, struct device *dev);
 int cm_wish_check(const struct cm_wish *wish, struct device *dev);
 int cm_wish_grant(struct cm_wish *wish);
+int cm_wish_revoke(const char *name);
 
 #endif /* CM_WISH_H */
