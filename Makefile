@@ -34,7 +34,7 @@ test: ## all tests: on this machine, on the emulated board, and the most telling
 	@LG_BOARD=$(BOARD) LG_OTHER_BOARDS="$(OTHER_BOARDS)" $(venv) -m pytest \
 		--numprocesses 2 --dist loadfile --lg-env tests/hil/env/emulated.yaml $(PYTEST_ARGS)
 
-test-kernels: ## the module's tests on eight kernels, or on those of BOARDS=; one table
+test-kernels: ## the module's tests on nine kernels, or on those of BOARDS=; one table
 	@$(PYTHON) -m kernels $(BOARDS)
 
 test-dkms: ## the module built, installed and removed by DKMS in a clean arm64 tree

@@ -29,6 +29,9 @@ HEADERS = {
     "_v4l2_abi": AGENT / "cdef/v4l2.h",
 }
 
+# The C library's function that takes the structures of cm.h; cffi lets other threads run meanwhile.
+FUNCTIONS = {"_cm_abi": "int ioctl(int, unsigned long, ...);\n"}
+
 # include/uapi/asm-generic/ioctl.h, as every architecture of interest has it.
 DIRECTIONS = {"_IO": 0, "_IOW": 1, "_IOR": 2, "_IOWR": 3}
 
@@ -156,7 +159,7 @@ def render(module: str, header: Header, target: Path) -> None:
     )
     constants = "".join(f"#define {name} {value}\n" for name, value in header.constants.items())
     ffi = cffi.FFI()
-    ffi.cdef(typedefs + constants + header.declarations)
+    ffi.cdef(typedefs + constants + header.declarations + FUNCTIONS.get(module, ""))
     for name, (_, _, _, c_type) in header.ioctls.items():
         if c_type and ffi.sizeof(c_type) >= 1 << 14:
             raise HeaderError(f"#define {name}: {c_type} is too large for an ioctl number")

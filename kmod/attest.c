@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Attestation: a device of our own that reaches every address and is behind no
- * IOMMU imports the dma-buf, so the DMA addresses that it is given are where the
- * memory is. The scatterlist's pages are not looked at: exporters may hide them.
+ * Attestation: the module's own device, which reaches every address and is
+ * behind no IOMMU, imports the dma-buf, so the DMA addresses that it is given
+ * are where the memory is. The scatterlist's pages are not looked at: exporters
+ * may hide them. Of a chunk the module knows it: that imports nothing, and does
+ * not keep the owner from freeing it.
  *
  * What a device with a narrower mask would get is computed, not tried: trying
  * would eat up bounce buffers that real devices need, and could make an exporter
@@ -13,8 +15,8 @@
 #include <linux/dma-direct.h>
 #include <linux/dma-mapping.h>
 #include <linux/mm.h>
-#include <linux/platform_device.h>
 #include <linux/scatterlist.h>
+#include <linux/sched/signal.h>
 #include <linux/uaccess.h>
 
 #include <uapi/linux/cm.h>
@@ -22,34 +24,8 @@
 #include "attest.h"
 #include "compat.h"
 #include "context.h"
-
-static struct platform_device *witness;
-
-/**
- * cm_attest_init() - register the device
- *
- * Return: 0 or an error.
- */
-int cm_attest_init(void)
-{
-	witness = platform_device_register_full(&(struct platform_device_info){
-		.name = "cm-witness",
-		.id = PLATFORM_DEVID_NONE,
-		.dma_mask = DMA_BIT_MASK(64),
-	});
-	if (IS_ERR(witness))
-		return PTR_ERR(witness);
-	dma_set_max_seg_size(&witness->dev, UINT_MAX);
-	return 0;
-}
-
-/**
- * cm_attest_exit() - unregister the device
- */
-void cm_attest_exit(void)
-{
-	platform_device_unregister(witness);
-}
+#include "dmabuf.h"
+#include "sync.h"
 
 /**
  * struct survey - runs as they are found
@@ -69,7 +45,7 @@ struct survey {
 	char context[CM_NAME_LEN];
 };
 
-static void end_run(struct survey *survey)
+static void attest_end_run(struct survey *survey)
 {
 	struct cm_attest *req = survey->req;
 	struct cm_run *run = &survey->run;
@@ -93,49 +69,68 @@ static void end_run(struct survey *survey)
 	run->length = 0;
 }
 
-static void survey_table(struct survey *survey, struct sg_table *table)
+static int attest_table(struct survey *survey, struct sg_table *table)
 {
 	struct cm_run *run = &survey->run;
 	struct scatterlist *sg;
 	unsigned int i;
 
 	for_each_sgtable_dma_sg(table, sg, i) {
-		phys_addr_t phys = dma_to_phys(&witness->dev, sg_dma_address(sg));
+		phys_addr_t phys = dma_to_phys(cm_sync_device(), sg_dma_address(sg));
 
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
 		if (phys != run->address + run->length)
-			end_run(survey);
+			attest_end_run(survey);
 		if (!run->length)
 			run->address = phys;
 		run->length += sg_dma_len(sg);
 	}
-	end_run(survey);
+	attest_end_run(survey);
+	return 0;
+}
+
+static int attest_chunk(struct survey *survey, struct cm_chunk *chunk)
+{
+	bool freed;
+
+	cm_context_lock(chunk->ctx);
+	freed = chunk->freed;
+	survey->run.address = page_to_phys(cm_chunk_page(chunk));
+	survey->run.length = cm_chunk_size(chunk);
+	cm_context_unlock(chunk->ctx);
+	if (freed)
+		return -ESTALE;
+	attest_end_run(survey);
+	return 0;
 }
 
 /*
  * Mapped for reading: that writes back what the CPU has in its caches and
  * discards nothing, so that the buffer's users notice nothing.
  */
-static int survey_dmabuf(struct survey *survey, struct dma_buf *dmabuf)
+static int attest_import(struct survey *survey, struct dma_buf *dmabuf)
 {
 	struct dma_buf_attachment *attach;
 	struct sg_table *table;
 	int ret = 0;
 
-	attach = dma_buf_attach(dmabuf, &witness->dev);
+	attach = dma_buf_attach(dmabuf, cm_sync_device());
 	if (IS_ERR(attach))
 		return PTR_ERR(attach);
 	table = dma_buf_map_attachment_unlocked(attach, DMA_TO_DEVICE);
 	if (IS_ERR(table)) {
 		ret = PTR_ERR(table);
 	} else {
-		survey_table(survey, table);
+		ret = attest_table(survey, table);
 		dma_buf_unmap_attachment_unlocked(attach, table, DMA_TO_DEVICE);
 	}
 	dma_buf_detach(dmabuf, attach);
 	return ret;
 }
 
-static void conclude(const struct survey *survey)
+static void attest_conclude(const struct survey *survey)
 {
 	struct cm_attest *req = survey->req;
 
@@ -148,7 +143,7 @@ static void conclude(const struct survey *survey)
 }
 
 /* After the attachment is gone: user memory may take its time to answer. */
-static int store_runs(const struct survey *survey)
+static int attest_store_runs(const struct survey *survey)
 {
 	struct cm_attest *req = survey->req;
 	u32 i, count = min(req->run_count, survey->capacity);
@@ -162,8 +157,9 @@ static int store_runs(const struct survey *survey)
 	return 0;
 }
 
-static int attest(struct cm_attest *req, struct dma_buf *dmabuf)
+static int attest_dmabuf(struct cm_attest *req, struct dma_buf *dmabuf)
 {
+	struct cm_chunk *chunk = cm_dmabuf_chunk(dmabuf);
 	struct survey survey = {
 		.req = req,
 		.capacity = min3((u64)req->runs_capacity, (u64)CM_ATTEST_MAX_RUNS,
@@ -177,10 +173,11 @@ static int attest(struct cm_attest *req, struct dma_buf *dmabuf)
 	if (!survey.runs)
 		return -ENOMEM;
 	req->size = dmabuf->size;
-	ret = survey_dmabuf(&survey, dmabuf);
+	ret = chunk ? attest_chunk(&survey, chunk) :
+		      attest_import(&survey, dmabuf);
 	if (!ret) {
-		conclude(&survey);
-		ret = store_runs(&survey);
+		attest_conclude(&survey);
+		ret = attest_store_runs(&survey);
 	}
 	kvfree(survey.runs);
 	return ret;
@@ -203,7 +200,7 @@ int cm_attest(struct cm_attest *req)
 	dmabuf = dma_buf_get(req->fd);
 	if (IS_ERR(dmabuf))
 		return PTR_ERR(dmabuf);
-	ret = attest(req, dmabuf);
+	ret = attest_dmabuf(req, dmabuf);
 	dma_buf_put(dmabuf);
 	return ret;
 }

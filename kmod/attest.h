@@ -7,8 +7,6 @@
 
 struct cm_attest;
 
-int cm_attest_init(void);
-void cm_attest_exit(void);
 int cm_attest(struct cm_attest *req);
 
 #endif /* CM_ATTEST_H */

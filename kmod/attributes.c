@@ -9,7 +9,7 @@
 #include "attributes.h"
 #include "context.h"
 
-static struct cm_context *context_of(struct device *dev)
+static struct cm_context *attributes_context(struct device *dev)
 {
 	return container_of(dev, struct cm_context, dev);
 }
@@ -21,7 +21,7 @@ static ssize_t name##_show(struct device *dev,				\
 {									\
 	struct cm_query query = { 0 };					\
 									\
-	cm_context_query(context_of(dev), &query);			\
+	cm_context_query(attributes_context(dev), &query);			\
 	return sysfs_emit(buf, "%llu\n", query.name);			\
 }									\
 static DEVICE_ATTR_RO(name)
@@ -31,12 +31,12 @@ static DEVICE_ATTR_RO(name)
 static ssize_t name##_show(struct device *dev,				\
 			   struct device_attribute *attr, char *buf)	\
 {									\
-	struct cm_context *ctx = context_of(dev);			\
+	struct cm_context *ctx = attributes_context(dev);			\
 	u64 value;							\
 									\
-	mutex_lock(&ctx->lock);						\
+	cm_context_lock(ctx);						\
 	value = ctx->stats.name;					\
-	mutex_unlock(&ctx->lock);					\
+	cm_context_unlock(ctx);					\
 	return sysfs_emit(buf, "%llu\n", value);			\
 }									\
 static DEVICE_ATTR_RO(name)
@@ -59,7 +59,7 @@ static ssize_t kind_show(struct device *dev, struct device_attribute *attr,
 			 char *buf)
 {
 	return sysfs_emit(buf, "%s\n",
-			  context_of(dev)->private ? "private" : "shared");
+			  attributes_context(dev)->pool.private ? "private" : "shared");
 }
 static DEVICE_ATTR_RO(kind);
 

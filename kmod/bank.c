@@ -2,46 +2,99 @@
 /*
  * Bank: finding it in the device tree, and taking and giving its pages.
  */
-#include <linux/device.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
+#include <linux/mutex.h>
 #include <linux/of.h>
 #include <linux/of_reserved_mem.h>
 #include <linux/pfn.h>
+#include <linux/slab.h>
 #include <linux/string.h>
 
 #include "bank.h"
 #include "compat.h"
-#include "obstacle.h"
-#include "trace.h"
-#include "wish.h"
+#include "spec.h"
 
-static LIST_HEAD(banks);
-static DEFINE_MUTEX(banks_lock);
+static LIST_HEAD(bank_list);
+static DEFINE_MUTEX(bank_list_lock);
 
 /* Length of a DMA segment is an unsigned int: see cm_dmabuf_map(). */
 #define BANK_MAX_BYTES	SZ_2G
 
-static int check_reservation(struct device *dev, struct device_node *np,
-			     struct reserved_mem *rmem)
+/*
+ * A page that does not leave makes a whole granule useless, so smaller ones
+ * lose less; each one taken costs about the same, so larger ones are cheaper
+ * to take. The figures are in tests/bench/README.md. Not smaller than a huge
+ * page of 4 KiB pages: alloc_contig_range() needs all of it, or fails.
+ */
+#define BANK_GRANULE_BYTES	SZ_2M
+
+/*
+ * alloc_contig_range() isolates whole units of CM_BANK_ALIGN page frames: two
+ * calls for the same unit make each other fail. A context takes one granule
+ * at a time, so that matters only where two contexts meet in one unit.
+ */
+static DEFINE_MUTEX(bank_shared_unit_lock);
+
+static int bank_check_node(const struct device_node *np,
+			   const struct reserved_mem *rmem,
+			   struct cm_refusal *why)
 {
 	if (of_property_read_bool(np, "no-map"))
-		return dev_err_probe(dev, -EINVAL,
-			"bank %pOFn is no-map: it has no struct pages, so it can neither be mapped page by page nor verified; remove no-map from the bank\n",
-			np);
+		return cm_refuse(why, -EINVAL,
+				 "bank %pOFn is no-map: it has no struct pages, so it can neither be mapped page by page nor verified; remove no-map from the bank",
+				 np);
 	if (of_property_read_bool(np, "linux,cma-default"))
-		return dev_err_probe(dev, -EINVAL,
-			"bank %pOFn is linux,cma-default: the kernel allocates from it behind the back of this module; give the context a bank of its own\n",
-			np);
+		return cm_refuse(why, -EINVAL,
+				 "bank %pOFn is linux,cma-default: the kernel allocates from it behind the back of this module; give the context a bank of its own",
+				 np);
+	if (of_find_property(np, "compatible", NULL) &&
+	    !of_device_is_compatible(np, "shared-dma-pool"))
+		return cm_refuse(why, -EINVAL,
+				 "bank %pOFn has another use: its compatible is not \"shared-dma-pool\"; give the context a bank of its own",
+				 np);
 	if (rmem->size > BANK_MAX_BYTES)
-		return dev_err_probe(dev, -EINVAL,
-			"bank %pOFn has %pa bytes: at most 2 GiB are supported\n",
-			np, &rmem->size);
+		return cm_refuse(why, -EINVAL,
+				 "bank %pOFn has %pa bytes: at most 2 GiB are supported",
+				 np, &rmem->size);
 	if (!PAGE_ALIGNED(rmem->base) || !PAGE_ALIGNED(rmem->size))
-		return dev_err_probe(dev, -EINVAL,
-			"bank %pOFn: base %pa and size %pa must be multiples of %lu\n",
-			np, &rmem->base, &rmem->size, PAGE_SIZE);
+		return cm_refuse(why, -EINVAL,
+				 "bank %pOFn: base %pa and size %pa must be multiples of %lu",
+				 np, &rmem->base, &rmem->size, PAGE_SIZE);
 	return 0;
+}
+
+static bool bank_refers_to(const struct device_node *user,
+			   const struct device_node *np)
+{
+	struct device_node *region;
+	int i;
+
+	for (i = 0; (region = of_parse_phandle(user, "memory-region", i)); i++) {
+		of_node_put(region);
+		if (region == np)
+			return true;
+	}
+	return false;
+}
+
+/* A driver that allocates from the bank would meet our chunks there. */
+static int bank_check_users(struct device_node *np, struct cm_refusal *why)
+{
+	struct device_node *user;
+	int ret = 0;
+
+	for_each_node_with_property(user, "memory-region") {
+		if (of_device_is_compatible(user, "cm-agent,context") ||
+		    !of_device_is_available(user) || !bank_refers_to(user, np))
+			continue;
+		ret = cm_refuse(why, -EBUSY,
+				"bank %pOFn is the memory-region of %pOF; give the context a bank of its own",
+				np, user);
+		of_node_put(user);
+		break;
+	}
+	return ret;
 }
 
 /*
@@ -50,8 +103,8 @@ static int check_reservation(struct device *dev, struct device_node *np,
  * at every page: those of a plain bank are reserved, those of a reusable one
  * are not, and whole pageblocks of one zone.
  */
-static bool is_set_up(const struct cm_bank *bank,
-		      const struct reserved_mem *rmem)
+static bool bank_is_set_up(const struct cm_bank *bank,
+			   const struct reserved_mem *rmem)
 {
 	unsigned long pfn, end = bank->start + bank->count;
 	struct zone *zone = NULL;
@@ -74,27 +127,67 @@ static bool is_set_up(const struct cm_bank *bank,
 	return true;
 }
 
-static int check_pages(struct device *dev, struct device_node *np,
-		       const struct cm_bank *bank,
-		       const struct reserved_mem *rmem)
+static int bank_check_pages(const struct device_node *np,
+			    const struct cm_bank *bank,
+			    const struct reserved_mem *rmem,
+			    struct cm_refusal *why)
 {
-	if (is_set_up(bank, rmem))
+	if (bank_is_set_up(bank, rmem))
 		return 0;
 	if (bank->reusable)
-		return dev_err_probe(dev, -EINVAL,
-			"bank %pOFn is reusable, but the kernel did not make it movable memory: base and size must be multiples of %lu bytes, compatible must be \"shared-dma-pool\"\n",
-			np, PAGE_SIZE * CM_BANK_ALIGN);
-	return dev_err_probe(dev, -EINVAL,
-		"bank %pOFn is not reserved memory of this board: is it all RAM, and did the kernel accept it at boot (see \"Reserved memory\" in the kernel log)?\n",
-		np);
+		return cm_refuse(why, -EINVAL,
+				 "bank %pOFn is reusable, but the kernel did not make it movable memory: base and size must be multiples of %lu bytes, compatible must be \"shared-dma-pool\"",
+				 np, PAGE_SIZE * CM_BANK_ALIGN);
+	return cm_refuse(why, -EINVAL,
+			 "bank %pOFn is not reserved memory of this board: is it all RAM, and did the kernel accept it at boot (see \"Reserved memory\" in the kernel log)?",
+			 np);
 }
 
-static struct cm_bank *find_overlap(const struct cm_bank *bank)
+/* Parts of a reusable bank are made of whole granules. */
+static int bank_take_part(struct cm_bank *bank, const struct cm_spec *spec,
+			  struct cm_refusal *why)
+{
+	u64 whole = (u64)bank->count << PAGE_SHIFT;
+	u64 align = bank->reusable ? (u64)PAGE_SIZE << bank->order : PAGE_SIZE;
+	u64 size = spec->size ?: whole - min(spec->offset, whole);
+
+	if (spec->offset >= whole || size > whole - spec->offset)
+		return cm_refuse(why, -EINVAL,
+				 "%llu bytes from %llu on end beyond bank %s, which has %llu",
+				 size, spec->offset, bank->name, whole);
+	if ((spec->offset | size) & (align - 1))
+		return cm_refuse(why, -EINVAL,
+				 "offset %llu and size %llu must be multiples of %llu: that is what parts of bank %s are made of",
+				 spec->offset, size, align, bank->name);
+	if (spec->min_align > size)
+		return cm_refuse(why, -EINVAL,
+				 "minimum alignment %llu is larger than the %llu bytes of the context",
+				 spec->min_align, size);
+	bank->start += spec->offset >> PAGE_SHIFT;
+	bank->count = size >> PAGE_SHIFT;
+	return 0;
+}
+
+static int bank_make_granules(struct cm_bank *bank, struct cm_refusal *why)
+{
+	unsigned long i;
+
+	bank->granule_count = ((bank->count - 1) >> bank->order) + 1;
+	bank->granules = kvcalloc(bank->granule_count, sizeof(*bank->granules),
+				  GFP_KERNEL);
+	if (!bank->granules)
+		return cm_refuse(why, -ENOMEM, "no memory for the granules");
+	for (i = 0; i < bank->granule_count; i++)
+		bank->granules[i].taken = !bank->reusable;
+	return 0;
+}
+
+static struct cm_bank *bank_find_overlap(const struct cm_bank *bank)
 {
 	struct cm_bank *other;
 
-	lockdep_assert_held(&banks_lock);
-	list_for_each_entry(other, &banks, node)
+	lockdep_assert_held(&bank_list_lock);
+	list_for_each_entry(other, &bank_list, node)
 		if (bank->start < other->start + other->count &&
 		    other->start < bank->start + bank->count)
 			return other;
@@ -102,51 +195,23 @@ static struct cm_bank *find_overlap(const struct cm_bank *bank)
 }
 
 /* @base: first page frame number of the whole bank */
-static int add_bank(struct device *dev, struct cm_bank *bank,
-		    unsigned long base)
+static int bank_add(struct cm_bank *bank, unsigned long base,
+		    struct cm_refusal *why)
 {
 	struct cm_bank *other;
 	int ret = 0;
 
-	mutex_lock(&banks_lock);
-	other = find_overlap(bank);
+	mutex_lock(&bank_list_lock);
+	other = bank_find_overlap(bank);
 	if (other)
-		ret = dev_err_probe(dev, -EBUSY,
-				    "bank %s: %llu bytes from %lld on already belong to another context\n",
-				    bank->name, (u64)other->count << PAGE_SHIFT,
-				    ((s64)other->start - (s64)base) * (s64)PAGE_SIZE);
+		ret = cm_refuse(why, -EBUSY,
+				"bank %s: %llu bytes from %lld on already belong to another context",
+				bank->name, (u64)other->count << PAGE_SHIFT,
+				((s64)other->start - (s64)base) * (s64)PAGE_SIZE);
 	else
-		list_add(&bank->node, &banks);
-	mutex_unlock(&banks_lock);
+		list_add(&bank->node, &bank_list);
+	mutex_unlock(&bank_list_lock);
 	return ret;
-}
-
-/*
- * Two contexts in one bank must not make each other fail: see
- * &cm_bank.migrating, which each of them has for itself.
- */
-static int take_part(struct device *dev, struct cm_bank *bank,
-		     const struct cm_wish *wish)
-{
-	u64 whole = (u64)bank->count << PAGE_SHIFT;
-	u64 align = (bank->reusable ? CM_BANK_ALIGN : 1) * (u64)PAGE_SIZE;
-	u64 size = wish->size ?: whole - min(wish->offset, whole);
-
-	if (wish->offset >= whole || size > whole - wish->offset)
-		return dev_err_probe(dev, -EINVAL,
-			"%llu bytes from %llu on end beyond bank %s, which has %llu\n",
-			size, wish->offset, bank->name, whole);
-	if ((wish->offset | size) & (align - 1))
-		return dev_err_probe(dev, -EINVAL,
-			"offset %llu and size %llu must be multiples of %llu: that is what parts of bank %s are made of\n",
-			wish->offset, size, align, bank->name);
-	if (wish->min_align > size)
-		return dev_err_probe(dev, -EINVAL,
-			"minimum alignment %llu is larger than the %llu bytes of the context\n",
-			wish->min_align, size);
-	bank->start += wish->offset >> PAGE_SHIFT;
-	bank->count = size >> PAGE_SHIFT;
-	return 0;
 }
 
 /**
@@ -168,120 +233,102 @@ struct device_node *cm_bank_find(const char *name)
 }
 
 /**
- * cm_bank_claim() - find a bank and take possession of it, or of a part
- * @bank: filled in
- * @dev:  whose name the kernel log tells
- * @wish: which bank, and which part of it
+ * cm_bank_claim() - take possession of a bank, or of a part
+ * @bank: filled in; granules of a reusable bank are still the system's
+ * @spec: which bank, and which part of it
+ * @why:  the reason when it is refused
  *
- * Return: 0 or an error, whose reason is in the kernel log: EINVAL for a bank
- * that cannot be used, EBUSY for one in use.
+ * Return: 0; EINVAL for a bank that cannot be used, EBUSY for one in use,
+ * ENOMEM.
  */
-int cm_bank_claim(struct cm_bank *bank, struct device *dev,
-		  const struct cm_wish *wish)
+int cm_bank_claim(struct cm_bank *bank, const struct cm_spec *spec,
+		  struct cm_refusal *why)
 {
-	struct device_node *np = wish->bank;
+	struct device_node *np = spec->bank;
 	struct reserved_mem *rmem;
 	int ret;
 
 	rmem = of_reserved_mem_lookup(np);
 	if (!rmem)
-		return dev_err_probe(dev, -EINVAL,
-				     "bank %pOFn was not reserved at boot: see \"Reserved memory\" in the kernel log; an overlay must be applied by the boot loader\n",
-				     np);
-	ret = check_reservation(dev, np, rmem);
+		return cm_refuse(why, -EINVAL,
+				 "bank %pOFn was not reserved at boot: see \"Reserved memory\" in the kernel log; an overlay must be applied by the boot loader",
+				 np);
+	ret = bank_check_node(np, rmem, why);
 	if (ret)
 		return ret;
 
-	bank->name = rmem->name;
-	bank->start = PHYS_PFN(rmem->base);
-	bank->count = PHYS_PFN(rmem->size);
-	bank->reusable = of_property_read_bool(np, "reusable");
-	cm_turn_init(&bank->migrating);
-
-	ret = check_pages(dev, np, bank, rmem);
+	*bank = (struct cm_bank){
+		.name = rmem->name,
+		.start = PHYS_PFN(rmem->base),
+		.count = PHYS_PFN(rmem->size),
+		.reusable = of_property_read_bool(np, "reusable"),
+		.order = min_t(unsigned int, get_order(BANK_GRANULE_BYTES),
+			       pageblock_order),
+	};
+	ret = bank_check_pages(np, bank, rmem, why);
 	if (!ret)
-		ret = take_part(dev, bank, wish);
+		ret = bank_check_users(np, why);
 	if (!ret)
-		ret = add_bank(dev, bank, PHYS_PFN(rmem->base));
+		ret = bank_take_part(bank, spec, why);
+	if (!ret)
+		ret = bank_make_granules(bank, why);
+	if (!ret)
+		ret = bank_add(bank, PHYS_PFN(rmem->base), why);
+	if (ret) {
+		kvfree(bank->granules);
+		bank->granules = NULL;
+	}
 	return ret;
 }
 
 /**
  * cm_bank_release() - let others claim a bank
- * @bank: a claimed bank, none of whose pages are taken
+ * @bank: a claimed bank, no page of which is taken from the system
  */
 void cm_bank_release(struct cm_bank *bank)
 {
-	mutex_lock(&banks_lock);
+	mutex_lock(&bank_list_lock);
 	list_del(&bank->node);
-	mutex_unlock(&banks_lock);
+	mutex_unlock(&bank_list_lock);
+	bank->granule_count = 0;
+	kvfree(bank->granules);
+	bank->granules = NULL;
 }
 
-static int take_batch(struct cm_bank *bank, unsigned long start,
-		      unsigned long count)
+static bool bank_shares_unit(const struct cm_bank *bank, unsigned long start,
+			     unsigned long count)
 {
-	u64 begin = ktime_get_ns();
-	int ret = cm_take_pages(start, count);
-
-	trace_cm_migrate(bank, start, count, ktime_get_ns() - begin, ret);
-	return ret;
+	return ALIGN_DOWN(start, CM_BANK_ALIGN) < bank->start ||
+	       ALIGN(start + count, CM_BANK_ALIGN) > bank->start + bank->count;
 }
 
 /**
- * cm_bank_take_some() - make the system leave pages of a reusable bank
- * @bank:      the bank, whose turn the caller has
- * @start:     first page frame number
- * @count:     in: number of page frames; out: how many were taken, which the
- *             caller has to give back also when this fails
- * @deadline:  ktime_get_ns() at which to give up
- * @obstacles: where to remember a pageblock that failed
+ * cm_bank_take() - make the system leave pages of a reusable bank
+ * @bank:  the bank, for which nobody else does this meanwhile
+ * @start: first page frame number
+ * @count: number of page frames, within one granule
  *
- * Sleeps while pages are migrated, a pageblock at a time: the deadline is seen
- * in between. Each page has one reference then, the caller's.
+ * Sleeps while pages are migrated. Each page has one reference then, the
+ * caller's.
  *
  * Return: 0, EBUSY when a page would not leave, ENOMEM when the system had
- * nowhere to move one to, EINTR when a fatal signal is pending, ETIMEDOUT.
+ * nowhere to move one to, EINTR.
  */
-int cm_bank_take_some(struct cm_bank *bank, unsigned long start,
-		      unsigned long *count, u64 deadline,
-		      struct cm_obstacles *obstacles)
+int cm_bank_take(struct cm_bank *bank, unsigned long start,
+		 unsigned long count)
 {
-	unsigned long next = start, end = start + *count, batch;
-	int ret = 0;
+	bool shared = bank_shares_unit(bank, start, count);
+	unsigned long i;
+	int ret;
 
-	lockdep_assert_held(&bank->migrating.mutex);
-	while (!ret && next < end) {
-		batch = min(end, ALIGN(next + 1, pageblock_nr_pages)) - next;
-		if (next > start && ktime_get_ns() >= deadline)
-			ret = -ETIMEDOUT;
-		else
-			ret = take_batch(bank, next, batch);
-		if (!ret)
-			next += batch;
-		else if (ret == -EBUSY || ret == -ENOMEM)
-			cm_obstacles_add(obstacles, next, ret);
-	}
-	*count = next - start;
-	return ret;
-}
-
-/**
- * cm_bank_take() - cm_bank_take_some() of all or nothing
- * @bank:      the bank, whose turn the caller has
- * @start:     first page frame number
- * @count:     number of page frames
- * @deadline:  ktime_get_ns() at which to give up
- * @obstacles: where to remember a pageblock that failed
- *
- * Return: the same.
- */
-int cm_bank_take(struct cm_bank *bank, unsigned long start, unsigned long count,
-		 u64 deadline, struct cm_obstacles *obstacles)
-{
-	int ret = cm_bank_take_some(bank, start, &count, deadline, obstacles);
-
-	if (ret && count)
-		cm_bank_give(bank, start, count);
+	if (shared)
+		mutex_lock(&bank_shared_unit_lock);
+	ret = cm_take_pages(start, count);
+	if (shared)
+		mutex_unlock(&bank_shared_unit_lock);
+	/* Whoever walks a chunk from its first page on uses one pointer for all. */
+	for (i = 0; !ret && i < count; i++)
+		page_kasan_tag_reset(pfn_to_page(start + i));
 	return ret;
 }
 
@@ -289,9 +336,17 @@ int cm_bank_take(struct cm_bank *bank, unsigned long start, unsigned long count,
  * cm_bank_give() - give pages back to the system
  * @bank:  the bank they were taken from by cm_bank_take()
  * @start: first page frame number
- * @count: number of page frames, none of which has a reference of others
+ * @count: number of page frames
+ *
+ * Does not sleep. Not free_contig_range(), which warns of a page that somebody
+ * looks at this instant (a walk over all memory takes such references): it is
+ * free when that one lets go.
  */
-void cm_bank_give(struct cm_bank *bank, unsigned long start, unsigned long count)
+void cm_bank_give(struct cm_bank *bank, unsigned long start,
+		  unsigned long count)
 {
-	free_contig_range(start, count);
+	unsigned long i;
+
+	for (i = 0; i < count; i++)
+		__free_page(pfn_to_page(start + i));
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Bank: a physical range that the device tree sets aside.
+ * Bank: a physical range that the device tree sets aside, in granules.
  */
 #ifndef CM_BANK_H
 #define CM_BANK_H
@@ -8,22 +8,35 @@
 #include <linux/list.h>
 #include <linux/types.h>
 
-#include "turn.h"
-
-struct cm_obstacles;
-struct cm_wish;
-struct device;
+struct cm_refusal;
+struct cm_spec;
 struct device_node;
 
 /**
+ * struct cm_granule - the unit in which memory is taken from the system
+ * @since: ktime_get_ns() since when it is empty, if @taken and without @users;
+ *         since when its pages would not leave, if not @taken; else 0
+ * @users: extents of the context's map that reach into it
+ * @taken: from the system; always in a bank that is not reusable
+ */
+struct cm_granule {
+	u64 since;
+	u32 users;
+	bool taken;
+};
+
+/**
  * struct cm_bank - a range of /reserved-memory, or a part of one
- * @node:      in the list of all banks in use
- * @name:      name of its device tree node
- * @start:     first page frame number
- * @count:     number of page frames
- * @reusable:  the system uses the pages until they are taken
- * @migrating: held while pages are taken: two alloc_contig_range() calls that
- *             touch the same pageblock make each other fail with EBUSY
+ * @node:          in the list of all banks in use
+ * @name:          name of its device tree node
+ * @start:         first page frame number
+ * @count:         number of page frames
+ * @reusable:      the system uses granules that are not taken
+ * @order:         a granule has 1 << @order page frames
+ * @granules:      all of them, the last one possibly cut short
+ * @granule_count: number of @granules
+ *
+ * Locking of the granules: that of the context.
  */
 struct cm_bank {
 	struct list_head node;
@@ -31,19 +44,36 @@ struct cm_bank {
 	unsigned long start;
 	unsigned long count;
 	bool reusable;
-	struct cm_turn migrating;
+	unsigned int order;
+	struct cm_granule *granules;
+	unsigned long granule_count;
 };
 
+static inline struct cm_granule *cm_bank_granule(const struct cm_bank *bank,
+						 unsigned long pfn)
+{
+	return &bank->granules[(pfn - bank->start) >> bank->order];
+}
+
+/* The page frame behind the granule of @pfn. */
+static inline unsigned long cm_bank_granule_end(const struct cm_bank *bank,
+						unsigned long pfn)
+{
+	unsigned long index = (pfn - bank->start) >> bank->order;
+	unsigned long end = bank->start + ((index + 1) << bank->order);
+
+	/* The first also where the range ends with the last page frame. */
+	return end - bank->start < bank->count ? end : bank->start + bank->count;
+}
+
 struct device_node *cm_bank_find(const char *name);
-int cm_bank_claim(struct cm_bank *bank, struct device *dev,
-		  const struct cm_wish *wish);
+int cm_bank_claim(struct cm_bank *bank, const struct cm_spec *spec,
+		  struct cm_refusal *why);
 void cm_bank_release(struct cm_bank *bank);
 
-int cm_bank_take_some(struct cm_bank *bank, unsigned long start,
-		      unsigned long *count, u64 deadline,
-		      struct cm_obstacles *obstacles);
-int cm_bank_take(struct cm_bank *bank, unsigned long start, unsigned long count,
-		 u64 deadline, struct cm_obstacles *obstacles);
-void cm_bank_give(struct cm_bank *bank, unsigned long start, unsigned long count);
+int cm_bank_take(struct cm_bank *bank, unsigned long start,
+		 unsigned long count);
+void cm_bank_give(struct cm_bank *bank, unsigned long start,
+		  unsigned long count);
 
 #endif /* CM_BANK_H */

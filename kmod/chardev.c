@@ -2,12 +2,14 @@
 /*
  * Character device: from an ioctl to the call that serves it.
  */
+#include <linux/cred.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
+#include "alloc.h"
 #include "attest.h"
 #include "chardev.h"
 #include "compaction.h"
@@ -16,45 +18,50 @@
 #include "layout.h"
 #include "pattern.h"
 #include "pin.h"
+#include "quota.h"
+#include "stats.h"
 
 /**
  * struct cm_file - one open of a node
- * @ctx:  the context, with a reference
- * @pins: pins taken through it
+ * @ctx:   the context, with a reference
+ * @owner: who opened it
+ * @pins:  pins taken through it
  */
 struct cm_file {
 	struct cm_context *ctx;
+	struct cm_owner owner;
 	struct cm_pins pins;
 };
 
-static int call_query(struct cm_call *call)
+static int chardev_query(struct cm_call *call)
 {
 	cm_context_query(call->file->ctx, call->arg);
 	return 0;
 }
 
-static int call_stats(struct cm_call *call)
+static int chardev_stats(struct cm_call *call)
 {
 	struct cm_context *ctx = call->file->ctx;
 
-	mutex_lock(&ctx->lock);
+	cm_context_lock(ctx);
 	memcpy(call->arg, &ctx->stats, sizeof(ctx->stats));
-	mutex_unlock(&ctx->lock);
+	cm_context_unlock(ctx);
 	return 0;
 }
 
-static bool is_clean(const struct cm_alloc *req)
+static bool chardev_is_clean(const struct cm_alloc *req)
 {
 	return !(req->flags || req->fd || req->id || req->free ||
 		 req->largest_hole || req->retries || req->reason ||
-		 req->quota || req->used);
+		 req->quota || req->used || req->max_chunks ||
+		 req->chunks);
 }
 
-static int call_alloc(struct cm_call *call)
+static int chardev_alloc(struct cm_call *call)
 {
 	struct cm_context *ctx = call->file->ctx;
 	struct cm_alloc *req = call->arg;
-	bool clean = is_clean(req);
+	bool clean = chardev_is_clean(req);
 	struct dma_buf *dmabuf;
 
 	req->fd = -1;
@@ -67,7 +74,7 @@ static int call_alloc(struct cm_call *call)
 	call->fd = get_unused_fd_flags(O_CLOEXEC);
 	if (call->fd < 0)
 		return call->fd;
-	dmabuf = cm_chunk_alloc(ctx, req);
+	dmabuf = cm_alloc(ctx, &call->file->owner, req);
 	if (IS_ERR(dmabuf))
 		return PTR_ERR(dmabuf);
 	call->dmabuf = dmabuf;
@@ -75,7 +82,7 @@ static int call_alloc(struct cm_call *call)
 	return 0;
 }
 
-static int call_free(struct cm_call *call)
+static int chardev_free(struct cm_call *call)
 {
 	struct cm_free *req = call->arg;
 	struct dma_buf *dmabuf;
@@ -86,12 +93,15 @@ static int call_free(struct cm_call *call)
 	dmabuf = cm_dmabuf_get(call->file->ctx, req->fd);
 	if (IS_ERR(dmabuf))
 		return PTR_ERR(dmabuf);
-	ret = cm_chunk_free(dmabuf->priv);
+	if (cm_chunk_belongs_to(dmabuf->priv, &call->file->owner))
+		ret = cm_dmabuf_free(dmabuf->priv);
+	else
+		ret = -EPERM;
 	dma_buf_put(dmabuf);
 	return ret;
 }
 
-static int call_pin(struct cm_call *call)
+static int chardev_pin(struct cm_call *call)
 {
 	struct cm_pin *req = call->arg;
 	struct dma_buf *dmabuf;
@@ -110,7 +120,7 @@ static int call_pin(struct cm_call *call)
 	return ret;
 }
 
-static int call_unpin(struct cm_call *call)
+static int chardev_unpin(struct cm_call *call)
 {
 	struct cm_unpin *req = call->arg;
 	struct dma_buf *dmabuf;
@@ -126,7 +136,7 @@ static int call_unpin(struct cm_call *call)
 	return ret;
 }
 
-static int call_info(struct cm_call *call)
+static int chardev_info(struct cm_call *call)
 {
 	struct cm_info *req = call->arg;
 	struct dma_buf *dmabuf;
@@ -148,7 +158,7 @@ static int call_info(struct cm_call *call)
 	return ret;
 }
 
-static int call_attest(struct cm_call *call)
+static int chardev_attest(struct cm_call *call)
 {
 	struct cm_attest *req = call->arg;
 
@@ -159,7 +169,7 @@ static int call_attest(struct cm_call *call)
 	return cm_attest(req);
 }
 
-static int call_pattern(struct cm_call *call)
+static int chardev_pattern(struct cm_call *call)
 {
 	struct cm_pattern *req = call->arg;
 
@@ -169,7 +179,7 @@ static int call_pattern(struct cm_call *call)
 	return cm_pattern(req);
 }
 
-static int call_compact(struct cm_call *call)
+static int chardev_compact(struct cm_call *call)
 {
 	struct cm_compact *req = call->arg;
 
@@ -181,35 +191,35 @@ static int call_compact(struct cm_call *call)
 	}
 	if (READ_ONCE(call->file->ctx->gone))
 		return -ENODEV;
-	return cm_compact_on_request(call->file->ctx, req);
+	return cm_compact(call->file->ctx, req);
 }
 
-static int call_layout(struct cm_call *call)
+static int chardev_layout(struct cm_call *call)
 {
 	struct cm_layout *req = call->arg;
 
 	if (req->flags || req->count || req->reserved ||
 	    (req->capacity && !req->entries))
 		return -EINVAL;
-	return cm_layout(call->file->ctx, req);
+	return cm_layout(call->file->ctx, &call->file->owner, req);
 }
 
 static const struct cm_ioctl cm_ioctls[] = {
-	CM_IOCTL(QUERY, cm_query, version, false, call_query),
-	CM_IOCTL(ALLOC, cm_alloc, used, true, call_alloc),
-	CM_IOCTL(FREE, cm_free, flags, false, call_free),
-	CM_IOCTL(PIN, cm_pin, size, false, call_pin),
-	CM_IOCTL(UNPIN, cm_unpin, flags, false, call_unpin),
-	CM_IOCTL(INFO, cm_info, name, false, call_info),
-	CM_IOCTL(ATTEST, cm_attest, context, false, call_attest),
-	CM_IOCTL(PATTERN, cm_pattern, reserved, false, call_pattern),
-	CM_IOCTL(STATS, cm_stats, moved_bytes, false, call_stats),
-	CM_IOCTL(COMPACT, cm_compact, largest_hole, true, call_compact),
-	CM_IOCTL(LAYOUT, cm_layout, reserved, false, call_layout),
+	CM_IOCTL(QUERY, cm_query, version, false, chardev_query),
+	CM_IOCTL(ALLOC, cm_alloc, chunks, true, chardev_alloc),
+	CM_IOCTL(FREE, cm_free, flags, false, chardev_free),
+	CM_IOCTL(PIN, cm_pin, size, false, chardev_pin),
+	CM_IOCTL(UNPIN, cm_unpin, flags, false, chardev_unpin),
+	CM_IOCTL(INFO, cm_info, name, false, chardev_info),
+	CM_IOCTL(ATTEST, cm_attest, context, false, chardev_attest),
+	CM_IOCTL(PATTERN, cm_pattern, reserved, false, chardev_pattern),
+	CM_IOCTL(STATS, cm_stats, moved_bytes, false, chardev_stats),
+	CM_IOCTL(COMPACT, cm_compact, largest_hole, true, chardev_compact),
+	CM_IOCTL(LAYOUT, cm_layout, reserved, false, chardev_layout),
 };
 
 /* Last, because an installed descriptor cannot be taken back. */
-static void finish_alloc(struct cm_call *call, int ret)
+static void chardev_finish_alloc(struct cm_call *call, int ret)
 {
 	if (!ret) {
 		fd_install(call->fd, call->dmabuf->file);
@@ -220,7 +230,7 @@ static void finish_alloc(struct cm_call *call, int ret)
 	put_unused_fd(call->fd);
 }
 
-static void finish_pin(struct cm_call *call, int ret)
+static void chardev_finish_pin(struct cm_call *call, int ret)
 {
 	if (ret)
 		cm_pin_give(&call->file->pins, call->pinned);
@@ -235,9 +245,9 @@ static long cm_chardev_ioctl(struct file *file, unsigned int cmd,
 
 	ret = cm_ioctl(cm_ioctls, ARRAY_SIZE(cm_ioctls), cmd, param, &call);
 	if (call.fd >= 0)
-		finish_alloc(&call, ret);
+		chardev_finish_alloc(&call, ret);
 	if (call.pinned)
-		finish_pin(&call, ret);
+		chardev_finish_pin(&call, ret);
 	return ret;
 }
 
@@ -250,6 +260,8 @@ static int cm_chardev_open(struct inode *inode, struct file *file)
 	if (!cf)
 		return -ENOMEM;
 	cm_pins_init(&cf->pins);
+	cf->owner.uid = file->f_cred->euid;
+	cf->owner.account = cm_quota_account(file->f_cred);
 	get_device(&ctx->dev);
 	cf->ctx = ctx;
 	file->private_data = cf;

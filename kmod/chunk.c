@@ -1,99 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Chunk: from a request to memory, and back.
+ * Chunk: the object, what holds it, and how its memory goes back.
  */
-#include <linux/atomic.h>
+#include <linux/capability.h>
 #include <linux/cred.h>
 #include <linux/dma-buf.h>
-#include <linux/dma-mapping.h>
-#include <linux/highmem.h>
-#include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 
 #include "chunk.h"
-#include "deadline.h"
-#include "dmabuf.h"
-#include "drain.h"
-#include "search.h"
+#include "quota.h"
+#include "sync.h"
 #include "trace.h"
 
-static atomic64_t last_id = ATOMIC64_INIT(0);
+/* How often freed chunks are looked at whose pages somebody holds. */
+#define CHUNK_DRAIN_FIRST	msecs_to_jiffies(20)
+#define CHUNK_DRAIN_LAST	msecs_to_jiffies(1000)
 
-static int zero_pages(unsigned long start, unsigned long count, u64 deadline)
-{
-	unsigned long i;
-	int ret = 0;
-
-	for (i = 0; i < count && !ret; i++) {
-		clear_highpage(pfn_to_page(start + i));
-		cond_resched();
-		if (i % CM_DEADLINE_PAGES == 0)
-			ret = cm_deadline_check(deadline);
-	}
-	return ret;
-}
-
-/**
- * cm_chunk_map_dma() - map a place for the context's own device
- * @chunk: the chunk that is, or will be, there
- * @start: first page frame number
- * @dma:   set to the address as seen by the device
- *
- * The mapping lives as long as the memory: it is what CPU access is synced for
- * when no driver has imported the chunk.
- *
- * Return: 0 or ENOMEM.
- */
-int cm_chunk_map_dma(struct cm_chunk *chunk, unsigned long start,
-		     dma_addr_t *dma)
-{
-	struct device *dev = chunk->ctx->dma_dev;
-
-	*dma = dma_map_page_attrs(dev, pfn_to_page(start), 0,
-				  cm_chunk_size(chunk), DMA_BIDIRECTIONAL,
-				  DMA_ATTR_SKIP_CPU_SYNC);
-	return dma_mapping_error(dev, *dma) ? -ENOMEM : 0;
-}
-
-/**
- * cm_chunk_unmap_dma() - undo cm_chunk_map_dma()
- * @chunk: the chunk
- * @dma:   the address
- */
-void cm_chunk_unmap_dma(struct cm_chunk *chunk, dma_addr_t dma)
-{
-	dma_unmap_page_attrs(chunk->ctx->dma_dev, dma, cm_chunk_size(chunk),
-			     DMA_BIDIRECTIONAL, DMA_ATTR_SKIP_CPU_SYNC);
-}
-
-/* The first one brings the zeros out of the caches. */
-static void write_back(struct cm_chunk *chunk)
-{
-	dma_sync_single_for_device(chunk->ctx->dma_dev, chunk->dma,
-				   cm_chunk_size(chunk), DMA_BIDIRECTIONAL);
-}
-
-/**
- * cm_chunk_change_dma() - let go of the old place and write back the new one
- * @chunk: the chunk, its lock held for writing, with its new place
- * @dma:   from cm_chunk_map_dma() for that place
- */
-void cm_chunk_change_dma(struct cm_chunk *chunk, dma_addr_t dma)
-{
-	cm_chunk_unmap_dma(chunk, chunk->dma);
-	chunk->dma = dma;
-	write_back(chunk);
-}
+static atomic64_t chunk_last_id = ATOMIC64_INIT(0);
 
 /**
  * cm_chunk_new() - make a chunk that has no memory yet
- * @ctx: the context
+ * @ctx:   the context, a node of which is open
+ * @owner: who asks for it
+ * @align: page frames
  *
  * Return: the chunk, the caller's to put; NULL when there is no memory for it.
  */
-struct cm_chunk *cm_chunk_new(struct cm_context *ctx)
+struct cm_chunk *cm_chunk_new(struct cm_context *ctx,
+			      const struct cm_owner *owner, unsigned long align)
 {
 	struct cm_chunk *chunk = kzalloc(sizeof(*chunk), GFP_KERNEL_ACCOUNT);
 
@@ -101,24 +37,52 @@ struct cm_chunk *cm_chunk_new(struct cm_context *ctx)
 		return NULL;
 	kref_init(&chunk->ref);
 	chunk->ctx = ctx;
+	chunk->id = atomic64_inc_return(&chunk_last_id);
+	chunk->align = align;
+	chunk->owner = *owner;
+	chunk->pid = task_tgid_nr(current);
+	get_task_comm(chunk->comm, current->group_leader);
 	chunk->extent.owner = chunk;
 	INIT_LIST_HEAD(&chunk->extent.node);
-	get_device(&ctx->dev);
 	INIT_LIST_HEAD(&chunk->drain);
 	INIT_LIST_HEAD(&chunk->attachments);
 	init_rwsem(&chunk->lock);
-	chunk->uid = current_euid();
-	chunk->pid = task_tgid_nr(current);
-	get_task_comm(chunk->comm, current->group_leader);
+	get_device(&ctx->dev);
+	/* The open node holds the module; the chunk may outlive it. */
+	__module_get(THIS_MODULE);
 	return chunk;
 }
 
-static void delete_chunk(struct kref *ref)
+static void chunk_uncharge(struct cm_chunk *chunk)
+{
+	lockdep_assert_held(&chunk->ctx->pool.lock);
+	if (chunk->charged)
+		cm_quota_uncharge(chunk->ctx, chunk->owner.account,
+				  chunk->charged);
+	chunk->charged = 0;
+}
+
+/* Maybe in a work of the context, for whose end cm_exit() waits. */
+static void chunk_delete(struct kref *ref)
 {
 	struct cm_chunk *chunk = container_of(ref, struct cm_chunk, ref);
+	struct cm_context *ctx = chunk->ctx;
 
-	put_device(&chunk->ctx->dev);
+	cm_context_lock(ctx);
+	chunk_uncharge(chunk);
+	cm_context_unlock(ctx);
+	put_device(&ctx->dev);
 	kfree(chunk);
+	module_put(THIS_MODULE);
+}
+
+/**
+ * cm_chunk_get() - take a reference on the structure
+ * @chunk: the chunk
+ */
+void cm_chunk_get(struct cm_chunk *chunk)
+{
+	kref_get(&chunk->ref);
 }
 
 /**
@@ -127,163 +91,20 @@ static void delete_chunk(struct kref *ref)
  */
 void cm_chunk_put(struct cm_chunk *chunk)
 {
-	kref_put(&chunk->ref, delete_chunk);
+	kref_put(&chunk->ref, chunk_delete);
 }
 
 /**
- * cm_chunk_give_back() - give back what was taken for a chunk's place
- * @chunk: the chunk, whose extent is taken or not
- * @error: what the caller failed with, or 0
- *
- * Whoever has no time left does not wait for this, either.
- */
-void cm_chunk_give_back(struct cm_chunk *chunk, int error)
-{
-	if (!cm_extent_is_taken(&chunk->extent))
-		return;
-	if (cm_deadline_is_over(error) && !chunk->ctx->private)
-		cm_drain_spare(chunk);
-	else
-		cm_search_give(chunk->ctx, &chunk->extent);
-}
-
-static int fill_chunk(struct cm_chunk *chunk, struct cm_search *search)
-{
-	int ret;
-
-	chunk->id = atomic64_inc_return(&last_id);
-	chunk->align = (u64)search->align << PAGE_SHIFT;
-	ret = cm_search_take(search, &chunk->extent);
-	if (ret)
-		goto give;
-
-	ret = zero_pages(chunk->extent.start, chunk->extent.count,
-			 search->deadline);
-	if (ret)
-		goto give;
-	ret = cm_chunk_map_dma(chunk, chunk->extent.start, &chunk->dma);
-	if (ret)
-		goto give;
-	write_back(chunk);
-	ret = cm_dmabuf_export(chunk);
-	if (ret)
-		goto unmap;
-	return 0;
-
-unmap:
-	cm_chunk_unmap_dma(chunk, chunk->dma);
-give:
-	cm_chunk_give_back(chunk, ret);
-	return ret;
-}
-
-static void report(struct cm_search *search, struct cm_alloc *req,
-		   enum cm_reason reason, u64 ns)
-{
-	struct cm_context *ctx = search->ctx;
-
-	mutex_lock(&ctx->lock);
-	if (reason)
-		cm_stats_failure(&ctx->stats, reason, search->retries);
-	else
-		cm_stats_success(&ctx->stats, req->size, ns, search->retries);
-	ctx->chunks += !reason;
-	cm_context_room(ctx, &req->free, &req->largest_hole);
-	mutex_unlock(&ctx->lock);
-	req->quota = search->quota;
-	req->used = search->used;
-	req->retries = search->retries;
-	req->reason = reason;
-}
-
-/**
- * cm_chunk_alloc() - allocate zeroed, contiguous memory
- * @ctx: the context
- * @req: the request; its output members but @fd are filled in
- *
- * Sleeps.
- *
- * Return: the chunk's dma-buf, the caller's, with the only reference; or an
- * ERR_PTR() as documented for &struct cm_alloc.
- */
-struct dma_buf *cm_chunk_alloc(struct cm_context *ctx, struct cm_alloc *req)
-{
-	struct cm_search search;
-	struct cm_chunk *chunk = NULL;
-	u64 ns, begin = ktime_get_ns();
-	enum cm_reason reason;
-	int ret;
-
-	ret = cm_search_init(&search, ctx, req);
-	if (!ret) {
-		chunk = cm_chunk_new(ctx);
-		ret = chunk ? fill_chunk(chunk, &search) : -ENOMEM;
-	}
-	reason = cm_search_reason(&search, ret);
-	if (!reason) {
-		req->size = cm_chunk_size(chunk);
-		req->alignment = chunk->align;
-		req->id = chunk->id;
-	}
-	ns = ktime_get_ns() - begin;
-	report(&search, req, reason, ns);
-	trace_cm_alloc(ctx, req, ns);
-	if (!reason)
-		return chunk->dmabuf;
-	if (chunk)
-		cm_chunk_put(chunk);
-	/* Memory for a file is short, or the table of open files is full. */
-	return ERR_PTR(ret == -ENFILE ? ret : cm_search_errno(reason));
-}
-
-static void release_memory(struct cm_chunk *chunk)
-{
-	struct cm_context *ctx = chunk->ctx;
-
-	trace_cm_free(chunk);
-	cm_chunk_unmap_dma(chunk, chunk->dma);
-	mutex_lock(&ctx->lock);
-	ctx->chunks--;
-	mutex_unlock(&ctx->lock);
-	cm_drain(chunk);
-}
-
-/**
- * cm_chunk_free() - give a chunk's memory back before its descriptors go
+ * cm_chunk_belongs_to() - whether somebody has an owner's rights
  * @chunk: the chunk
+ * @owner: who opened the node that is used
  *
- * Return: 0, ESTALE when that was done before, EBUSY when it is in use.
+ * Return: whether, which CAP_SYS_ADMIN always has.
  */
-int cm_chunk_free(struct cm_chunk *chunk)
+bool cm_chunk_belongs_to(const struct cm_chunk *chunk,
+			 const struct cm_owner *owner)
 {
-	int ret = 0;
-
-	down_write(&chunk->lock);
-	if (chunk->freed)
-		ret = -ESTALE;
-	else if (chunk->pins || chunk->imports || chunk->maps)
-		ret = -EBUSY;
-	if (!ret) {
-		chunk->freed = true;
-		cm_dmabuf_unmap_users(chunk);
-		/* The dma-buf keeps the structure. */
-		kref_get(&chunk->ref);
-		release_memory(chunk);
-	}
-	up_write(&chunk->lock);
-	return ret;
-}
-
-/**
- * cm_chunk_abandon() - let go of a chunk that nobody can reach any more
- * @chunk: the chunk, whose memory is given back unless that was done before
- */
-void cm_chunk_abandon(struct cm_chunk *chunk)
-{
-	if (chunk->freed)
-		cm_chunk_put(chunk);
-	else
-		release_memory(chunk);
+	return uid_eq(chunk->owner.uid, owner->uid) || capable(CAP_SYS_ADMIN);
 }
 
 /**
@@ -295,24 +116,23 @@ void cm_chunk_abandon(struct cm_chunk *chunk)
  */
 int cm_chunk_info(struct cm_chunk *chunk, struct cm_info *info)
 {
-	int ret = 0;
+	bool freed;
 
-	down_read(&chunk->lock);
-	if (chunk->freed) {
-		ret = -ESTALE;
-	} else {
-		info->id = chunk->id;
-		info->size = cm_chunk_size(chunk);
-		info->alignment = chunk->align;
-		info->pins = chunk->pins;
-		info->imports = chunk->imports;
-		info->maps = chunk->maps;
-		info->uid = from_kuid_munged(current_user_ns(), chunk->uid);
-		info->pid = chunk->pid;
-		strscpy(info->comm, chunk->comm, sizeof(info->comm));
-	}
-	up_read(&chunk->lock);
-	return ret;
+	cm_context_lock(chunk->ctx);
+	freed = chunk->freed;
+	info->size = cm_chunk_size(chunk);
+	info->pins = chunk->pins;
+	info->imports = chunk->imports;
+	info->maps = chunk->maps;
+	cm_context_unlock(chunk->ctx);
+	if (freed)
+		return -ESTALE;
+	info->id = chunk->id;
+	info->alignment = (u64)chunk->align << PAGE_SHIFT;
+	info->uid = from_kuid_munged(current_user_ns(), chunk->owner.uid);
+	info->pid = chunk->pid;
+	strscpy(info->comm, chunk->comm, sizeof(info->comm));
+	return 0;
 }
 
 /**
@@ -320,8 +140,11 @@ int cm_chunk_info(struct cm_chunk *chunk, struct cm_info *info)
  * @chunk: a chunk without any mapping
  * @from:  index of the page to begin with
  *
- * Somebody else may hold references on pages: an O_DIRECT transfer that is
- * under way outlives both the mapping and the descriptor.
+ * Taking a page from the system leaves one reference on it, ours, and each
+ * entry of a page table adds one. So without any mapping a second one is that
+ * of somebody who got hold of the page: an O_DIRECT transfer that is under way
+ * outlives both the mapping and the descriptor, and a page in a pipe stays
+ * there for as long as nobody reads it.
  *
  * Return: the index of the page, or the number of pages when there is none.
  */
@@ -336,11 +159,154 @@ unsigned long cm_chunk_first_held(const struct cm_chunk *chunk,
 	return from;
 }
 
-static void count_pinned(struct cm_chunk *chunk, long change)
+/**
+ * cm_chunk_discard() - give back the memory of a chunk
+ * @chunk: the chunk, which may have none; nobody holds a page of it or moves it
+ */
+void cm_chunk_discard(struct cm_chunk *chunk)
 {
-	mutex_lock(&chunk->ctx->lock);
-	chunk->ctx->pinned += change;
-	mutex_unlock(&chunk->ctx->lock);
+	struct cm_context *ctx = chunk->ctx;
+
+	cm_context_lock(ctx);
+	if (cm_chunk_has_memory(chunk))
+		cm_pool_remove(&ctx->pool, &chunk->extent);
+	chunk_uncharge(chunk);
+	cm_context_unlock(ctx);
+}
+
+/**
+ * cm_chunk_retire() - see to it that nobody uses or moves a chunk any more
+ * @chunk: the chunk
+ *
+ * Waits for those who do.
+ *
+ * Return: whether it was in use until now.
+ */
+bool cm_chunk_retire(struct cm_chunk *chunk)
+{
+	bool freed;
+
+	down_write(&chunk->lock);
+	cm_context_lock(chunk->ctx);
+	freed = chunk->freed;
+	WRITE_ONCE(chunk->freed, true);
+	chunk->dmabuf = NULL;
+	cm_context_unlock(chunk->ctx);
+	up_write(&chunk->lock);
+	return !freed;
+}
+
+/**
+ * cm_chunk_abandon() - give back the memory of a chunk that was not finished
+ * @chunk: the chunk, which may be on the move
+ */
+void cm_chunk_abandon(struct cm_chunk *chunk)
+{
+	cm_chunk_retire(chunk);
+	cm_chunk_discard(chunk);
+}
+
+static bool chunk_is_held(struct cm_chunk *chunk)
+{
+	/* A page that was let go stays so: nobody can get at it any more. */
+	chunk->drained = cm_chunk_first_held(chunk, chunk->drained);
+	return chunk->drained < chunk->extent.count;
+}
+
+/* The memory's reference is consumed. */
+static void chunk_give(struct cm_chunk *chunk)
+{
+	cm_context_lock(chunk->ctx);
+	chunk->ctx->stats.frees++;
+	cm_context_unlock(chunk->ctx);
+	cm_chunk_discard(chunk);
+	cm_chunk_put(chunk);
+}
+
+static void chunk_drain_later(struct cm_chunk *chunk)
+{
+	struct cm_context *ctx = chunk->ctx;
+
+	cm_context_lock(ctx);
+	list_add(&chunk->drain, &ctx->drains);
+	ctx->draining += chunk->extent.count;
+	ctx->drain_delay = CHUNK_DRAIN_FIRST;
+	cm_pool_later(&ctx->drain_work, ctx->drain_delay);
+	cm_context_unlock(ctx);
+}
+
+/**
+ * cm_chunk_release() - give back the memory of a chunk that nobody can reach
+ * @chunk: a chunk without descriptor, mapping or driver; the memory's reference
+ *         on it is consumed
+ *
+ * As soon as nobody holds a page of it.
+ */
+void cm_chunk_release(struct cm_chunk *chunk)
+{
+	struct cm_context *ctx = chunk->ctx;
+
+	trace_cm_free(dev_name(&ctx->dev), chunk->id, cm_chunk_size(chunk));
+	cm_context_lock(ctx);
+	ctx->chunks--;
+	cm_context_unlock(ctx);
+	if (chunk_is_held(chunk))
+		chunk_drain_later(chunk);
+	else
+		chunk_give(chunk);
+}
+
+/* Before the chunk is given: it may hold the context. */
+static void chunk_end_drain(struct cm_chunk *chunk)
+{
+	struct cm_context *ctx = chunk->ctx;
+
+	cm_context_lock(ctx);
+	list_del_init(&chunk->drain);
+	ctx->draining -= chunk->extent.count;
+	cm_context_unlock(ctx);
+	chunk_give(chunk);
+}
+
+/**
+ * cm_chunk_drain() - give back freed chunks that nobody holds any more
+ * @ctx: the context
+ *
+ * For the context's works, whose end the end of the context waits for.
+ */
+void cm_chunk_drain(struct cm_context *ctx)
+{
+	struct cm_chunk *chunk, *next;
+	LIST_HEAD(drains);
+
+	cm_context_lock(ctx);
+	list_splice_init(&ctx->drains, &drains);
+	cm_context_unlock(ctx);
+	list_for_each_entry_safe(chunk, next, &drains, drain)
+		if (!chunk_is_held(chunk))
+			chunk_end_drain(chunk);
+	cm_context_lock(ctx);
+	list_splice(&drains, &ctx->drains);
+	cm_context_unlock(ctx);
+}
+
+/**
+ * cm_chunk_drain_work() - look after a context's chunks that drain
+ * @work: &cm_context.drain_work
+ *
+ * A page in a pipe may stay for ever: it is looked at less and less often.
+ */
+void cm_chunk_drain_work(struct work_struct *work)
+{
+	struct cm_context *ctx = container_of(to_delayed_work(work),
+					      struct cm_context, drain_work);
+
+	cm_chunk_drain(ctx);
+	cm_context_lock(ctx);
+	ctx->drain_delay = min(2 * ctx->drain_delay, CHUNK_DRAIN_LAST);
+	if (!list_empty(&ctx->drains))
+		cm_pool_later(&ctx->drain_work, ctx->drain_delay);
+	cm_context_unlock(ctx);
 }
 
 /**
@@ -350,9 +316,12 @@ static void count_pinned(struct cm_chunk *chunk, long change)
  */
 void cm_chunk_hold(struct cm_chunk *chunk, u32 *count)
 {
-	if (!cm_chunk_is_fixed(chunk))
-		count_pinned(chunk, chunk->extent.count);
+	lockdep_assert_held_write(&chunk->lock);
+	cm_context_lock(chunk->ctx);
+	if (!chunk->pins && !chunk->maps)
+		chunk->ctx->pinned += chunk->extent.count;
 	++*count;
+	cm_context_unlock(chunk->ctx);
 }
 
 /**
@@ -362,7 +331,49 @@ void cm_chunk_hold(struct cm_chunk *chunk, u32 *count)
  */
 void cm_chunk_unhold(struct cm_chunk *chunk, u32 *count)
 {
+	lockdep_assert_held_write(&chunk->lock);
+	cm_context_lock(chunk->ctx);
 	--*count;
-	if (!cm_chunk_is_fixed(chunk))
-		count_pinned(chunk, -(long)chunk->extent.count);
+	if (!chunk->pins && !chunk->maps)
+		chunk->ctx->pinned -= chunk->extent.count;
+	cm_context_unlock(chunk->ctx);
+}
+
+static u64 chunk_offset(const struct cm_chunk *chunk, unsigned long start)
+{
+	return (u64)(start - chunk->ctx->pool.bank.start) << PAGE_SHIFT;
+}
+
+static void chunk_trace_sync(struct cm_chunk *chunk, unsigned long start,
+			     bool for_device)
+{
+	trace_cm_sync(dev_name(&chunk->ctx->dev), chunk->id,
+		      chunk_offset(chunk, start), cm_chunk_size(chunk),
+		      dev_name(cm_sync_device()), for_device);
+}
+
+/**
+ * cm_chunk_sync_for_device() - let devices see what the CPU wrote
+ * @chunk: the chunk, its lock held
+ * @start: first page frame number of where it is, or will be
+ */
+void cm_chunk_sync_for_device(struct cm_chunk *chunk, unsigned long start)
+{
+	chunk_trace_sync(chunk, start, true);
+	cm_sync_for_device(chunk->ctx->pool.dma, chunk_offset(chunk, start),
+			   cm_chunk_size(chunk));
+}
+
+/**
+ * cm_chunk_sync_for_cpu() - let the CPU see what devices wrote
+ * @chunk: the chunk, its lock held
+ *
+ * What the CPU has written since it last was handed to the device is lost.
+ */
+void cm_chunk_sync_for_cpu(struct cm_chunk *chunk)
+{
+	chunk_trace_sync(chunk, chunk->extent.start, false);
+	cm_sync_for_cpu(chunk->ctx->pool.dma,
+			chunk_offset(chunk, chunk->extent.start),
+			cm_chunk_size(chunk));
 }

@@ -5,6 +5,7 @@
 #ifndef CM_CHUNK_H
 #define CM_CHUNK_H
 
+#include <linux/atomic.h>
 #include <linux/kref.h>
 #include <linux/mm.h>
 #include <linux/rwsem.h>
@@ -16,56 +17,77 @@
 struct dma_buf;
 struct inode;
 
+/* Moving a chunk removes its mappings one by one: with more it stays. */
+#define CM_CHUNK_MAX_MAPPINGS	64
+
+/**
+ * struct cm_owner - who asks for chunks: who opened the node
+ * @uid:     the user
+ * @account: the user whose quota is used
+ */
+struct cm_owner {
+	kuid_t uid;
+	kuid_t account;
+};
+
 /**
  * struct cm_chunk - a chunk
- * @ref:     one for the dma-buf, one for the memory; one where it only stands for
- *           the place that another chunk moves to
- * @ctx:     its context; holds a reference on the context's device
- * @extent:  its page frames; linked as long as the memory is taken
- * @drain:   in &cm_context.drains once freed while in use by somebody, or spare
- * @drained: pages that nobody else holds any more, once freed
- * @stuck:   number of the last compaction that could not move it
- * @id:      number for humans and programs, never used twice
- * @align:   bytes
- * @uid:     user that asked for it
- * @pid:     process that asked for it, in the initial pid namespace
- * @comm:    name of that process
- * @dmabuf:  its dma-buf, which holds the chunk and not the other way round
- * @inode:   the dma-buf's, with a reference: whose mappings are the chunk's
- * @dma:     address as seen by &cm_context.dma_dev
- * @lock:    protects everything below; taken for reading to use the memory
- *           and for writing to change whether and how it may be used
- * @freed:   CM_IOC_FREE was called: descriptors and mappings are stale
- * @pins:    pins held by open files
- * @imports: drivers that are attached
- * @maps:    DMA and kernel mappings that drivers hold
- * @vaddr:   the kernel mapping for drivers, if any
- * @vmaps:   users of @vaddr
- * @attachments: list of &struct cm_attachment
+ * @ref:      one for the dma-buf, one for the memory, one for whoever works on
+ *            it. With the first one come references on the context's device
+ *            and on the module
+ * @ctx:      its context
+ * @id:       number for humans and programs, never used twice
+ * @align:    page frames
+ * @charged:  page frames that the owner is charged for, 0 when no more
+ * @owner:    who asked for it
+ * @pid:      process that asked for it, in the initial pid namespace
+ * @comm:     name of that process
+ * @mappings: of user space
+ * @stuck:    number of the last compaction that could not move it; for
+ *            &cm_context.queue only
+ * @drain:    in &cm_context.drains
+ * @drained:  pages that nobody else holds any more, once freed
+ * @lock:     taken for reading to use the memory and for writing to change
+ *            whether and how it may be used. What is below is changed with
+ *            this and the context's lock, so that either suffices to read it
+ * @extent:   where it is; linked as long as it has memory
+ * @freed:    its memory is on its way back, or gone: descriptors and mappings
+ *            are stale, and it is moved no more
+ * @pins:     pins held by open files
+ * @imports:  drivers that are attached
+ * @maps:     DMA and kernel mappings that drivers hold
+ * @dmabuf:   its dma-buf, which holds the chunk and not the other way round
+ * @inode:    the dma-buf's, with a reference: its mappings are the chunk's
+ * @vaddr:    the kernel mapping for drivers, if any; for @lock alone
+ * @vmaps:    users of @vaddr; for @lock alone
+ * @blank:    the page that @vaddr is made of, if the chunk was freed before
+ * @attachments: list of &struct cm_attachment; for @lock alone
  */
 struct cm_chunk {
 	struct kref ref;
 	struct cm_context *ctx;
-	struct cm_extent extent;
-	struct list_head drain;
-	unsigned long drained;
-	u64 stuck;
 	u64 id;
-	u64 align;
-	kuid_t uid;
+	unsigned long align;
+	unsigned long charged;
+	struct cm_owner owner;
 	pid_t pid;
 	char comm[TASK_COMM_LEN];
-	struct dma_buf *dmabuf;
-	struct inode *inode;
-	dma_addr_t dma;
+	atomic_t mappings;
+	u64 stuck;
+	struct list_head drain;
+	unsigned long drained;
 
 	struct rw_semaphore lock;
+	struct cm_extent extent;
 	bool freed;
 	u32 pins;
 	u32 imports;
 	u32 maps;
+	struct dma_buf *dmabuf;
+	struct inode *inode;
 	void *vaddr;
 	u32 vmaps;
+	struct page *blank;
 	struct list_head attachments;
 };
 
@@ -77,7 +99,8 @@ static inline size_t cm_chunk_size(const struct cm_chunk *chunk)
 /* Whether a driver, or somebody who was told its address, relies on its place. */
 static inline bool cm_chunk_is_fixed(const struct cm_chunk *chunk)
 {
-	return READ_ONCE(chunk->pins) || READ_ONCE(chunk->maps);
+	return chunk->pins || chunk->maps ||
+	       atomic_read(&chunk->mappings) > CM_CHUNK_MAX_MAPPINGS;
 }
 
 static inline struct page *cm_chunk_page(const struct cm_chunk *chunk)
@@ -85,22 +108,32 @@ static inline struct page *cm_chunk_page(const struct cm_chunk *chunk)
 	return pfn_to_page(chunk->extent.start);
 }
 
-struct cm_chunk *cm_chunk_new(struct cm_context *ctx);
-void cm_chunk_give_back(struct cm_chunk *chunk, int error);
-struct dma_buf *cm_chunk_alloc(struct cm_context *ctx, struct cm_alloc *req);
-int cm_chunk_free(struct cm_chunk *chunk);
-void cm_chunk_abandon(struct cm_chunk *chunk);
+static inline bool cm_chunk_has_memory(const struct cm_chunk *chunk)
+{
+	return !list_empty(&chunk->extent.node);
+}
+
+struct cm_chunk *cm_chunk_new(struct cm_context *ctx,
+			      const struct cm_owner *owner, unsigned long align);
+void cm_chunk_get(struct cm_chunk *chunk);
 void cm_chunk_put(struct cm_chunk *chunk);
+bool cm_chunk_belongs_to(const struct cm_chunk *chunk,
+			 const struct cm_owner *owner);
 int cm_chunk_info(struct cm_chunk *chunk, struct cm_info *info);
 
-int cm_chunk_map_dma(struct cm_chunk *chunk, unsigned long start,
-		     dma_addr_t *dma);
-void cm_chunk_unmap_dma(struct cm_chunk *chunk, dma_addr_t dma);
-void cm_chunk_change_dma(struct cm_chunk *chunk, dma_addr_t dma);
+void cm_chunk_discard(struct cm_chunk *chunk);
+bool cm_chunk_retire(struct cm_chunk *chunk);
+void cm_chunk_abandon(struct cm_chunk *chunk);
+void cm_chunk_release(struct cm_chunk *chunk);
 unsigned long cm_chunk_first_held(const struct cm_chunk *chunk,
 				  unsigned long from);
+void cm_chunk_drain_work(struct work_struct *work);
+void cm_chunk_drain(struct cm_context *ctx);
 
 void cm_chunk_hold(struct cm_chunk *chunk, u32 *count);
 void cm_chunk_unhold(struct cm_chunk *chunk, u32 *count);
+
+void cm_chunk_sync_for_device(struct cm_chunk *chunk, unsigned long start);
+void cm_chunk_sync_for_cpu(struct cm_chunk *chunk);
 
 #endif /* CM_CHUNK_H */

@@ -6,362 +6,307 @@
  * When the world has changed before it is carried out, another one is made.
  */
 #include <linux/mm.h>
-#include <linux/sched.h>
 #include <linux/slab.h>
 
 #include "chunk.h"
 #include "compaction.h"
-#include "deadline.h"
 #include "move.h"
-#include "plan.h"
-#include "search.h"
 #include "trace.h"
 
-/* What may come up while room for a snapshot is made. */
-#define SLACK		16
-/* A chunk that is on its way to be one, or to be gone, is waited for. */
-#define PASSING_WAIT_NS	(2 * NSEC_PER_MSEC)
+/* Chunks that may come while memory for a snapshot is allocated. */
+#define COMPACTION_SLACK	16
 
-/**
- * struct snapshot - what is taken of a context at one instant
- * @chunks:  by piece: the chunk, with a reference; NULL for an obstacle
- * @plan:    its pieces are chunks, and obstacles between them
- * @pieces:  of @plan
- * @room:    number of pieces that there is room for
- * @free:    page frames that no chunk has
- * @passing: a chunk is being made, or given back
- */
-struct snapshot {
-	struct cm_chunk **chunks;
-	struct cm_plan plan;
-	struct cm_piece *pieces;
-	unsigned int room;
-	unsigned long free;
-	bool passing;
-};
-
-static void drop_snapshot(struct snapshot *snap)
+static void compaction_drop_plan(struct cm_compaction *c)
 {
 	unsigned int i;
 
-	for (i = 0; i < snap->plan.piece_count; i++)
-		if (snap->chunks[i])
-			cm_chunk_put(snap->chunks[i]);
-	kvfree(snap->chunks);
-	kvfree(snap->pieces);
-	kvfree(snap->plan.slots);
-	kvfree(snap->plan.moves);
+	for (i = 0; c->chunks && i < c->plan.piece_count; i++)
+		if (c->chunks[i])
+			cm_chunk_put(c->chunks[i]);
+	kvfree(c->chunks);
+	kvfree(c->pieces);
+	kvfree(c->plan.scratch);
+	kvfree(c->plan.moves);
+	c->plan = (struct cm_plan){ 0 };
+	c->pieces = NULL;
+	c->chunks = NULL;
+	c->planned = false;
 }
 
-static int make_room(struct snapshot *snap, unsigned int count)
+static int compaction_allocate(struct cm_compaction *c, unsigned int count)
 {
-	*snap = (struct snapshot){ .room = count };
-	snap->chunks = kvmalloc_array(count, sizeof(*snap->chunks), GFP_KERNEL);
-	snap->pieces = kvmalloc_array(count, sizeof(*snap->pieces), GFP_KERNEL);
-	snap->plan.pieces = snap->pieces;
-	snap->plan.slots = kvmalloc_array(cm_plan_slots(count),
-					  sizeof(*snap->plan.slots), GFP_KERNEL);
-	snap->plan.moves = kvmalloc_array(cm_plan_moves(count),
-					  sizeof(*snap->plan.moves), GFP_KERNEL);
-	if (snap->chunks && snap->pieces && snap->plan.slots && snap->plan.moves)
+	c->chunks = kvcalloc(count, sizeof(*c->chunks), GFP_KERNEL);
+	c->pieces = kvmalloc_array(count, sizeof(*c->pieces), GFP_KERNEL);
+	c->plan.scratch = kvmalloc_array(cm_plan_scratch_count(count),
+					 sizeof(*c->plan.scratch), GFP_KERNEL);
+	c->plan.moves = kvmalloc_array(count, sizeof(*c->plan.moves),
+				       GFP_KERNEL);
+	c->plan.pieces = c->pieces;
+	if (c->chunks && c->pieces && c->plan.scratch && c->plan.moves)
 		return 0;
-	drop_snapshot(snap);
+	compaction_drop_plan(c);
 	return -ENOMEM;
 }
 
-/* An obstacle is a piece in each hole that it reaches into. */
-static unsigned int count_pieces(const struct cm_compaction *c)
+/* A stuck granule is a piece in each hole that it reaches into. */
+static unsigned int compaction_count_pieces(struct cm_context *ctx)
 {
-	struct cm_context *ctx = c->ctx;
-	struct cm_extent *extent;
-	unsigned int count = 0;
+	unsigned int count;
 
-	mutex_lock(&ctx->lock);
-	list_for_each_entry(extent, &ctx->map.extents, node)
-		count++;
-	mutex_unlock(&ctx->lock);
-	return c->obstacles->count ? 2 * count + c->obstacles->count : count;
+	cm_context_lock(ctx);
+	count = 2 * ctx->pool.map.extent_count + ctx->pool.bank.granule_count;
+	cm_context_unlock(ctx);
+	return count + COMPACTION_SLACK;
 }
 
-/* A hint only: cm_move() looks again, with the chunk's lock. */
-static bool looks_fixed(struct cm_chunk *chunk, const struct cm_compaction *c)
+static void compaction_add(struct cm_compaction *c, struct cm_chunk *chunk,
+			   const struct cm_piece *piece)
 {
-	return !READ_ONCE(chunk->dmabuf) || READ_ONCE(chunk->freed) ||
-	       cm_chunk_is_fixed(chunk) || chunk->stuck == c->number;
+	c->chunks[c->plan.piece_count] = chunk;
+	c->pieces[c->plan.piece_count++] = *piece;
 }
 
-/* Whether it will be a chunk that can be moved, or nothing, in a moment. */
-static bool is_passing(struct cm_chunk *chunk)
+/* The parts of a hole whose granules are better avoided. */
+static bool compaction_add_stuck(struct cm_compaction *c, unsigned int capacity,
+				 unsigned long from, unsigned long end)
 {
-	if (READ_ONCE(chunk->dmabuf) && !READ_ONCE(chunk->freed))
-		return false;
-	return chunk->extent.spare || list_empty(&chunk->drain);
-}
+	const struct cm_bank *bank = &c->demand->ctx->pool.bank;
 
-static bool add_piece(struct snapshot *snap, struct cm_chunk *chunk,
-		      const struct cm_piece *piece)
-{
-	unsigned int i = snap->plan.piece_count;
-
-	if (i == snap->room)
-		return false;
-	snap->chunks[i] = chunk;
-	snap->pieces[i] = *piece;
-	snap->plan.piece_count++;
-	return true;
-}
-
-static bool add_obstacles(struct snapshot *snap, unsigned long start,
-			  unsigned long end, const struct cm_obstacles *obstacles)
-{
-	unsigned int i;
-
-	for (i = 0; i < obstacles->count; i++) {
-		unsigned long block = obstacles->start[i];
-		unsigned long from = max(start, block);
-		unsigned long to = min(end, block + pageblock_nr_pages);
+	while (from != end) {
+		unsigned long behind = min(end, cm_bank_granule_end(bank, from));
 		struct cm_piece piece = {
 			.start = from,
-			.count = to - from,
+			.count = behind - from,
 			.align = 1,
 			.fixed = true,
 		};
 
-		if (from < to && !add_piece(snap, NULL, &piece))
-			return false;
+		if (cm_granule_is_stuck(cm_bank_granule(bank, from),
+					c->demand->horizon)) {
+			if (c->plan.piece_count == capacity)
+				return false;
+			compaction_add(c, NULL, &piece);
+		}
+		from = behind;
 	}
 	return true;
 }
 
-static bool add_chunk(struct snapshot *snap, struct cm_chunk *chunk,
-		      const struct cm_compaction *c)
+/* A hint only: cm_move() looks again, with the chunk's lock. */
+static bool compaction_add_chunk(struct cm_compaction *c, unsigned int capacity,
+				 struct cm_chunk *chunk)
 {
 	struct cm_piece piece = {
 		.start = chunk->extent.start,
 		.count = chunk->extent.count,
-		.align = chunk->align >> PAGE_SHIFT,
-		.fixed = looks_fixed(chunk, c),
+		.align = chunk->align,
+		.fixed = chunk->freed || cm_chunk_is_fixed(chunk) ||
+			 !list_empty(&chunk->drain) ||
+			 chunk->stuck == c->number,
 	};
 
-	if (!add_piece(snap, chunk, &piece))
+	if (c->plan.piece_count == capacity)
 		return false;
-	kref_get(&chunk->ref);
-	snap->passing |= is_passing(chunk);
+	cm_chunk_get(chunk);
+	compaction_add(c, chunk, &piece);
 	return true;
 }
 
-/* Return: whether all had room. */
-static bool fill_snapshot(struct snapshot *snap, const struct cm_compaction *c)
+/* Return: whether there was room for all. */
+static bool compaction_fill(struct cm_compaction *c, unsigned int capacity)
 {
-	struct cm_context *ctx = c->ctx;
-	unsigned long behind = ctx->map.start;
+	struct cm_context *ctx = c->demand->ctx;
+	unsigned long behind, end;
 	struct cm_extent *extent;
 	bool whole = true;
 
-	mutex_lock(&ctx->lock);
-	snap->plan.start = ctx->map.start;
-	snap->plan.count = ctx->map.count;
-	snap->free = cm_placement_free(&ctx->map);
-	list_for_each_entry(extent, &ctx->map.extents, node) {
-		whole = add_obstacles(snap, behind, extent->start, c->obstacles) &&
-			add_chunk(snap, extent->owner, c);
+	cm_context_lock(ctx);
+	c->plan.start = ctx->pool.map.start;
+	c->plan.count = ctx->pool.map.count;
+	c->demand->full = cm_placement_free(&ctx->pool.map) < c->demand->count;
+	behind = ctx->pool.map.start;
+	end = ctx->pool.map.start + ctx->pool.map.count;
+	list_for_each_entry(extent, &ctx->pool.map.extents, node) {
+		whole = compaction_add_stuck(c, capacity, behind, extent->start) &&
+			compaction_add_chunk(c, capacity, extent->owner);
 		if (!whole)
 			break;
 		behind = extent->start + extent->count;
 	}
-	whole = whole && add_obstacles(snap, behind, ctx->map.start +
-				       ctx->map.count, c->obstacles);
-	mutex_unlock(&ctx->lock);
+	whole = whole && compaction_add_stuck(c, capacity, behind, end);
+	cm_context_unlock(ctx);
 	return whole;
 }
 
-static bool has_time(const void *asked)
+static int compaction_snapshot(struct cm_compaction *c)
 {
-	const struct cm_compaction *c = asked;
+	unsigned int capacity = compaction_count_pieces(c->demand->ctx);
+	int ret = compaction_allocate(c, capacity);
 
-	cond_resched();
-	return !cm_deadline_check(c->deadline);
-}
-
-static int take_snapshot(struct snapshot *snap, const struct cm_compaction *c)
-{
-	for (;;) {
-		int ret = make_room(snap, count_pieces(c) + SLACK);
-
-		snap->plan.go_on = has_time;
-		snap->plan.asked = c;
-		if (ret || fill_snapshot(snap, c))
-			return ret;
-		drop_snapshot(snap);
-		ret = cm_deadline_check(c->deadline);
-		if (ret)
-			return ret;
-	}
-}
-
-/* The cheapest plan, or any where moving each chunk once does not suffice. */
-static int plan_hole(struct snapshot *snap, const struct cm_compaction *c,
-		     unsigned long count)
-{
-	struct cm_plan *plan = &snap->plan;
-
-	if (cm_plan_make(plan, count, c->align, CM_PLAN_BUDGET))
+	if (ret)
+		return ret;
+	if (compaction_fill(c, capacity))
 		return 0;
-	if (!plan->ended && cm_plan_pack(plan, count, c->align, CM_PLAN_BUDGET))
-		return 0;
-	return plan->ended ? cm_deadline_check(c->deadline) : -ENOSPC;
+	compaction_drop_plan(c);
+	return -EAGAIN;
 }
 
-/* The largest hole that a plan can make, by bisection. */
-static int plan_largest(struct snapshot *snap, const struct cm_compaction *c)
+static int compaction_plan(struct cm_compaction *c)
 {
-	unsigned long possible = 0, beyond = snap->free + 1;
+	const struct cm_demand *demand = c->demand;
+	bool found;
+	int ret;
 
-	while (beyond - possible > 1) {
-		unsigned long count = possible + (beyond - possible) / 2;
-		int ret = plan_hole(snap, c, count);
-
-		if (ret && ret != -ENOSPC)
-			return ret;
-		if (ret)
-			beyond = count;
-		else
-			possible = count;
-	}
-	snap->plan.move_count = 0;
-	return possible ? plan_hole(snap, c, possible) : 0;
-}
-
-static int make_plan(struct snapshot *snap, const struct cm_compaction *c)
-{
-	return c->count ? plan_hole(snap, c, c->count) : plan_largest(snap, c);
-}
-
-static int carry_out_one(struct cm_compaction *c, struct cm_chunk *chunk,
-			 unsigned long to)
-{
-	unsigned long count = chunk->extent.count;
-	int ret = cm_move(chunk, to, c->deadline, c->obstacles);
-
-	trace_cm_move(chunk, to, ret);
-	if (!ret) {
-		c->moves++;
-		c->moved += count;
-	} else if (ret == -EBUSY) {
-		chunk->stuck = c->number;
-		c->obstacles->error = ret;
-	}
-	return ret == -EBUSY || ret == -ESTALE ? -EAGAIN : ret;
+	ret = compaction_snapshot(c);
+	if (ret)
+		return ret;
+	if (demand->full)
+		return -ENOSPC;
+	found = demand->count ?
+		cm_plan_make(&c->plan, demand->count, demand->align) :
+		cm_plan_largest(&c->plan, demand->align);
+	if (!found && demand->count)
+		return -ENOSPC;
+	c->planned = true;
+	c->next = 0;
+	c->place = c->plan.place;
+	return 0;
 }
 
 /* EAGAIN when the rest of the plan has become pointless. */
-static int carry_out(struct snapshot *snap, struct cm_compaction *c)
+static int compaction_move(struct cm_compaction *c)
 {
-	unsigned int i;
-	int ret = 0;
+	const struct cm_move *move = &c->plan.moves[c->next++];
+	struct cm_chunk *chunk = c->chunks[move->piece];
+	struct cm_context *ctx = chunk->ctx;
+	int ret = cm_move(chunk, move->to, &c->demand->deadline);
 
-	for (i = 0; i < snap->plan.move_count && !ret; i++) {
-		struct cm_move *move = &snap->plan.moves[i];
-
-		ret = cm_deadline_check(c->deadline);
-		if (!ret)
-			ret = carry_out_one(c, snap->chunks[move->piece],
-					    move->to);
+	trace_cm_move(dev_name(&ctx->dev), chunk->id, cm_chunk_size(chunk),
+		      (u64)(move->to - ctx->pool.map.start) << PAGE_SHIFT, ret);
+	if (!ret) {
+		c->moves++;
+		c->moved += cm_chunk_size(chunk) >> PAGE_SHIFT;
+		return 0;
 	}
-	return ret;
-}
-
-static int try_once(struct cm_compaction *c)
-{
-	struct snapshot snap;
-	int ret;
-
-	ret = take_snapshot(&snap, c);
-	if (ret)
-		return ret;
-	c->full = snap.free < c->count;
-	ret = c->full ? -ENOSPC : make_plan(&snap, c);
-	if (!ret)
-		ret = carry_out(&snap, c);
-	else if (ret == -ENOSPC && snap.passing && !c->full)
-		ret = -EINPROGRESS;
-	c->place = snap.plan.place;
-	drop_snapshot(&snap);
-	return ret;
-}
-
-/* EAGAIN when another plan is worth a try. */
-static int try_again(struct cm_compaction *c, int ret)
-{
-	if (ret != -EAGAIN && ret != -EINPROGRESS)
-		return ret;
-	if (c->obstacles->full)
-		return -ENOSPC;
-	if (ret == -EINPROGRESS)
-		cm_deadline_sleep(c->deadline, PASSING_WAIT_NS);
-	return cm_deadline_check(c->deadline) ?: -EAGAIN;
+	if (ret == -EBUSY) {
+		chunk->stuck = c->number;
+		c->demand->busy = ret;
+	}
+	compaction_drop_plan(c);
+	return ret == -ETIMEDOUT ? ret : -EAGAIN;
 }
 
 /**
- * cm_compact() - move chunks so that a hole is large enough
- * @c: the compaction
+ * cm_compaction_step() - make a plan, or carry out its next move
+ * @c: the compaction, of which at first only @demand is set
  *
- * Sleeps. Others may have taken the hole before the caller gets to it.
+ * For &cm_context.queue only. Sleeps.
  *
- * Return: 0; ENOSPC when chunks that must stay leave no way; ETIMEDOUT, EINTR,
- * ENOMEM. Chunks that were moved by then stay where they are.
+ * Return: 0 when there is a hole: others may take it before the caller gets to
+ * it; EAGAIN when there is more to do; ENOSPC when chunks that must stay leave
+ * no way; ETIMEDOUT, ENOMEM. Chunks that were moved by then stay where they
+ * are.
  */
-int cm_compact(struct cm_compaction *c)
+int cm_compaction_step(struct cm_compaction *c)
 {
 	int ret;
 
-	ret = cm_turn_take(&c->ctx->compacting, c->deadline);
-	if (ret)
-		return ret;
-	c->number = ++c->ctx->compactions;
-	do {
-		ret = try_again(c, try_once(c));
-	} while (ret == -EAGAIN);
-	cm_turn_give(&c->ctx->compacting);
-	trace_cm_compact(c->ctx, (u64)c->count << PAGE_SHIFT, c->moves,
-			 c->moved << PAGE_SHIFT, ret);
+	if (!c->number)
+		c->number = ++c->demand->ctx->compactions;
+	ret = c->planned ? compaction_move(c) : compaction_plan(c);
+	if (!ret && c->next < c->plan.move_count)
+		return -EAGAIN;
 	return ret;
 }
 
 /**
- * cm_compact_on_request() - make a large hole ahead of need
+ * cm_compaction_end() - free what a compaction uses
+ * @c:     the compaction
+ * @error: how it ended
+ */
+void cm_compaction_end(struct cm_compaction *c, int error)
+{
+	compaction_drop_plan(c);
+	trace_cm_compact(dev_name(&c->demand->ctx->dev),
+			 (u64)c->demand->count << PAGE_SHIFT, c->moves,
+			 c->moved << PAGE_SHIFT, error);
+}
+
+/**
+ * struct compaction_request - CM_IOC_COMPACT on its way
+ * @request:    the request
+ * @compaction: the compaction
+ */
+struct compaction_request {
+	struct cm_request request;
+	struct cm_compaction compaction;
+};
+
+static struct compaction_request *compaction_of(struct cm_request *request)
+{
+	return container_of(request, struct compaction_request, request);
+}
+
+/* One move a time, so that allocations need not wait for all of them. */
+static int compaction_request_step(struct cm_request *request)
+{
+	return cm_compaction_step(&compaction_of(request)->compaction);
+}
+
+static void compaction_request_release(struct cm_request *request)
+{
+	struct compaction_request *r = compaction_of(request);
+	struct cm_context *ctx = request->demand.ctx;
+
+	cm_compaction_end(&r->compaction, request->error);
+	kfree(r);
+	put_device(&ctx->dev);
+}
+
+static const struct cm_request_ops compaction_request_ops = {
+	.step = compaction_request_step,
+	.release = compaction_request_release,
+};
+
+static int compaction_run(struct cm_demand *demand, struct cm_compact *req)
+{
+	struct compaction_request *r = kzalloc(sizeof(*r), GFP_KERNEL);
+	int ret;
+
+	if (!r)
+		return -ENOMEM;
+	cm_request_init(&r->request, &compaction_request_ops, demand);
+	r->compaction.demand = &r->request.demand;
+	get_device(&demand->ctx->dev);
+	ret = cm_request_run(&r->request);
+	req->moves = r->compaction.moves;
+	req->moved_bytes = r->compaction.moved << PAGE_SHIFT;
+	demand->full = r->request.demand.full;
+	demand->busy = r->request.demand.busy;
+	cm_request_put(&r->request);
+	return ret;
+}
+
+/**
+ * cm_compact() - make a large hole ahead of need
  * @ctx: the context
  * @req: the request; its output members are filled in
  *
  * Return: 0 or an error, as documented for &struct cm_compact.
  */
-int cm_compact_on_request(struct cm_context *ctx, struct cm_compact *req)
+int cm_compact(struct cm_context *ctx, struct cm_compact *req)
 {
-	struct cm_alloc like = {
-		.size = req->size ?: 1,
-		.alignment = req->alignment,
-		.deadline_ns = req->deadline_ns,
-	};
-	struct cm_search search;
-	struct cm_compaction c = {
-		.ctx = ctx,
-		.obstacles = &search.obstacles,
-	};
-	int ret;
+	struct cm_demand demand;
+	int ret = cm_demand_init(&demand, ctx, req->size ?: 1, req->alignment,
+				 req->deadline_ns);
 
-	ret = cm_search_init(&search, ctx, &like);
-	if (!ret) {
-		c.count = req->size ? search.count : 0;
-		c.align = search.align;
-		c.deadline = search.deadline;
-		ret = cm_compact(&c);
-		search.full = c.full;
-	}
-	req->moves = c.moves;
-	req->moved_bytes = c.moved << PAGE_SHIFT;
-	req->reason = cm_search_reason(&search, ret);
-	mutex_lock(&ctx->lock);
-	cm_context_room(ctx, &req->free, &req->largest_hole);
-	mutex_unlock(&ctx->lock);
-	return cm_search_errno(req->reason);
+	if (!req->size)
+		demand.count = 0;
+	if (!ret)
+		ret = compaction_run(&demand, req);
+	req->reason = cm_demand_reason(&demand, ret);
+	cm_context_lock(ctx);
+	cm_context_space(ctx, &req->free, &req->largest_hole);
+	cm_context_unlock(ctx);
+	return cm_demand_errno(req->reason);
 }

@@ -5,37 +5,39 @@
 #ifndef CM_COMPACTION_H
 #define CM_COMPACTION_H
 
-#include "context.h"
+#include "plan.h"
+#include "request.h"
+
+struct cm_owner;
 
 /**
  * struct cm_compaction - a compaction under way
- * @ctx:       the context
- * @count:     in: page frames that a hole must have, 0 for as many as possible
- * @align:     in: page frames
- * @deadline:  in: ktime_get_ns() at which to give up
- * @obstacles: in and out: what cannot be made room of; an error there tells
- *             also of a chunk that is not pinned and had to stay, because
- *             somebody holds its pages
- * @number:    of the context's compactions
- * @place:     out: first page frame number of the hole, if @count was given
- * @full:      out: less than @count is free, whatever moves
- * @moves:     out: chunks that were moved
- * @moved:     out: page frames that were copied
+ * @demand:  what the hole is for; @count is 0 for as large a hole as possible
+ * @number:  of the context's compactions, 0 before the first step
+ * @planned: @plan is there, and @next is the move that comes next
+ * @plan:    made of what the map looked like at one instant
+ * @pieces:  of @plan: chunks, and granules whose pages would not leave
+ * @chunks:  by piece: the chunk, with a reference; NULL for granules
+ * @next:    index into the moves of @plan
+ * @place:   first page frame number of the hole, once there is one
+ * @moves:   chunks that were moved
+ * @moved:   page frames that were copied
  */
 struct cm_compaction {
-	struct cm_context *ctx;
-	unsigned long count;
-	unsigned long align;
-	u64 deadline;
-	struct cm_obstacles *obstacles;
+	struct cm_demand *demand;
 	u64 number;
+	bool planned;
+	struct cm_plan plan;
+	struct cm_piece *pieces;
+	struct cm_chunk **chunks;
+	unsigned int next;
 	unsigned long place;
-	bool full;
 	u64 moves;
 	u64 moved;
 };
 
-int cm_compact(struct cm_compaction *compaction);
-int cm_compact_on_request(struct cm_context *ctx, struct cm_compact *req);
+int cm_compaction_step(struct cm_compaction *compaction);
+void cm_compaction_end(struct cm_compaction *compaction, int error);
+int cm_compact(struct cm_context *ctx, struct cm_compact *req);
 
 #endif /* CM_COMPACTION_H */

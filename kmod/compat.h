@@ -7,13 +7,15 @@
 #define CM_COMPAT_H
 
 #include <linux/cma.h>
-#include <linux/device.h>
 #include <linux/dma-buf.h>
+#include <linux/dma-resv.h>
 #include <linux/err.h>
 #include <linux/gfp.h>
+#include <linux/highmem.h>
 #include <linux/mm.h>
 #include <linux/mmzone.h>
-#include <linux/swiotlb.h>
+#include <linux/shrinker.h>
+#include <linux/slab.h>
 #include <linux/version.h>
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 18, 0)
@@ -68,18 +70,95 @@ static inline void cm_vm_flags_set(struct vm_area_struct *vma,
 #endif
 }
 
-/*
- * Whether swiotlb=force was given. Before 5.15 modules could not ask; then each
- * import is refused when it turns out to be bounced.
- */
-static inline bool cm_always_bounced(struct device *dev)
+/* Whether every device that left a fence on a dma-buf has finished with it. */
+static inline bool cm_fences_are_signalled(struct dma_resv *resv)
 {
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 15, 0)
-	return is_swiotlb_force_bounce(dev);
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 19, 0)
+	return dma_resv_test_signaled(resv, DMA_RESV_USAGE_BOOKKEEP);
+#elif LINUX_VERSION_CODE >= KERNEL_VERSION(5, 14, 0)
+	return dma_resv_test_signaled(resv, true);
 #else
-	return false;
+	return dma_resv_test_signaled_rcu(resv, true);
 #endif
 }
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(5, 11, 0)
+#define kmap_local_page(page)	kmap_atomic(page)
+#define kunmap_local(address)	kunmap_atomic(address)
+#endif
+
+/**
+ * struct cm_shrinker - a shrinker, which kernels since 6.7 allocate themselves
+ * @count_objects: as in &struct shrinker
+ * @scan_objects:  as in &struct shrinker
+ * @shrinker:      the kernel's; NULL, or without a function, if not registered
+ */
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+struct cm_shrinker {
+	unsigned long (*count_objects)(struct shrinker *shrinker,
+				       struct shrink_control *control);
+	unsigned long (*scan_objects)(struct shrinker *shrinker,
+				      struct shrink_control *control);
+	struct shrinker *shrinker;
+};
+
+static inline struct cm_shrinker *cm_shrinker_of(struct shrinker *shrinker)
+{
+	return shrinker->private_data;
+}
+
+static inline int cm_shrinker_register(struct cm_shrinker *shrinker,
+				       const char *name)
+{
+	shrinker->shrinker = shrinker_alloc(0, "cm-%s", name);
+	if (!shrinker->shrinker)
+		return -ENOMEM;
+	shrinker->shrinker->count_objects = shrinker->count_objects;
+	shrinker->shrinker->scan_objects = shrinker->scan_objects;
+	shrinker->shrinker->private_data = shrinker;
+	shrinker_register(shrinker->shrinker);
+	return 0;
+}
+
+static inline void cm_shrinker_unregister(struct cm_shrinker *shrinker)
+{
+	shrinker_free(shrinker->shrinker);
+	shrinker->shrinker = NULL;
+}
+#else
+struct cm_shrinker {
+	unsigned long (*count_objects)(struct shrinker *shrinker,
+				       struct shrink_control *control);
+	unsigned long (*scan_objects)(struct shrinker *shrinker,
+				      struct shrink_control *control);
+	struct shrinker shrinker;
+};
+
+static inline struct cm_shrinker *cm_shrinker_of(struct shrinker *shrinker)
+{
+	return container_of(shrinker, struct cm_shrinker, shrinker);
+}
+
+static inline int cm_shrinker_register(struct cm_shrinker *shrinker,
+				       const char *name)
+{
+	shrinker->shrinker.count_objects = shrinker->count_objects;
+	shrinker->shrinker.scan_objects = shrinker->scan_objects;
+	shrinker->shrinker.seeks = DEFAULT_SEEKS;
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 0, 0)
+	return register_shrinker(&shrinker->shrinker, "cm-%s", name);
+#else
+	return register_shrinker(&shrinker->shrinker);
+#endif
+}
+
+/* The kernel clears nr_deferred, by which it knows one that is registered. */
+static inline void cm_shrinker_unregister(struct cm_shrinker *shrinker)
+{
+	if (shrinker->shrinker.nr_deferred)
+		unregister_shrinker(&shrinker->shrinker);
+}
+#endif
 
 /* The device that &class.devnode() is given. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)
@@ -94,7 +173,7 @@ static inline bool cm_always_bounced(struct device *dev)
 #define CM_IMPORT_NS(ns)	MODULE_IMPORT_NS(ns)
 #endif
 
-/* Since 6.2 a caller says whether he holds the reservation lock. We never do. */
+/* Since 6.2 callers say whether they hold the reservation lock. We never do. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
 #define dma_buf_map_attachment_unlocked		dma_buf_map_attachment
 #define dma_buf_unmap_attachment_unlocked	dma_buf_unmap_attachment

@@ -1,63 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Context: from the device tree to a node under /dev/cm.
+ * Context: from its making to its end, and finding it.
  */
-#include <linux/dma-direct.h>
-#include <linux/dma-mapping.h>
 #include <linux/err.h>
-#include <linux/fs.h>
-#include <linux/idr.h>
 #include <linux/mm.h>
-#include <linux/module.h>
-#include <linux/of.h>
-#include <linux/platform_device.h>
-#include <linux/sched.h>
+#include <linux/mutex.h>
 #include <linux/slab.h>
+#include <linux/wait.h>
 
-#include "attributes.h"
-#include "chardev.h"
-#include "compat.h"
 #include "context.h"
-#include "drain.h"
-#include "obstacle.h"
 #include "quota.h"
-#include "wish.h"
+#include "spec.h"
 
-#define MAX_CONTEXTS	64
-/*
- * Pages in flight (of a process that ends, of a fault) are busy until whoever
- * has them gets to run; who stays longer is stuck.
- */
-#define PRIVATE_TRIES	50
-#define PRIVATE_WAIT	msecs_to_jiffies(100)
-
-static dev_t cm_devt;
-static DEFINE_IDA(minors);
-static LIST_HEAD(contexts);
-static DEFINE_MUTEX(contexts_lock);
-
-static char *cm_devnode(CM_DEVNODE_DEVICE *dev, umode_t *mode)
-{
-	return kasprintf(GFP_KERNEL, "cm/%s", dev_name(dev));
-}
-
-static struct class cm_class = {
-	.name = "cm",
-	.dev_groups = cm_attribute_groups,
-	.devnode = cm_devnode,
-};
+static LIST_HEAD(context_list);
+static DEFINE_MUTEX(context_list_lock);
+static atomic_t context_count = ATOMIC_INIT(0);
+static DECLARE_WAIT_QUEUE_HEAD(context_all_gone);
 
 /**
- * cm_context_room() - tell how much is free
+ * cm_context_space() - how much is free, and in how large a piece
  * @ctx:          the context, locked
  * @free:         set to the bytes that no chunk has
  * @largest_hole: set to the bytes of the largest hole
  */
-void cm_context_room(struct cm_context *ctx, u64 *free, u64 *largest_hole)
+void cm_context_space(struct cm_context *ctx, u64 *free, u64 *largest_hole)
 {
-	lockdep_assert_held(&ctx->lock);
-	*free = (u64)cm_placement_free(&ctx->map) << PAGE_SHIFT;
-	*largest_hole = (u64)cm_placement_largest_hole(&ctx->map) << PAGE_SHIFT;
+	const struct cm_placement *map = &ctx->pool.map;
+
+	lockdep_assert_held(&ctx->pool.lock);
+	*free = (u64)cm_placement_free(map) << PAGE_SHIFT;
+	*largest_hole = (u64)cm_placement_largest_hole(map) << PAGE_SHIFT;
 }
 
 /**
@@ -67,19 +39,19 @@ void cm_context_room(struct cm_context *ctx, u64 *free, u64 *largest_hole)
  */
 void cm_context_query(struct cm_context *ctx, struct cm_query *query)
 {
-	mutex_lock(&ctx->lock);
-	query->size = (u64)ctx->map.count << PAGE_SHIFT;
-	cm_context_room(ctx, &query->free, &query->largest_hole);
+	cm_context_lock(ctx);
+	query->size = (u64)ctx->pool.map.count << PAGE_SHIFT;
+	cm_context_space(ctx, &query->free, &query->largest_hole);
 	query->pinned = (u64)ctx->pinned << PAGE_SHIFT;
 	query->draining = (u64)ctx->draining << PAGE_SHIFT;
 	query->chunks = ctx->chunks;
-	mutex_unlock(&ctx->lock);
+	cm_context_unlock(ctx);
 
 	query->min_alignment = (u64)ctx->min_align << PAGE_SHIFT;
 	query->page_size = PAGE_SIZE;
 	query->features = CM_FEATURE_COMPACT | CM_FEATURE_LAYOUT |
 			  CM_FEATURE_QUOTA | CM_FEATURE_CONTROL;
-	query->flags = ctx->private ? CM_CONTEXT_PRIVATE : 0;
+	query->flags = ctx->pool.private ? CM_CONTEXT_PRIVATE : 0;
 	strscpy(query->name, dev_name(&ctx->dev), sizeof(query->name));
 	strscpy(query->version, CM_MODULE_VERSION, sizeof(query->version));
 }
@@ -97,398 +69,187 @@ bool cm_context_holding(u64 first, u64 last, char *name)
 	struct cm_context *ctx;
 	bool found = false;
 
-	mutex_lock(&contexts_lock);
-	list_for_each_entry(ctx, &contexts, node) {
-		if (first >> PAGE_SHIFT < ctx->bank.start ||
-		    last >> PAGE_SHIFT >= ctx->bank.start + ctx->bank.count)
+	mutex_lock(&context_list_lock);
+	list_for_each_entry(ctx, &context_list, node) {
+		if (first >> PAGE_SHIFT < ctx->pool.bank.start ||
+		    last >> PAGE_SHIFT >= ctx->pool.bank.start + ctx->pool.bank.count)
 			continue;
 		strscpy(name, dev_name(&ctx->dev), CM_NAME_LEN);
 		found = true;
 		break;
 	}
-	mutex_unlock(&contexts_lock);
+	mutex_unlock(&context_list_lock);
 	return found;
 }
 
-static int take_private(struct device *dev, struct cm_context *ctx)
-{
-	struct cm_bank *bank = &ctx->bank;
-	struct cm_obstacles obstacles = { 0 };
-	int ret, tries = PRIVATE_TRIES;
-
-	if (!bank->reusable)
-		return 0;
-	mutex_lock(&bank->migrating.mutex);
-	for (;;) {
-		ret = cm_bank_take(bank, bank->start, bank->count, U64_MAX,
-				   &obstacles);
-		if (ret != -EBUSY || !--tries)
-			break;
-		schedule_timeout_killable(PRIVATE_WAIT);
-	}
-	cm_turn_give(&bank->migrating);
-	if (ret)
-		return dev_err_probe(dev, ret,
-			"bank %s: its pages are in use and would not leave; load the module earlier\n",
-			bank->name);
-	return 0;
-}
-
-static void give_private(struct cm_context *ctx)
-{
-	if (ctx->private && ctx->bank.reusable)
-		cm_bank_give(&ctx->bank, ctx->bank.start, ctx->bank.count);
-}
-
-static int claim_memory(struct device *dev, struct cm_context *ctx,
-			const struct cm_wish *wish)
-{
-	int ret;
-
-	ret = cm_bank_claim(&ctx->bank, dev, wish);
-	if (ret)
-		return ret;
-	ctx->private = wish->private;
-	if (ctx->private)
-		ret = take_private(dev, ctx);
-	else if (!ctx->bank.reusable)
-		ret = dev_err_probe(dev, -EINVAL,
-				    "bank %s is not reusable: its memory is gone from the system anyway; add cm,private to the context, or reusable to the bank\n",
-				    ctx->bank.name);
-	if (ret)
-		cm_bank_release(&ctx->bank);
-	else
-		cm_placement_init(&ctx->map, ctx->bank.start, ctx->bank.count);
-	return ret;
-}
-
-static void release_memory(struct cm_context *ctx)
-{
-	give_private(ctx);
-	cm_bank_release(&ctx->bank);
-}
-
-/* The context's own device, so that CPU access can be synced for it. */
-static int prepare_dma(struct device *dev)
-{
-	if (cm_always_bounced(dev))
-		return dev_err_probe(dev, -EINVAL,
-			"swiotlb=force gives every device bounce buffers: drivers could never reach a chunk\n");
-	dma_set_max_seg_size(dev, UINT_MAX);
-	return dma_set_mask_and_coherent(dev, DMA_BIT_MASK(64));
-}
-
-/* On a bus that does not reach the bank every sync would go through copies. */
-static int check_reach(struct device *dev, const struct cm_bank *bank)
-{
-	phys_addr_t last = PFN_PHYS(bank->start + bank->count) - 1;
-
-	if (!dev->bus_dma_limit || phys_to_dma(dev, last) <= dev->bus_dma_limit)
-		return 0;
-	return dev_err_probe(dev, -EINVAL,
-		"bank %s ends at %pa, beyond the dma-ranges of this node's bus: move the node to the root of the device tree\n",
-		bank->name, &last);
-}
-
-static bool name_taken(const char *name)
-{
-	struct cm_context *other;
-
-	lockdep_assert_held(&contexts_lock);
-	list_for_each_entry(other, &contexts, node)
-		if (!strcmp(dev_name(&other->dev), name))
-			return true;
-	return false;
-}
-
-static int add_node(struct device *dev, struct cm_context *ctx)
-{
-	const char *name = dev_name(&ctx->dev);
-	int ret;
-
-	cdev_init(&ctx->cdev, &cm_chardev_fops);
-	ctx->cdev.owner = THIS_MODULE;
-
-	mutex_lock(&contexts_lock);
-	if (name_taken(name))
-		ret = dev_err_probe(dev, -EEXIST,
-				    "another context is called \"%s\"\n", name);
-	else
-		ret = cdev_device_add(&ctx->cdev, &ctx->dev);
-	if (!ret)
-		list_add_tail(&ctx->node, &contexts);
-	mutex_unlock(&contexts_lock);
-	return ret;
-}
-
-static void remove_node(struct cm_context *ctx)
-{
-	mutex_lock(&contexts_lock);
-	list_del(&ctx->node);
-	mutex_unlock(&contexts_lock);
-	cdev_device_del(&ctx->cdev, &ctx->dev);
-}
-
-/* The last reference is gone: there are no chunks, drains or open nodes. */
-static void free_context(struct device *dev)
-{
-	struct cm_context *ctx = container_of(dev, struct cm_context, dev);
-
-	if (ctx->map.count)
-		release_memory(ctx);
-	cm_quota_drop(ctx);
-	put_device(ctx->dma_dev);
-	ida_free(&minors, MINOR(dev->devt));
-	kfree(ctx);
-}
-
-static struct cm_context *new_context(struct device *dev)
-{
-	struct cm_context *ctx;
-	int minor;
-
-	ctx = kzalloc(sizeof(*ctx), GFP_KERNEL);
-	if (!ctx)
-		return ERR_PTR(-ENOMEM);
-	minor = ida_alloc_max(&minors, MAX_CONTEXTS - 1, GFP_KERNEL);
-	if (minor < 0) {
-		kfree(ctx);
-		return ERR_PTR(minor);
-	}
-	device_initialize(&ctx->dev);
-	ctx->dev.class = &cm_class;
-	ctx->dev.parent = dev;
-	ctx->dev.release = free_context;
-	ctx->dev.devt = MKDEV(MAJOR(cm_devt), minor);
-	ctx->dma_dev = get_device(dev);
-	mutex_init(&ctx->lock);
-	cm_turn_init(&ctx->compacting);
-	INIT_LIST_HEAD(&ctx->quotas);
-	INIT_LIST_HEAD(&ctx->drains);
-	INIT_DELAYED_WORK(&ctx->drain_work, cm_drain_work);
-	return ctx;
-}
-
-/*
- * When the module is unloaded nobody uses the context any more: chunks, drains
- * and open nodes hold the module. When an overlay is taken out of the device
- * tree somebody may: then the context lives on without a node until they let go.
+/**
+ * cm_context_any() - find a context
+ * @match: says whether it is the one
+ * @data:  for @match
+ *
+ * Return: the context, with a reference for the caller, or NULL.
  */
-static void remove_context(void *data)
-{
-	struct cm_context *ctx = data;
-
-	WRITE_ONCE(ctx->gone, true);
-	remove_node(ctx);
-	put_device(&ctx->dev);
-}
-
-static int make_context(struct device *dev, const struct cm_wish *wish)
-{
-	struct cm_context *ctx;
-	int ret;
-
-	ctx = new_context(dev);
-	if (IS_ERR(ctx))
-		return dev_err_probe(dev, PTR_ERR(ctx),
-				     "no memory, or all %d contexts are taken\n",
-				     MAX_CONTEXTS);
-	ctx->min_align = wish->min_align >> PAGE_SHIFT;
-	ret = dev_set_name(&ctx->dev, "%s", wish->name);
-	if (!ret)
-		ret = prepare_dma(dev);
-	if (!ret)
-		ret = claim_memory(dev, ctx, wish);
-	if (!ret)
-		ret = check_reach(dev, &ctx->bank);
-	if (!ret)
-		ret = add_node(dev, ctx);
-	if (ret) {
-		put_device(&ctx->dev);
-		return ret;
-	}
-	dev_info(dev, "%s context \"%s\": %lu KiB in bank %s\n",
-		 ctx->private ? "private" : "shared", dev_name(&ctx->dev),
-		 ctx->bank.count << (PAGE_SHIFT - 10), ctx->bank.name);
-	return devm_add_action_or_reset(dev, remove_context, ctx);
-}
-
-static int cm_context_probe(struct platform_device *pdev)
-{
-	struct cm_wish **asked = dev_get_platdata(&pdev->dev);
-	struct cm_wish read, *wish = asked ? *asked : &read;
-	int ret = 0;
-
-	if (!asked)
-		ret = cm_wish_read(&read, &pdev->dev);
-	if (!ret)
-		ret = cm_wish_check(wish, &pdev->dev);
-	if (!ret)
-		ret = make_context(&pdev->dev, wish);
-	if (!asked)
-		of_node_put(read.bank);
-	wish->result = ret;
-	return ret;
-}
-
-static struct cm_context *find_context(const char *name)
+struct cm_context *cm_context_any(bool (*match)(struct cm_context *ctx,
+						const void *data),
+				  const void *data)
 {
 	struct cm_context *ctx, *found = NULL;
 
-	mutex_lock(&contexts_lock);
-	list_for_each_entry(ctx, &contexts, node)
-		if (!strcmp(dev_name(&ctx->dev), name))
+	mutex_lock(&context_list_lock);
+	list_for_each_entry(ctx, &context_list, node)
+		if (!found && match(ctx, data))
 			found = ctx;
 	if (found)
 		get_device(&found->dev);
-	mutex_unlock(&contexts_lock);
+	mutex_unlock(&context_list_lock);
 	return found;
 }
 
-/* Empty it for good: who still has its node open finds no place any more. */
-static int retire(struct cm_context *ctx)
+static bool context_is_named(struct cm_context *ctx, const void *name)
+{
+	return !strcmp(dev_name(&ctx->dev), name);
+}
+
+/**
+ * cm_context_find() - find a context by its name
+ * @name: the name
+ *
+ * Return: the context, with a reference for the caller, or NULL.
+ */
+struct cm_context *cm_context_find(const char *name)
+{
+	return cm_context_any(context_is_named, name);
+}
+
+/**
+ * cm_context_enlist() - let others find a context
+ * @ctx: the context
+ */
+void cm_context_enlist(struct cm_context *ctx)
+{
+	mutex_lock(&context_list_lock);
+	list_add_tail(&ctx->node, &context_list);
+	mutex_unlock(&context_list_lock);
+}
+
+/**
+ * cm_context_delist() - undo cm_context_enlist()
+ * @ctx: the context
+ */
+void cm_context_delist(struct cm_context *ctx)
+{
+	mutex_lock(&context_list_lock);
+	list_del(&ctx->node);
+	mutex_unlock(&context_list_lock);
+}
+
+static void context_free_work(struct work_struct *work)
+{
+	struct cm_context *ctx = container_of(to_delayed_work(work),
+					      struct cm_context, free_work);
+
+	/* The last reference may have gone in one of these works. */
+	cancel_delayed_work_sync(&ctx->drain_work);
+	if (ctx->queue)
+		destroy_workqueue(ctx->queue);
+	cm_pool_close(&ctx->pool);
+	cm_quota_drop(ctx);
+	kfree(ctx);
+	if (atomic_dec_and_test(&context_count))
+		wake_up(&context_all_gone);
+}
+
+/* Maybe on the context's own queue, which cannot wait for its own end. */
+static void context_release(struct device *dev)
+{
+	struct cm_context *ctx = container_of(dev, struct cm_context, dev);
+
+	cm_pool_later(&ctx->free_work, 0);
+}
+
+static struct cm_context *context_alloc(const struct cm_spec *spec,
+					work_func_t drain)
+{
+	struct cm_context *ctx = kzalloc(sizeof(*ctx), GFP_KERNEL);
+
+	if (!ctx)
+		return NULL;
+	atomic_inc(&context_count);
+	cm_pool_prepare(&ctx->pool);
+	INIT_LIST_HEAD(&ctx->users);
+	INIT_LIST_HEAD(&ctx->drains);
+	INIT_DELAYED_WORK(&ctx->drain_work, drain);
+	INIT_DELAYED_WORK(&ctx->free_work, context_free_work);
+	ctx->min_align = max_t(u64, spec->min_align >> PAGE_SHIFT, 1);
+	device_initialize(&ctx->dev);
+	ctx->dev.release = context_release;
+	ctx->queue = alloc_ordered_workqueue("cm-%s", 0, spec->name);
+	if (ctx->queue && !dev_set_name(&ctx->dev, "%s", spec->name)) {
+		ctx->pool.name = dev_name(&ctx->dev);
+		return ctx;
+	}
+	put_device(&ctx->dev);
+	return NULL;
+}
+
+/**
+ * cm_context_new() - make a context that nobody finds yet
+ * @spec:  what it is to be, checked by cm_spec_check()
+ * @drain: for &cm_context.drain_work
+ * @why:   the reason when it is refused
+ *
+ * Sleeps while the pages of a private context are migrated.
+ *
+ * Return: the context, with the only reference, or an ERR_PTR(): as
+ * cm_bank_claim(), EINTR.
+ */
+struct cm_context *cm_context_new(const struct cm_spec *spec, work_func_t drain,
+				  struct cm_refusal *why)
+{
+	struct cm_context *ctx = context_alloc(spec, drain);
+	int ret;
+
+	if (!ctx)
+		return ERR_PTR(cm_refuse(why, -ENOMEM, "no memory"));
+	ret = cm_pool_open(&ctx->pool, spec, why);
+	if (!ret)
+		return ctx;
+	put_device(&ctx->dev);
+	return ERR_PTR(ret);
+}
+
+/**
+ * cm_context_retire() - give up a context's memory, for good
+ * @ctx: the context; those who have its node open find no place any more
+ *
+ * Return: 0, or EBUSY, and nothing changes, while it has chunks or memory of
+ * one is on its way back.
+ */
+int cm_context_retire(struct cm_context *ctx)
 {
 	bool empty;
 
-	mutex_lock(&ctx->lock);
-	empty = !ctx->map.used;
+	cm_context_lock(ctx);
+	empty = list_empty(&ctx->pool.map.extents);
 	if (empty) {
-		WRITE_ONCE(ctx->gone, true);
-		ctx->map.count = 0;
+		ctx->gone = true;
+		ctx->pool.map.count = 0;
 	}
-	mutex_unlock(&ctx->lock);
-	return empty ? 0 : -EBUSY;
-}
-
-/**
- * cm_context_destroy() - remove a context
- * @name: its name
- *
- * For cm_wish_revoke() only, which has one removed at a time.
- *
- * Return: 0, ENOENT when there is none, EBUSY while it has chunks or memory of one
- * is on its way back.
- */
-int cm_context_destroy(const char *name)
-{
-	struct cm_context *ctx = find_context(name);
-	struct device *dev;
-	int ret;
-
-	if (!ctx)
-		return -ENOENT;
-	dev = ctx->dma_dev;
-	/* What is on its way back is no chunk. */
-	flush_delayed_work(&ctx->drain_work);
-	ret = retire(ctx);
-	if (!ret) {
-		release_memory(ctx);
-		if (dev->of_node)
-			device_release_driver(dev);
-		else
-			platform_device_unregister(to_platform_device(dev));
-	}
-	put_device(&ctx->dev);
-	return ret;
-}
-
-/**
- * cm_context_set_quota() - say how much of a context a user may have
- * @name:  its name
- * @uid:   the user, or INVALID_UID
- * @bytes: as much as that
- *
- * Return: 0, ENOENT when there is no such context, ENOMEM.
- */
-int cm_context_set_quota(const char *name, kuid_t uid, u64 bytes)
-{
-	struct cm_context *ctx = find_context(name);
-	int ret;
-
-	if (!ctx)
-		return -ENOENT;
-	ret = cm_quota_set(ctx, uid, bytes);
-	put_device(&ctx->dev);
-	return ret;
-}
-
-/* Those that were made at run time have no node of the device tree. */
-static struct platform_device *next_made(void)
-{
-	struct cm_context *ctx;
-	struct platform_device *pdev = NULL;
-
-	mutex_lock(&contexts_lock);
-	list_for_each_entry(ctx, &contexts, node)
-		if (!ctx->dma_dev->of_node)
-			pdev = to_platform_device(ctx->dma_dev);
-	mutex_unlock(&contexts_lock);
-	return pdev;
-}
-
-static const struct of_device_id cm_context_of_match[] = {
-	{ .compatible = "cm-agent,context" },
-	{ }
-};
-MODULE_DEVICE_TABLE(of, cm_context_of_match);
-
-static struct platform_driver cm_context_driver = {
-	.probe = cm_context_probe,
-	.driver = {
-		.name = CM_CONTEXT_DEVICE,
-		.of_match_table = cm_context_of_match,
-		.suppress_bind_attrs = true,
-		/* cm_wish_grant() waits for the result. */
-		.probe_type = PROBE_FORCE_SYNCHRONOUS,
-	},
-};
-
-/**
- * cm_context_init() - register the class, and a context for each node of the
- *                     device tree
- *
- * Return: 0 or an error.
- */
-int cm_context_init(void)
-{
-	int ret;
-
-	ret = alloc_chrdev_region(&cm_devt, 0, MAX_CONTEXTS, "cm");
-	if (ret)
-		return ret;
-	ret = class_register(&cm_class);
-	if (ret)
-		goto unregister_region;
-	ret = cm_drain_init();
-	if (ret)
-		goto unregister_class;
-	ret = platform_driver_register(&cm_context_driver);
-	if (ret)
-		goto exit_drain;
+	cm_context_unlock(ctx);
+	if (!empty)
+		return -EBUSY;
+	/* Nothing is found any more, so what comes after this takes nothing. */
+	flush_workqueue(ctx->queue);
+	cm_pool_close(&ctx->pool);
 	return 0;
-
-exit_drain:
-	cm_drain_exit();
-unregister_class:
-	class_unregister(&cm_class);
-unregister_region:
-	unregister_chrdev_region(cm_devt, MAX_CONTEXTS);
-	return ret;
 }
 
 /**
- * cm_context_exit() - undo cm_context_init()
+ * cm_context_exit() - wait for the end of contexts that are listed no more
+ *
+ * On their queues there may still be somebody's request.
  */
 void cm_context_exit(void)
 {
-	struct platform_device *made;
-
-	/* Nobody makes any more: the control node is gone. */
-	while ((made = next_made()))
-		platform_device_unregister(made);
-	platform_driver_unregister(&cm_context_driver);
-	cm_drain_exit();
-	class_unregister(&cm_class);
-	unregister_chrdev_region(cm_devt, MAX_CONTEXTS);
-	ida_destroy(&minors);
+	wait_event(context_all_gone, !atomic_read(&context_count));
 }

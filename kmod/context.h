@@ -7,78 +7,90 @@
 
 #include <linux/cdev.h>
 #include <linux/device.h>
-#include <linux/mutex.h>
-#include <linux/uidgid.h>
 #include <linux/workqueue.h>
 
 #include <uapi/linux/cm.h>
 
-#include "bank.h"
-#include "placement.h"
-#include "stats.h"
+#include "pool.h"
 
 #define CM_MODULE_VERSION	"0.1.0"
-#define CM_CONTEXT_DEVICE	"cm-context"
+
+struct cm_refusal;
+struct cm_spec;
 
 /**
  * struct cm_context - a context
  * @dev:         the class device; its reference count is the context's
  * @cdev:        the node
  * @node:        in the list of all contexts
- * @bank:        where its memory lies
- * @dma_dev:     the device that CPU access is synced for when nothing imports
+ * @pool:        its memory
  * @min_align:   page frames, a power of two
- * @private:     the whole bank was taken at creation
  * @gone:        its node is; nothing more is allocated
- * @compacting:  held while chunks move
- * @compactions: number of those who held it
- * @map:         which pages are taken
- * @quotas:      what users may have
+ * @queue:       ordered: what takes granules or moves chunks runs here, one after
+ *               the other
+ * @drain_work:  gives back chunks once nobody holds their pages
+ * @free_work:   the end of the context
+ * @compactions: number of compactions so far; for @queue only
+ * @users:       what users may have, and have
+ * @charged:     number of chunks that users are charged for
  * @chunks:      number of chunks whose descriptors are alive
- * @pinned:      page frames of chunks that must not move
- * @draining:    page frames of freed chunks that somebody still holds pages of
- * @drains:      those chunks, and what is spare and on its way back
- * @drain_work:  looks after @drains
+ * @pinned:      page frames of chunks that are pinned or mapped by drivers
+ * @draining:    page frames of freed chunks that somebody still holds
+ * @drains:      those chunks
+ * @drain_delay: jiffies until they are looked at again
  * @stats:       counters
  *
- * Lock order: @compacting; &cm_bank.migrating or &cm_chunk.lock, but never
- * both; @lock. mmap_lock and dma_resv lock come before a chunk's, the mapping's
- * i_mmap_rwsem behind it.
+ * From @users on, and @gone: for &cm_pool.lock. Lock order: mmap_lock and the
+ * dma_resv lock, &cm_chunk.lock, then the mapping's i_mmap_rwsem or
+ * &cm_pool.lock.
  */
 struct cm_context {
 	struct device dev;
 	struct cdev cdev;
 	struct list_head node;
-	struct cm_bank bank;
-	struct device *dma_dev;
+	struct cm_pool pool;
 	unsigned long min_align;
-	bool private;
 	bool gone;
-
-	struct cm_turn compacting;
+	struct workqueue_struct *queue;
+	struct delayed_work drain_work;
+	struct delayed_work free_work;
 	u64 compactions;
 
-	/**
-	 * @lock: protects everything below; held briefly, never while pages
-	 * migrate, are zeroed, or while user memory is touched
-	 */
-	struct mutex lock;
-	struct cm_placement map;
-	struct list_head quotas;
-	unsigned long chunks;
+	struct list_head users;
+	unsigned int charged;
+	unsigned int chunks;
 	unsigned long pinned;
 	unsigned long draining;
 	struct list_head drains;
-	struct delayed_work drain_work;
+	unsigned long drain_delay;
 	struct cm_stats stats;
 };
 
-int cm_context_init(void);
+static inline void cm_context_lock(struct cm_context *ctx)
+	__acquires(&ctx->pool.lock)
+{
+	spin_lock(&ctx->pool.lock);
+}
+
+static inline void cm_context_unlock(struct cm_context *ctx)
+	__releases(&ctx->pool.lock)
+{
+	spin_unlock(&ctx->pool.lock);
+}
+
 void cm_context_exit(void);
 
-int cm_context_destroy(const char *name);
-int cm_context_set_quota(const char *name, kuid_t uid, u64 bytes);
-void cm_context_room(struct cm_context *ctx, u64 *free, u64 *largest_hole);
+struct cm_context *cm_context_new(const struct cm_spec *spec, work_func_t drain,
+				  struct cm_refusal *why);
+int cm_context_retire(struct cm_context *ctx);
+void cm_context_enlist(struct cm_context *ctx);
+void cm_context_delist(struct cm_context *ctx);
+struct cm_context *cm_context_find(const char *name);
+struct cm_context *cm_context_any(bool (*match)(struct cm_context *ctx,
+						const void *data),
+				  const void *data);
+
+void cm_context_space(struct cm_context *ctx, u64 *free, u64 *largest_hole);
 void cm_context_query(struct cm_context *ctx, struct cm_query *query);
 bool cm_context_holding(u64 first, u64 last, char *name);
 

@@ -6,6 +6,7 @@
 #include <linux/cred.h>
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/of.h>
 #include <linux/string.h>
@@ -13,17 +14,19 @@
 #include "bank.h"
 #include "context.h"
 #include "control.h"
+#include "driver.h"
 #include "ioctl.h"
-#include "wish.h"
+#include "quota.h"
 
-static bool is_terminated(const char *text, size_t room)
+static bool control_is_text(const char *text, size_t room)
 {
 	return strnlen(text, room) < room;
 }
 
-static int create(const struct cm_create *req)
+static int control_create(const struct cm_create *req, struct cm_refusal *why)
 {
-	struct cm_wish wish = {
+	struct cm_spec spec = {
+		.bank = cm_bank_find(req->bank),
 		.offset = req->offset,
 		.size = req->size,
 		.min_align = req->min_alignment ?: PAGE_SIZE,
@@ -31,54 +34,102 @@ static int create(const struct cm_create *req)
 	};
 	int ret;
 
-	wish.bank = cm_bank_find(req->bank);
-	if (!wish.bank)
-		return -ENOENT;
-	strscpy(wish.name, req->name, sizeof(wish.name));
-	ret = cm_wish_grant(&wish);
-	of_node_put(wish.bank);
+	if (!spec.bank)
+		return cm_refuse(why, -ENOENT, "there is no /reserved-memory/%s",
+				 req->bank);
+	strscpy(spec.name, req->name, sizeof(spec.name));
+	ret = cm_driver_create(spec, why);
+	of_node_put(spec.bank);
 	return ret;
 }
 
-static int call_create(struct cm_call *call)
+static int control_call_create(struct cm_call *call)
 {
-	const struct cm_create *req = call->arg;
+	struct cm_create *req = call->arg;
+	struct cm_refusal why = { "" };
+	int ret;
 
 	if (req->flags & ~CM_CONTEXT_PRIVATE || req->reserved ||
-	    !is_terminated(req->name, sizeof(req->name)) ||
-	    !is_terminated(req->bank, sizeof(req->bank)))
+	    memchr_inv(req->error, 0, sizeof(req->error)) ||
+	    !control_is_text(req->name, sizeof(req->name)) ||
+	    !control_is_text(req->bank, sizeof(req->bank)))
 		return -EINVAL;
-	return create(req);
+	ret = control_create(req, &why);
+	strscpy(req->error, why.text, sizeof(req->error));
+	return ret;
 }
 
-static int call_destroy(struct cm_call *call)
+static int control_call_destroy(struct cm_call *call)
 {
 	const struct cm_destroy *req = call->arg;
 
-	if (!is_terminated(req->name, sizeof(req->name)))
+	if (!control_is_text(req->name, sizeof(req->name)))
 		return -EINVAL;
-	return cm_wish_revoke(req->name);
+	return cm_driver_destroy(req->name);
 }
 
-static int call_quota(struct cm_call *call)
+static int control_read_uid(const struct cm_quota *req, kuid_t *uid)
+{
+	*uid = INVALID_UID;
+	if (req->flags || req->reserved ||
+	    !control_is_text(req->name, sizeof(req->name)))
+		return -EINVAL;
+	if (req->uid == CM_QUOTA_ANYBODY)
+		return 0;
+	*uid = make_kuid(current_user_ns(), req->uid);
+	return uid_valid(*uid) ? 0 : -EINVAL;
+}
+
+static int control_call_quota(struct cm_call *call)
 {
 	const struct cm_quota *req = call->arg;
-	kuid_t uid = INVALID_UID;
+	const struct cm_limits limits = {
+		.bytes = req->bytes,
+		.chunks = req->chunks,
+	};
+	struct cm_context *ctx;
+	kuid_t uid;
+	int ret = control_read_uid(req, &uid);
 
-	if (req->flags || !is_terminated(req->name, sizeof(req->name)))
-		return -EINVAL;
-	if (req->uid != CM_QUOTA_ANYBODY) {
-		uid = make_kuid(current_user_ns(), req->uid);
-		if (!uid_valid(uid))
-			return -EINVAL;
-	}
-	return cm_context_set_quota(req->name, uid, req->bytes);
+	if (ret)
+		return ret;
+	ctx = cm_context_find(req->name);
+	if (!ctx)
+		return -ENOENT;
+	ret = cm_quota_set(ctx, uid, &limits);
+	put_device(&ctx->dev);
+	return ret;
+}
+
+static int control_call_get_quota(struct cm_call *call)
+{
+	struct cm_get_quota *req = call->arg;
+	struct cm_context *ctx;
+	struct cm_usage usage;
+	kuid_t uid;
+	int ret = control_read_uid(&req->quota, &uid);
+
+	if (ret || req->used || req->used_chunks || req->reserved ||
+	    req->quota.bytes || req->quota.chunks)
+		return ret ?: -EINVAL;
+	ctx = cm_context_find(req->quota.name);
+	if (!ctx)
+		return -ENOENT;
+	cm_quota_read(ctx, uid, &usage);
+	put_device(&ctx->dev);
+	req->quota.bytes = usage.limits.bytes;
+	req->quota.chunks = usage.limits.chunks;
+	req->used = usage.bytes;
+	req->used_chunks = usage.chunks;
+	return 0;
 }
 
 static const struct cm_ioctl control_ioctls[] = {
-	CM_IOCTL(CREATE, cm_create, reserved, false, call_create),
-	CM_IOCTL(DESTROY, cm_destroy, name, false, call_destroy),
-	CM_IOCTL(QUOTA, cm_quota, flags, false, call_quota),
+	CM_IOCTL(CREATE, cm_create, error, true, control_call_create),
+	CM_IOCTL(DESTROY, cm_destroy, name, false, control_call_destroy),
+	CM_IOCTL(QUOTA, cm_quota, reserved, false, control_call_quota),
+	CM_IOCTL(GET_QUOTA, cm_get_quota, reserved, false,
+		 control_call_get_quota),
 };
 
 static long control_ioctl(struct file *file, unsigned int cmd,
@@ -86,7 +137,7 @@ static long control_ioctl(struct file *file, unsigned int cmd,
 {
 	struct cm_call call = { .fd = -1 };
 
-	/* The descriptor may have come from somebody who may. */
+	/* The descriptor may have come from somebody with more rights. */
 	if (!capable(CAP_SYS_ADMIN))
 		return -EPERM;
 	return cm_ioctl(control_ioctls, ARRAY_SIZE(control_ioctls), cmd, param,

@@ -18,6 +18,7 @@
 #include "compat.h"
 #include "dmabuf.h"
 #include "reach.h"
+#include "trace.h"
 
 /**
  * struct cm_attachment - a driver that imports a chunk
@@ -42,7 +43,7 @@ struct cm_attachment {
  * memory state none: the DMA API supposes 64 KiB then, but what they expect is
  * one entry, which every exporter of contiguous memory gives them.
  */
-static unsigned long segment_limit(struct device *dev)
+static unsigned long dmabuf_segment_limit(struct device *dev)
 {
 	const struct device_dma_parameters *parms = dev->dma_parms;
 
@@ -52,14 +53,14 @@ static unsigned long segment_limit(struct device *dev)
 		     PAGE_SIZE);
 }
 
-static int alloc_table(struct cm_attachment *att, size_t size)
+static int dmabuf_alloc_table(struct cm_attachment *att, size_t size)
 {
-	att->segment = segment_limit(att->dev);
+	att->segment = dmabuf_segment_limit(att->dev);
 	return sg_alloc_table(&att->table, (size - 1) / att->segment + 1,
 			      GFP_KERNEL);
 }
 
-static void fill_table(struct cm_attachment *att, const struct cm_chunk *chunk)
+static void dmabuf_fill_table(struct cm_attachment *att, const struct cm_chunk *chunk)
 {
 	unsigned long pfn = chunk->extent.start, left = cm_chunk_size(chunk);
 	struct scatterlist *sg;
@@ -74,6 +75,13 @@ static void fill_table(struct cm_attachment *att, const struct cm_chunk *chunk)
 	}
 }
 
+static void dmabuf_count_import(struct cm_chunk *chunk, int change)
+{
+	cm_context_lock(chunk->ctx);
+	chunk->imports += change;
+	cm_context_unlock(chunk->ctx);
+}
+
 static int cm_dmabuf_attach(struct dma_buf *dmabuf,
 			    struct dma_buf_attachment *attach)
 {
@@ -85,13 +93,13 @@ static int cm_dmabuf_attach(struct dma_buf *dmabuf,
 	if (!att)
 		return -ENOMEM;
 	att->dev = attach->dev;
-	ret = alloc_table(att, cm_chunk_size(chunk));
+	ret = dmabuf_alloc_table(att, cm_chunk_size(chunk));
 	if (ret)
 		goto free_attachment;
 
 	down_write(&chunk->lock);
 	list_add(&att->node, &chunk->attachments);
-	chunk->imports++;
+	dmabuf_count_import(chunk, 1);
 	attach->priv = att;
 	up_write(&chunk->lock);
 	return 0;
@@ -109,13 +117,23 @@ static void cm_dmabuf_detach(struct dma_buf *dmabuf,
 
 	down_write(&chunk->lock);
 	list_del(&att->node);
-	chunk->imports--;
+	dmabuf_count_import(chunk, -1);
 	up_write(&chunk->lock);
 	sg_free_table(&att->table);
 	kfree(att);
 }
 
-static int map_attachment(struct cm_chunk *chunk, struct cm_attachment *att,
+static void dmabuf_trace_sync(struct cm_chunk *chunk,
+			      const struct cm_attachment *att, bool for_device)
+{
+	struct cm_context *ctx = chunk->ctx;
+
+	trace_cm_sync(dev_name(&ctx->dev), chunk->id,
+		      (u64)(chunk->extent.start - ctx->pool.bank.start) << PAGE_SHIFT,
+		      cm_chunk_size(chunk), dev_name(att->dev), for_device);
+}
+
+static int dmabuf_map_attachment(struct cm_chunk *chunk, struct cm_attachment *att,
 			  enum dma_data_direction direction)
 {
 	int ret;
@@ -124,7 +142,7 @@ static int map_attachment(struct cm_chunk *chunk, struct cm_attachment *att,
 	if (ret)
 		return ret;
 	/* Only now: an attached driver that maps nothing does not fix the place. */
-	fill_table(att, chunk);
+	dmabuf_fill_table(att, chunk);
 	/*
 	 * Synced explicitly: the chunk is mapped for more than one device, and
 	 * the DMA API takes overlapping mappings only without an implied sync.
@@ -138,6 +156,14 @@ static int map_attachment(struct cm_chunk *chunk, struct cm_attachment *att,
 				  DMA_ATTR_SKIP_CPU_SYNC);
 		return -EIO;
 	}
+	/*
+	 * Before older kernels drop what the CPU wrote, for a device that only
+	 * writes, it is in memory: the device may write less than all of it.
+	 * And a coherent device's sync does nothing, though others that import
+	 * the chunk may not be coherent.
+	 */
+	cm_chunk_sync_for_device(chunk, chunk->extent.start);
+	dmabuf_trace_sync(chunk, att, true);
 	dma_sync_sgtable_for_device(att->dev, &att->table, direction);
 	return 0;
 }
@@ -151,7 +177,7 @@ static struct sg_table *cm_dmabuf_map(struct dma_buf_attachment *attach,
 
 	/* Not refused when attached: videobuf2 of 6.12 leaks the dma-buf then. */
 	down_write(&chunk->lock);
-	ret = chunk->freed ? -ESTALE : map_attachment(chunk, att, direction);
+	ret = chunk->freed ? -ESTALE : dmabuf_map_attachment(chunk, att, direction);
 	if (!ret) {
 		att->mapped = true;
 		att->direction = direction;
@@ -169,6 +195,7 @@ static void cm_dmabuf_unmap(struct dma_buf_attachment *attach,
 	struct cm_attachment *att = attach->priv;
 
 	down_write(&chunk->lock);
+	dmabuf_trace_sync(chunk, att, false);
 	dma_sync_sgtable_for_cpu(att->dev, table, direction);
 	dma_unmap_sgtable(att->dev, table, direction, DMA_ATTR_SKIP_CPU_SYNC);
 	att->mapped = false;
@@ -179,63 +206,70 @@ static void cm_dmabuf_unmap(struct dma_buf_attachment *attach,
 /*
  * Importers are synced, and always the module's own device: a processor that
  * was told the physical address imports nothing, yet must see what the CPU
- * wrote.
+ * wrote. What another CPU user has not written back yet must not be dropped,
+ * so that is written back first.
  */
-static int cm_dmabuf_begin_cpu_access(struct dma_buf *dmabuf,
-				      enum dma_data_direction direction)
+static void dmabuf_begin(struct cm_chunk *chunk)
+{
+	struct cm_attachment *att;
+
+	cm_chunk_sync_for_device(chunk, chunk->extent.start);
+	list_for_each_entry(att, &chunk->attachments, node) {
+		if (!att->mapped)
+			continue;
+		dmabuf_trace_sync(chunk, att, false);
+		dma_sync_sgtable_for_cpu(att->dev, &att->table, att->direction);
+	}
+	cm_chunk_sync_for_cpu(chunk);
+	if (chunk->vmaps)
+		invalidate_kernel_vmap_range(chunk->vaddr, cm_chunk_size(chunk));
+}
+
+/*
+ * After the module's own device has been synced there is nothing left that an
+ * importer's sync for a device that only writes could drop.
+ */
+static void dmabuf_end(struct cm_chunk *chunk)
+{
+	struct cm_attachment *att;
+
+	if (chunk->vmaps)
+		flush_kernel_vmap_range(chunk->vaddr, cm_chunk_size(chunk));
+	cm_chunk_sync_for_device(chunk, chunk->extent.start);
+	list_for_each_entry(att, &chunk->attachments, node) {
+		if (!att->mapped)
+			continue;
+		dmabuf_trace_sync(chunk, att, true);
+		dma_sync_sgtable_for_device(att->dev, &att->table,
+					    att->direction);
+	}
+}
+
+static int dmabuf_access(struct dma_buf *dmabuf,
+			 void (*sync)(struct cm_chunk *chunk))
 {
 	struct cm_chunk *chunk = dmabuf->priv;
-	struct cm_attachment *att;
 	int ret = 0;
 
 	down_read(&chunk->lock);
-	if (chunk->freed) {
+	if (chunk->freed)
 		ret = -ESTALE;
-		goto unlock;
-	}
-	/* What another CPU user has not written back yet must not be discarded. */
-	dma_sync_single_for_device(chunk->ctx->dma_dev, chunk->dma,
-				   cm_chunk_size(chunk), DMA_TO_DEVICE);
-	list_for_each_entry(att, &chunk->attachments, node)
-		if (att->mapped)
-			dma_sync_sgtable_for_cpu(att->dev, &att->table,
-						 att->direction);
-	dma_sync_single_for_cpu(chunk->ctx->dma_dev, chunk->dma,
-				cm_chunk_size(chunk), direction);
-	if (chunk->vmaps)
-		invalidate_kernel_vmap_range(chunk->vaddr, cm_chunk_size(chunk));
-unlock:
+	else
+		sync(chunk);
 	up_read(&chunk->lock);
 	return ret;
+}
+
+static int cm_dmabuf_begin_cpu_access(struct dma_buf *dmabuf,
+				      enum dma_data_direction direction)
+{
+	return dmabuf_access(dmabuf, dmabuf_begin);
 }
 
 static int cm_dmabuf_end_cpu_access(struct dma_buf *dmabuf,
 				    enum dma_data_direction direction)
 {
-	struct cm_chunk *chunk = dmabuf->priv;
-	struct cm_attachment *att;
-	int ret = 0;
-
-	down_read(&chunk->lock);
-	if (chunk->freed) {
-		ret = -ESTALE;
-		goto unlock;
-	}
-	if (chunk->vmaps)
-		flush_kernel_vmap_range(chunk->vaddr, cm_chunk_size(chunk));
-	/*
-	 * Only ever written back: 32-bit ARM takes FROM_DEVICE for leave to
-	 * discard what this or another CPU user has just written.
-	 */
-	dma_sync_single_for_device(chunk->ctx->dma_dev, chunk->dma,
-				   cm_chunk_size(chunk), DMA_TO_DEVICE);
-	list_for_each_entry(att, &chunk->attachments, node)
-		if (att->mapped && att->direction != DMA_FROM_DEVICE)
-			dma_sync_sgtable_for_device(att->dev, &att->table,
-						    att->direction);
-unlock:
-	up_read(&chunk->lock);
-	return ret;
+	return dmabuf_access(dmabuf, dmabuf_end);
 }
 
 /*
@@ -243,7 +277,7 @@ unlock:
  * is there already. Many at a time, because a fault per page is what makes
  * large buffers slow.
  */
-static int populate(struct vm_area_struct *vma, struct cm_chunk *chunk,
+static int dmabuf_populate(struct vm_area_struct *vma, struct cm_chunk *chunk,
 		    unsigned long address)
 {
 	struct page *pages[32];
@@ -279,9 +313,9 @@ static vm_fault_t cm_dmabuf_fault(struct vm_fault *vmf)
 		up_read(&chunk->lock);
 		return VM_FAULT_SIGBUS;
 	}
-	ret = populate(vma, chunk, vma->vm_start);
+	ret = dmabuf_populate(vma, chunk, vma->vm_start);
 	if (ret == -EBUSY)
-		ret = populate(vma, chunk, vmf->address & PAGE_MASK);
+		ret = dmabuf_populate(vma, chunk, vmf->address & PAGE_MASK);
 	up_read(&chunk->lock);
 
 	if (ret && ret != -EBUSY)
@@ -289,59 +323,87 @@ static vm_fault_t cm_dmabuf_fault(struct vm_fault *vmf)
 	return VM_FAULT_NOPAGE;
 }
 
+static void cm_dmabuf_vm_open(struct vm_area_struct *vma)
+{
+	struct cm_chunk *chunk = vma->vm_private_data;
+
+	atomic_inc(&chunk->mappings);
+}
+
+static void cm_dmabuf_vm_close(struct vm_area_struct *vma)
+{
+	struct cm_chunk *chunk = vma->vm_private_data;
+
+	atomic_dec(&chunk->mappings);
+}
+
 static const struct vm_operations_struct cm_dmabuf_vm_ops = {
+	.open = cm_dmabuf_vm_open,
+	.close = cm_dmabuf_vm_close,
 	.fault = cm_dmabuf_fault,
 };
 
 static int cm_dmabuf_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 {
 	struct cm_chunk *chunk = dmabuf->priv;
-	bool freed;
 
 	/* A private mapping would show the writer a copy and nobody else. */
 	if (!(vma->vm_flags & VM_SHARED))
 		return -EINVAL;
 
-	down_read(&chunk->lock);
-	freed = chunk->freed;
-	up_read(&chunk->lock);
-	if (freed)
+	/* One that is freed from now on has mappings that raise SIGBUS. */
+	if (READ_ONCE(chunk->freed))
 		return -ESTALE;
 
 	/* Growing by mremap() would reach past the chunk (CVE-2024-46852). */
 	cm_vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP | VM_MIXEDMAP);
 	vma->vm_ops = &cm_dmabuf_vm_ops;
 	vma->vm_private_data = chunk;
+	cm_dmabuf_vm_open(vma);
 	return 0;
 }
 
-static void *map_kernel(struct cm_chunk *chunk)
+static void *dmabuf_map_kernel(struct cm_chunk *chunk)
 {
 	unsigned long count = chunk->extent.count;
 	struct page **pages;
 	unsigned long i;
 	void *vaddr;
 
-	if (!PageHighMem(pfn_to_page(chunk->extent.start + count - 1)))
+	if (!chunk->blank &&
+	    !PageHighMem(pfn_to_page(chunk->extent.start + count - 1)))
 		return page_address(cm_chunk_page(chunk));
 
 	pages = kvmalloc_array(count, sizeof(*pages), GFP_KERNEL);
 	if (!pages)
 		return NULL;
 	for (i = 0; i < count; i++)
-		pages[i] = pfn_to_page(chunk->extent.start + i);
+		pages[i] = chunk->blank ?: pfn_to_page(chunk->extent.start + i);
 	vaddr = vmap(pages, count, VM_MAP, PAGE_KERNEL);
 	kvfree(pages);
 	return vaddr;
+}
+
+static void dmabuf_unmap_kernel(struct cm_chunk *chunk)
+{
+	if (is_vmalloc_addr(chunk->vaddr))
+		vunmap(chunk->vaddr);
+	chunk->vaddr = NULL;
+	if (chunk->blank)
+		__free_page(chunk->blank);
+	chunk->blank = NULL;
 }
 
 /**
  * cm_dmabuf_vmap() - map a chunk for the kernel
  * @dmabuf: the chunk's
  *
- * Called by the kernel's dma-buf code, by way of cm_vmap_op().
+ * Called by the kernel's dma-buf code, by way of cm_vmap_op(). The kernel takes
+ * an error for a bug in the exporter, and warns of it. Drivers map when a
+ * buffer is queued, which may be one that was freed: they are given a page of
+ * its own, again and again.
  *
- * Return: the address, or ERR_PTR(): ESTALE when the chunk was freed, ENOMEM.
+ * Return: the address, or ERR_PTR(): ENOMEM.
  */
 void *cm_dmabuf_vmap(struct dma_buf *dmabuf)
 {
@@ -349,18 +411,20 @@ void *cm_dmabuf_vmap(struct dma_buf *dmabuf)
 	void *vaddr = ERR_PTR(-ENOMEM);
 
 	down_write(&chunk->lock);
-	if (chunk->freed) {
-		vaddr = ERR_PTR(-ESTALE);
-		goto unlock;
+	if (!chunk->vmaps) {
+		if (chunk->freed)
+			chunk->blank = alloc_page(GFP_KERNEL | __GFP_ZERO);
+		if (!chunk->freed || chunk->blank)
+			chunk->vaddr = dmabuf_map_kernel(chunk);
 	}
-	if (!chunk->vmaps)
-		chunk->vaddr = map_kernel(chunk);
-	if (!chunk->vaddr)
-		goto unlock;
-	chunk->vmaps++;
-	cm_chunk_hold(chunk, &chunk->maps);
-	vaddr = chunk->vaddr;
-unlock:
+	if (chunk->vaddr) {
+		chunk->vmaps++;
+		if (!chunk->freed)
+			cm_chunk_hold(chunk, &chunk->maps);
+		vaddr = chunk->vaddr;
+	} else {
+		dmabuf_unmap_kernel(chunk);
+	}
 	up_write(&chunk->lock);
 	return vaddr;
 }
@@ -374,12 +438,11 @@ void cm_dmabuf_vunmap(struct dma_buf *dmabuf)
 	struct cm_chunk *chunk = dmabuf->priv;
 
 	down_write(&chunk->lock);
-	cm_chunk_unhold(chunk, &chunk->maps);
-	if (!--chunk->vmaps) {
-		if (is_vmalloc_addr(chunk->vaddr))
-			vunmap(chunk->vaddr);
-		chunk->vaddr = NULL;
-	}
+	/* One that is mapped cannot be freed, so it was or was not then, too. */
+	if (!chunk->freed)
+		cm_chunk_unhold(chunk, &chunk->maps);
+	if (!--chunk->vmaps)
+		dmabuf_unmap_kernel(chunk);
 	up_write(&chunk->lock);
 }
 
@@ -387,12 +450,10 @@ static void cm_dmabuf_release(struct dma_buf *dmabuf)
 {
 	struct cm_chunk *chunk = dmabuf->priv;
 
-	/* Who holds the lock, to move the chunk or to read its name, may go on. */
-	down_write(&chunk->lock);
-	WRITE_ONCE(chunk->dmabuf, NULL);
-	up_write(&chunk->lock);
+	if (cm_chunk_retire(chunk))
+		cm_chunk_release(chunk);
 	iput(chunk->inode);
-	cm_chunk_abandon(chunk);
+	cm_chunk_put(chunk);
 }
 
 static const struct dma_buf_ops cm_dmabuf_ops = {
@@ -410,9 +471,8 @@ static const struct dma_buf_ops cm_dmabuf_ops = {
 
 /**
  * cm_dmabuf_export() - make the dma-buf of a chunk
- * @chunk: the chunk; the dma-buf's on success, still the caller's otherwise
- *
- * The dma-buf holds a reference on the module, so that it cannot be unloaded.
+ * @chunk: the chunk; on success the dma-buf has a reference of its own, and the
+ *         memory's is what the caller had
  *
  * Return: 0, or an error when there is no memory.
  */
@@ -429,18 +489,21 @@ int cm_dmabuf_export(struct cm_chunk *chunk)
 	dmabuf = dma_buf_export(&info);
 	if (IS_ERR(dmabuf))
 		return PTR_ERR(dmabuf);
-	chunk->inode = file_inode(dmabuf->file);
-	ihold(chunk->inode);
-	/* From now on the chunk may be moved. */
+	ihold(file_inode(dmabuf->file));
+	cm_chunk_get(chunk);
 	down_write(&chunk->lock);
-	WRITE_ONCE(chunk->dmabuf, dmabuf);
+	cm_context_lock(chunk->ctx);
+	chunk->inode = file_inode(dmabuf->file);
+	chunk->dmabuf = dmabuf;
+	chunk->ctx->chunks++;
+	cm_context_unlock(chunk->ctx);
 	up_write(&chunk->lock);
 	return 0;
 }
 
 /**
  * cm_dmabuf_unmap_users() - remove every mapping of a chunk in user space
- * @chunk: a chunk whose dma-buf is there, its lock held for writing
+ * @chunk: a chunk, its lock held for writing
  *
  * By way of the inode: the dma-buf's file may be gone by now, while somebody
  * who looked it up in /proc keeps the dma-buf.
@@ -448,7 +511,62 @@ int cm_dmabuf_export(struct cm_chunk *chunk)
 void cm_dmabuf_unmap_users(struct cm_chunk *chunk)
 {
 	lockdep_assert_held_write(&chunk->lock);
-	unmap_mapping_range(chunk->inode->i_mapping, 0, 0, 1);
+	if (chunk->dmabuf)
+		unmap_mapping_range(chunk->inode->i_mapping, 0, 0, 1);
+}
+
+/**
+ * cm_dmabuf_is_in_use() - whether a device may still access a chunk
+ * @chunk: a chunk, its lock held for writing
+ *
+ * By a fence that an importer has left: it need not wait for that before it
+ * unmaps.
+ *
+ * Return: whether.
+ */
+bool cm_dmabuf_is_in_use(struct cm_chunk *chunk)
+{
+	lockdep_assert_held_write(&chunk->lock);
+	return chunk->dmabuf && !cm_fences_are_signalled(chunk->dmabuf->resv);
+}
+
+/**
+ * cm_dmabuf_free() - give a chunk's memory back before its descriptors go
+ * @chunk: the chunk
+ *
+ * Return: 0; ESTALE when that was done before, EBUSY when it is in use, EINTR
+ * when a fatal signal is pending.
+ */
+int cm_dmabuf_free(struct cm_chunk *chunk)
+{
+	int ret = down_write_killable(&chunk->lock);
+
+	if (ret)
+		return ret;
+	if (chunk->freed)
+		ret = -ESTALE;
+	else if (chunk->pins || chunk->imports || chunk->maps)
+		ret = -EBUSY;
+	if (!ret) {
+		cm_context_lock(chunk->ctx);
+		WRITE_ONCE(chunk->freed, true);
+		cm_context_unlock(chunk->ctx);
+		cm_dmabuf_unmap_users(chunk);
+		cm_chunk_release(chunk);
+	}
+	up_write(&chunk->lock);
+	return ret;
+}
+
+/**
+ * cm_dmabuf_chunk() - the chunk that is behind a dma-buf
+ * @dmabuf: any dma-buf
+ *
+ * Return: the chunk, as long as the dma-buf; NULL when it is not ours.
+ */
+struct cm_chunk *cm_dmabuf_chunk(struct dma_buf *dmabuf)
+{
+	return dmabuf->ops == &cm_dmabuf_ops ? dmabuf->priv : NULL;
 }
 
 /**
@@ -466,8 +584,8 @@ struct dma_buf *cm_dmabuf_get(struct cm_context *ctx, int fd)
 
 	if (IS_ERR(dmabuf))
 		return dmabuf;
-	chunk = dmabuf->priv;
-	if (dmabuf->ops == &cm_dmabuf_ops && chunk->ctx == ctx)
+	chunk = cm_dmabuf_chunk(dmabuf);
+	if (chunk && chunk->ctx == ctx)
 		return dmabuf;
 	dma_buf_put(dmabuf);
 	return ERR_PTR(-EXDEV);

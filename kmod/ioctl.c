@@ -10,24 +10,24 @@
 #include "ioctl.h"
 
 /* The size may differ: callers are older or newer than this module. */
-static bool is_same(unsigned int cmd, unsigned int other)
+static bool ioctl_is_same(unsigned int cmd, unsigned int other)
 {
 	return _IOC_TYPE(cmd) == _IOC_TYPE(other) &&
 	       _IOC_NR(cmd) == _IOC_NR(other) && _IOC_DIR(cmd) == _IOC_DIR(other);
 }
 
-static const struct cm_ioctl *find(const struct cm_ioctl *table, size_t count,
+static const struct cm_ioctl *ioctl_find(const struct cm_ioctl *table, size_t count,
 				   unsigned int cmd)
 {
 	size_t i;
 
 	for (i = 0; i < count; i++)
-		if (is_same(cmd, table[i].cmd))
+		if (ioctl_is_same(cmd, table[i].cmd))
 			return &table[array_index_nospec(i, count)];
 	return NULL;
 }
 
-static int copy_in(const struct cm_ioctl *ioctl, void *arg,
+static int ioctl_copy_in(const struct cm_ioctl *ioctl, void *arg,
 		   const void __user *uarg, size_t usize)
 {
 	if (usize < ioctl->first_size)
@@ -37,7 +37,7 @@ static int copy_in(const struct cm_ioctl *ioctl, void *arg,
 	return copy_struct_from_user(arg, _IOC_SIZE(ioctl->cmd), uarg, usize);
 }
 
-static int copy_out(const struct cm_ioctl *ioctl, const void *arg,
+static int ioctl_copy_out(const struct cm_ioctl *ioctl, const void *arg,
 		    void __user *uarg, size_t usize)
 {
 	size_t ksize = _IOC_SIZE(ioctl->cmd);
@@ -64,7 +64,7 @@ static int copy_out(const struct cm_ioctl *ioctl, const void *arg,
 int cm_ioctl(const struct cm_ioctl *table, size_t count, unsigned int cmd,
 	     unsigned long param, struct cm_call *call)
 {
-	const struct cm_ioctl *ioctl = find(table, count, cmd);
+	const struct cm_ioctl *ioctl = ioctl_find(table, count, cmd);
 	void __user *uarg = (void __user *)param;
 	int ret, copied = 0;
 
@@ -74,11 +74,11 @@ int cm_ioctl(const struct cm_ioctl *table, size_t count, unsigned int cmd,
 	if (!call->arg)
 		return -ENOMEM;
 
-	ret = copy_in(ioctl, call->arg, uarg, _IOC_SIZE(cmd));
+	ret = ioctl_copy_in(ioctl, call->arg, uarg, _IOC_SIZE(cmd));
 	if (!ret) {
 		ret = ioctl->serve(call);
 		if (!ret || ioctl->reports_failure)
-			copied = copy_out(ioctl, call->arg, uarg, _IOC_SIZE(cmd));
+			copied = ioctl_copy_out(ioctl, call->arg, uarg, _IOC_SIZE(cmd));
 		ret = ret ?: copied;
 	}
 	kfree(call->arg);

@@ -12,138 +12,137 @@
 #include "chunk.h"
 #include "layout.h"
 
-/* Chunks that may come up after they were counted. */
-#define SLACK	16
+/* Chunks that may come after they were counted. */
+#define LAYOUT_SLACK	16
 
-/* Where the bank is anybody can read in the device tree. */
-static void tell_place(struct cm_chunk *chunk, struct cm_layout_entry *entry)
+/**
+ * struct layout_view - who looks, and what they may see
+ * @caller:    who opened the node
+ * @ns:        whose numbers of users they know
+ * @all:       they may see who has the others' chunks
+ * @addresses: they may learn physical addresses; anybody can read in the device
+ *             tree where the bank is
+ */
+struct layout_view {
+	const struct cm_owner *caller;
+	struct user_namespace *ns;
+	bool all;
+	bool addresses;
+};
+
+/* The context's lock keeps the dma-buf from going. */
+static void layout_describe_name(const struct cm_chunk *chunk,
+				 struct cm_layout_entry *entry)
 {
-	entry->offset = (u64)(chunk->extent.start - chunk->ctx->map.start)
-			<< PAGE_SHIFT;
-	entry->state |= CM_CHUNK_OFFSET;
+	struct dma_buf *dmabuf = chunk->dmabuf;
+
+	if (!dmabuf)
+		return;
+	spin_lock(&dmabuf->name_lock);
+	if (dmabuf->name)
+		strscpy(entry->name, dmabuf->name, sizeof(entry->name));
+	spin_unlock(&dmabuf->name_lock);
 }
 
-static void describe(struct cm_chunk *chunk, struct cm_layout_entry *entry)
+static void layout_describe(const struct cm_chunk *chunk,
+			    const struct layout_view *view,
+			    struct cm_layout_entry *entry)
 {
 	entry->size = cm_chunk_size(chunk);
-	entry->alignment = chunk->align;
+	entry->alignment = (u64)chunk->align << PAGE_SHIFT;
 	entry->id = chunk->id;
-	entry->uid = from_kuid_munged(current_user_ns(), chunk->uid);
-	entry->pid = chunk->pid;
-	strscpy(entry->comm, chunk->comm, sizeof(entry->comm));
-}
-
-/* The lock keeps the dma-buf from going, and its name from being read half. */
-static void describe_use(struct cm_chunk *chunk, struct cm_layout_entry *entry)
-{
-	struct dma_buf *dmabuf;
-
-	down_read(&chunk->lock);
-	dmabuf = chunk->dmabuf;
 	entry->pins = chunk->pins;
 	entry->imports = chunk->imports;
 	entry->maps = chunk->maps;
-	if (chunk->freed || !dmabuf) {
-		entry->state |= CM_CHUNK_DRAINING;
-	} else {
-		spin_lock(&dmabuf->name_lock);
-		if (dmabuf->name)
-			strscpy(entry->name, dmabuf->name, sizeof(entry->name));
-		spin_unlock(&dmabuf->name_lock);
-	}
-	up_read(&chunk->lock);
+	entry->uid = from_kuid_munged(view->ns, chunk->owner.uid);
 	if (cm_chunk_is_fixed(chunk))
 		entry->state |= CM_CHUNK_FIXED;
+	if (chunk->freed || !chunk->dmabuf)
+		entry->state |= CM_CHUNK_DRAINING;
+	if (view->addresses) {
+		entry->offset = (u64)(chunk->extent.start -
+				      chunk->ctx->pool.map.start) << PAGE_SHIFT;
+		entry->state |= CM_CHUNK_OFFSET;
+	}
+	if (!view->all && !uid_eq(chunk->owner.uid, view->caller->uid)) {
+		entry->state |= CM_CHUNK_HIDDEN;
+		return;
+	}
+	entry->pid = chunk->pid;
+	strscpy(entry->comm, chunk->comm, sizeof(entry->comm));
+	layout_describe_name(chunk, entry);
 }
 
-/* What is being made, or given back this instant, is no chunk. */
-static bool is_chunk(const struct cm_extent *extent)
+/* What is being made, or on its way back, is no chunk. */
+static bool layout_shows(const struct cm_extent *extent)
 {
 	const struct cm_chunk *chunk = extent->owner;
 
-	if (extent->spare)
-		return false;
-	return chunk->dmabuf || !list_empty(&chunk->drain);
-}
-
-static u32 count_all(struct cm_context *ctx)
-{
-	struct cm_extent *extent;
-	u32 count = 0;
-
-	mutex_lock(&ctx->lock);
-	list_for_each_entry(extent, &ctx->map.extents, node)
-		count += is_chunk(extent);
-	mutex_unlock(&ctx->lock);
-	return count;
+	return !extent->reserved && (chunk->dmabuf || !list_empty(&chunk->drain));
 }
 
 /* Return: the number of chunks, of which at most @capacity were described. */
-static u32 describe_all(struct cm_context *ctx, struct cm_layout_entry *entries,
-			struct cm_chunk **chunks, u32 capacity)
+static u32 layout_describe_all(struct cm_context *ctx,
+			       const struct layout_view *view,
+			       struct cm_layout_entry *entries, u32 capacity)
 {
-	bool places = capable(CAP_SYS_RAWIO);
 	struct cm_extent *extent;
 	u32 count = 0;
 
-	mutex_lock(&ctx->lock);
-	list_for_each_entry(extent, &ctx->map.extents, node) {
-		struct cm_chunk *chunk = extent->owner;
-
-		if (!is_chunk(extent))
+	cm_context_lock(ctx);
+	list_for_each_entry(extent, &ctx->pool.map.extents, node) {
+		if (!layout_shows(extent))
 			continue;
-		if (count < capacity) {
-			kref_get(&chunk->ref);
-			chunks[count] = chunk;
-			describe(chunk, &entries[count]);
-			if (places)
-				tell_place(chunk, &entries[count]);
-		}
+		if (count < capacity)
+			layout_describe(extent->owner, view, &entries[count]);
 		count++;
 	}
-	mutex_unlock(&ctx->lock);
+	cm_context_unlock(ctx);
 	return count;
 }
 
-static int tell(struct cm_context *ctx, struct cm_layout *req,
-		struct cm_layout_entry *entries, struct cm_chunk **chunks,
-		u32 capacity)
+static u32 layout_most(struct cm_context *ctx)
 {
-	u32 i, told;
+	u32 count;
 
-	req->count = describe_all(ctx, entries, chunks, capacity);
-	told = min(req->count, capacity);
-	for (i = 0; i < told; i++) {
-		describe_use(chunks[i], &entries[i]);
-		cm_chunk_put(chunks[i]);
-	}
-	if (copy_to_user(u64_to_user_ptr(req->entries), entries,
-			 told * sizeof(*entries)))
-		return -EFAULT;
-	return 0;
+	cm_context_lock(ctx);
+	count = ctx->pool.map.extent_count;
+	cm_context_unlock(ctx);
+	return count + LAYOUT_SLACK;
 }
 
 /**
- * cm_layout() - tell which chunk lies where
- * @ctx: the context
- * @req: the request; its output members are filled in
+ * cm_layout() - describe which chunk lies where
+ * @ctx:    the context
+ * @caller: who opened the node
+ * @req:    the request; its output members are filled in
+ *
+ * Waits for nobody.
  *
  * Return: 0, EFAULT or ENOMEM.
  */
-int cm_layout(struct cm_context *ctx, struct cm_layout *req)
+int cm_layout(struct cm_context *ctx, const struct cm_owner *caller,
+	      struct cm_layout *req)
 {
-	u32 capacity = min3(req->capacity, count_all(ctx) + SLACK,
+	u32 capacity = min3(req->capacity, layout_most(ctx),
 			    (u32)CM_LAYOUT_MAX_ENTRIES);
+	const struct layout_view view = {
+		.caller = caller,
+		.ns = current_user_ns(),
+		.all = capable(CAP_SYS_ADMIN),
+		.addresses = capable(CAP_SYS_RAWIO),
+	};
 	struct cm_layout_entry *entries;
-	struct cm_chunk **chunks;
-	int ret = -ENOMEM;
+	int ret = 0;
 
 	/* One more, because nothing is not a size. */
 	entries = kvcalloc(capacity + 1, sizeof(*entries), GFP_KERNEL_ACCOUNT);
-	chunks = kvcalloc(capacity + 1, sizeof(*chunks), GFP_KERNEL_ACCOUNT);
-	if (entries && chunks)
-		ret = tell(ctx, req, entries, chunks, capacity);
-	kvfree(chunks);
+	if (!entries)
+		return -ENOMEM;
+	req->count = layout_describe_all(ctx, &view, entries, capacity);
+	if (copy_to_user(u64_to_user_ptr(req->entries), entries,
+			 min(req->count, capacity) * sizeof(*entries)))
+		ret = -EFAULT;
 	kvfree(entries);
 	return ret;
 }

@@ -5,8 +5,11 @@
 #ifndef CM_LAYOUT_H
 #define CM_LAYOUT_H
 
-#include "context.h"
+struct cm_context;
+struct cm_layout;
+struct cm_owner;
 
-int cm_layout(struct cm_context *ctx, struct cm_layout *req);
+int cm_layout(struct cm_context *ctx, const struct cm_owner *caller,
+	      struct cm_layout *req);
 
 #endif /* CM_LAYOUT_H */

@@ -5,10 +5,12 @@
 #include <linux/init.h>
 #include <linux/module.h>
 
-#include "attest.h"
 #include "context.h"
 #include "control.h"
+#include "driver.h"
 #include "parameter.h"
+#include "pool.h"
+#include "sync.h"
 
 /*
  * Once user space can open a context nothing may fail any more: the code would
@@ -21,22 +23,27 @@ static int __init cm_init(void)
 
 	if (ret)
 		return ret;
-	ret = cm_attest_init();
+	ret = cm_sync_init();
 	if (ret)
 		goto drop_parameter;
+	ret = cm_pool_init();
+	if (ret)
+		goto exit_sync;
 	ret = cm_control_init();
 	if (ret)
-		goto exit_attest;
-	ret = cm_context_init();
+		goto exit_pool;
+	ret = cm_driver_init();
 	if (ret)
 		goto exit_control;
-	cm_parameter_grant();
+	cm_parameter_create();
 	return 0;
 
 exit_control:
 	cm_control_exit();
-exit_attest:
-	cm_attest_exit();
+exit_pool:
+	cm_pool_exit();
+exit_sync:
+	cm_sync_exit();
 drop_parameter:
 	cm_parameter_drop();
 	return ret;
@@ -46,8 +53,10 @@ module_init(cm_init);
 static void __exit cm_exit(void)
 {
 	cm_control_exit();
+	cm_driver_exit();
 	cm_context_exit();
-	cm_attest_exit();
+	cm_pool_exit();
+	cm_sync_exit();
 }
 module_exit(cm_exit);
 

@@ -2,74 +2,77 @@
 /*
  * Move: taking a chunk to another place, with its mappings.
  *
- * The pages of the new place are taken first, while nothing is locked that a
+ * The granules of the new place are taken first, while nothing is locked that a
  * free, a query or a page fault needs. Then the chunk is locked, every page
  * table entry of it is removed, its bytes are copied, and whoever touches a
  * mapping next faults the new pages in.
  */
 #include <linux/delay.h>
 #include <linux/highmem.h>
+#include <linux/ktime.h>
 #include <linux/mm.h>
 
 #include "chunk.h"
 #include "deadline.h"
 #include "dmabuf.h"
 #include "move.h"
-#include "search.h"
 
-/* A page held for a moment (by a system call that copies) is let go by then. */
-#define HELD_TRIES	5
-#define HELD_WAIT_US	200
+/*
+ * A chunk is not waited for by getting in line for its lock: those who come to
+ * use it would wait behind, and one of them may hold it for as long as it is
+ * kept from running. A page held for a moment (by a system call that copies) is
+ * let go by the last of the other tries.
+ */
+#define MOVE_LOCK_TRIES	20
+#define MOVE_HELD_TRIES	5
+#define MOVE_WAIT_US	200
 
 /*
  * Reserve what a chunk lacks of its new place: all of it, or what is left of
  * it on one side when the chunk slides over its own pages.
  */
-static int reserve(struct cm_chunk *chunk, unsigned long to,
-		   struct cm_extent *spare)
+static int move_reserve(struct cm_chunk *chunk, unsigned long to,
+			struct cm_extent *rest)
 {
 	struct cm_context *ctx = chunk->ctx;
 	const struct cm_extent *from = &chunk->extent;
 	unsigned long start = to, count = from->count;
+	struct cm_place place;
 	int ret = -ESTALE;
 
-	mutex_lock(&ctx->lock);
-	if (cm_extent_is_taken(from)) {
+	cm_context_lock(ctx);
+	if (cm_chunk_has_memory(chunk)) {
 		if (to > from->start)
 			start = max(to, from->start + count);
 		else
 			count = min(count, from->start - to);
 		count = min(count, to + from->count - start);
-		if (cm_placement_take(&ctx->map, spare, start, count))
+		if (cm_placement_at(&ctx->pool.map, start, count, &place)) {
+			cm_placement_insert(&ctx->pool.map, rest, &place, count);
 			ret = 0;
+		}
 	}
-	mutex_unlock(&ctx->lock);
+	cm_context_unlock(ctx);
 	return ret;
 }
 
-/*
- * Reserve it and make the system leave it. EAGAIN when its pages there have
- * become an obstacle.
- */
-static int take_place(struct cm_chunk *chunk, unsigned long to,
-		      struct cm_extent *spare, u64 deadline,
-		      struct cm_obstacles *obstacles)
+static void move_unreserve(struct cm_context *ctx, struct cm_extent *rest)
 {
-	struct cm_context *ctx = chunk->ctx;
-	struct cm_turn *migrating = &ctx->bank.migrating;
-	int ret;
+	cm_context_lock(ctx);
+	cm_pool_remove(&ctx->pool, rest);
+	cm_context_unlock(ctx);
+}
 
-	if (ctx->private)
-		return reserve(chunk, to, spare);
-	/* First: what is in the map when time is up is given back. */
-	ret = cm_turn_take(migrating, deadline);
-	if (ret)
-		return ret;
-	ret = reserve(chunk, to, spare);
-	if (!ret)
-		ret = cm_search_empty(ctx, spare, deadline, obstacles);
-	cm_turn_give(migrating);
-	return ret == -EBUSY || ret == -ENOMEM ? -EAGAIN : ret;
+static int move_lock(struct cm_chunk *chunk)
+{
+	int tries = MOVE_LOCK_TRIES;
+
+	while (!down_write_trylock(&chunk->lock)) {
+		if (!--tries)
+			return -EBUSY;
+		usleep_range(MOVE_WAIT_US, 2 * MOVE_WAIT_US);
+	}
+	return 0;
 }
 
 /*
@@ -77,148 +80,129 @@ static int take_place(struct cm_chunk *chunk, unsigned long to,
  * Nobody gets hold of one after that: faults wait for the chunk's lock, and
  * who walks page tables without one looks again after taking a reference.
  */
-static int isolate(struct cm_chunk *chunk)
+static int move_isolate(struct cm_chunk *chunk)
 {
-	int tries = HELD_TRIES;
+	int tries = MOVE_HELD_TRIES;
 
-	if (chunk->freed || !chunk->dmabuf)
+	if (chunk->freed || !cm_chunk_has_memory(chunk))
 		return -ESTALE;
-	if (cm_chunk_is_fixed(chunk))
+	if (cm_chunk_is_fixed(chunk) || cm_dmabuf_is_in_use(chunk))
 		return -EBUSY;
 	cm_dmabuf_unmap_users(chunk);
 
 	while (cm_chunk_first_held(chunk, 0) < chunk->extent.count) {
 		if (!--tries)
 			return -EBUSY;
-		usleep_range(HELD_WAIT_US, 2 * HELD_WAIT_US);
+		usleep_range(MOVE_WAIT_US, 2 * MOVE_WAIT_US);
 	}
 	return 0;
 }
 
-static void copy_page_at(unsigned long to, unsigned long from)
+static void move_copy_page(unsigned long to, unsigned long from)
 {
 	copy_highpage(pfn_to_page(to), pfn_to_page(from));
 	cond_resched();
 }
 
-/* What is not overwritten is still there when the copy is given up. */
-static int copy_apart(unsigned long to, unsigned long from,
-		      unsigned long count, u64 deadline)
+/*
+ * Like memmove(): a chunk may slide over its own pages. It is not given up when
+ * time is over: its users would have waited in vain, again and again.
+ */
+static void move_copy(const struct cm_chunk *chunk, unsigned long to)
 {
-	unsigned long i;
-	int ret = 0;
-
-	for (i = 0; i < count && !ret; i++) {
-		copy_page_at(to + i, from + i);
-		if (i % CM_DEADLINE_PAGES == 0)
-			ret = cm_deadline_check(deadline);
-	}
-	return ret;
-}
-
-/* Like memmove(), which cannot be given up. */
-static void copy_over(unsigned long to, unsigned long from,
-		      unsigned long count)
-{
+	unsigned long from = chunk->extent.start, count = chunk->extent.count;
 	unsigned long i;
 
 	if (to < from)
 		for (i = 0; i < count; i++)
-			copy_page_at(to + i, from + i);
+			move_copy_page(to + i, from + i);
 	else
 		for (i = count; i-- > 0;)
-			copy_page_at(to + i, from + i);
+			move_copy_page(to + i, from + i);
 }
 
-static int copy_chunk(const struct cm_chunk *chunk, unsigned long to,
-		      u64 deadline)
-{
-	unsigned long from = chunk->extent.start, count = chunk->extent.count;
-
-	if (to + count <= from || from + count <= to)
-		return copy_apart(to, from, count, deadline);
-	copy_over(to, from, count);
-	return 0;
-}
-
-/* @spare becomes what the chunk leaves behind. */
-static void exchange(struct cm_chunk *chunk, unsigned long to,
-		     struct cm_extent *spare)
+/* @rest becomes what the chunk leaves behind. */
+static void move_exchange(struct cm_chunk *chunk, unsigned long to,
+			  struct cm_extent *rest)
 {
 	struct cm_context *ctx = chunk->ctx;
 	struct cm_extent *extent = &chunk->extent;
 	unsigned long from = extent->start, count = extent->count;
-	unsigned long left = spare->count;
+	unsigned long left = rest->count;
+	u64 now = ktime_get_ns();
+	struct cm_place place;
 
-	mutex_lock(&ctx->lock);
-	cm_placement_remove(&ctx->map, extent);
-	cm_placement_remove(&ctx->map, spare);
-	cm_placement_take(&ctx->map, extent, to, count);
-	cm_placement_take(&ctx->map, spare,
-			  to < from ? from + count - left : from, left);
+	cm_context_lock(ctx);
+	cm_placement_remove(&ctx->pool.map, extent, now);
+	cm_placement_remove(&ctx->pool.map, rest, now);
+	cm_placement_at(&ctx->pool.map, to, count, &place);
+	cm_placement_insert(&ctx->pool.map, extent, &place, count);
+	cm_placement_at(&ctx->pool.map, to < from ? from + count - left : from, left,
+			&place);
+	cm_placement_insert(&ctx->pool.map, rest, &place, left);
 	ctx->stats.moves++;
 	ctx->stats.moved_bytes += (u64)count << PAGE_SHIFT;
-	mutex_unlock(&ctx->lock);
+	cm_context_unlock(ctx);
 }
 
-static int relocate(struct cm_chunk *chunk, unsigned long to,
-		    struct cm_extent *spare, u64 deadline)
+/*
+ * A device that was told the address may have written to the chunk while it was
+ * pinned, and nobody has synced since: the CPU's caches may hold what was there
+ * before. So what the CPU wrote goes to memory, and then the caches forget the
+ * old place; the copy reads what is there. Afterwards the new place is written
+ * back, since the next device may be told of it without a sync in between.
+ */
+static int move_relocate(struct cm_chunk *chunk, unsigned long to,
+			 struct cm_extent *rest)
 {
-	dma_addr_t dma;
-	int ret;
+	int ret = move_isolate(chunk);
 
-	ret = isolate(chunk);
-	if (!ret)
-		ret = cm_chunk_map_dma(chunk, to, &dma);
 	if (ret)
 		return ret;
-	ret = copy_chunk(chunk, to, deadline);
-	if (ret) {
-		cm_chunk_unmap_dma(chunk, dma);
-		return ret;
-	}
-	exchange(chunk, to, spare);
-	cm_chunk_change_dma(chunk, dma);
+	cm_chunk_sync_for_device(chunk, chunk->extent.start);
+	cm_chunk_sync_for_cpu(chunk);
+	move_copy(chunk, to);
+	cm_chunk_sync_for_device(chunk, to);
+	move_exchange(chunk, to, rest);
 	return 0;
 }
 
 /**
  * cm_move() - take a chunk to another place of its context
- * @chunk:     the chunk, with a reference of the caller's
- * @to:        first page frame number of the place, aligned as the chunk
- *             needs; it may overlap where the chunk is
- * @deadline:  ktime_get_ns() at which to give up
- * @obstacles: where to remember a pageblock that the system would not leave
+ * @chunk:    the chunk, with a reference of the caller's
+ * @to:       first page frame number of the place, aligned as the chunk needs;
+ *            it may overlap where the chunk is
+ * @deadline: when to give up
  *
- * Sleeps. Mappings, descriptors and contents stay; who touches a mapping
- * meanwhile waits for the copy of the chunk. A chunk that slides over its own
- * pages is copied whole, whatever the deadline. Moves in one context are the
- * caller's to serialize.
+ * For &cm_context.queue only. Sleeps. Mappings, descriptors and contents stay;
+ * who uses the memory meanwhile waits for the copy of the chunk, which is made
+ * whole, whatever the deadline.
  *
- * Return: 0; EBUSY when the chunk must stay: it is pinned, mapped by a driver,
- * or somebody holds its pages; EAGAIN when the place has an obstacle; ESTALE
- * when the chunk was freed, or the place is not free any more; ENOMEM,
- * ETIMEDOUT, EINTR.
+ * Return: 0; EBUSY when the chunk must stay: it is pinned, mapped by a driver
+ * or too often by user space, a device has not finished with it, or somebody
+ * holds its pages; EAGAIN when the system would not leave the place; ESTALE
+ * when the chunk was freed, or the place is not free any more; ETIMEDOUT.
  */
-int cm_move(struct cm_chunk *chunk, unsigned long to, u64 deadline,
-	    struct cm_obstacles *obstacles)
+int cm_move(struct cm_chunk *chunk, unsigned long to,
+	    const struct cm_deadline *deadline)
 {
-	struct cm_chunk *spare = cm_chunk_new(chunk->ctx);
+	struct cm_context *ctx = chunk->ctx;
+	struct cm_extent rest = { .owner = chunk, .reserved = true };
 	int ret;
 
-	if (!spare)
-		return -ENOMEM;
-	spare->extent.spare = true;
-	spare->align = chunk->align;
-	ret = take_place(chunk, to, &spare->extent, deadline, obstacles);
+	ret = move_reserve(chunk, to, &rest);
+	if (ret)
+		return ret;
+	ret = cm_pool_take(&ctx->pool, rest.start, rest.count, deadline);
+	if (ret == -EBUSY || ret == -ENOMEM)
+		ret = -EAGAIN;
 	if (!ret)
-		ret = down_write_killable(&chunk->lock);
+		ret = cm_deadline_is_over(deadline) ? -ETIMEDOUT :
+						      move_lock(chunk);
 	if (!ret) {
-		ret = relocate(chunk, to, &spare->extent, deadline);
+		ret = move_relocate(chunk, to, &rest);
 		up_write(&chunk->lock);
 	}
-	/* Also a chunk that has moved is answered for before it is tidied up after. */
-	cm_chunk_give_back(spare, ret ?: cm_deadline_check(deadline));
-	cm_chunk_put(spare);
+	move_unreserve(ctx, &rest);
 	return ret;
 }

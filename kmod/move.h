@@ -8,9 +8,9 @@
 #include <linux/types.h>
 
 struct cm_chunk;
-struct cm_obstacles;
+struct cm_deadline;
 
-int cm_move(struct cm_chunk *chunk, unsigned long to, u64 deadline,
-	    struct cm_obstacles *obstacles);
+int cm_move(struct cm_chunk *chunk, unsigned long to,
+	    const struct cm_deadline *deadline);
 
 #endif /* CM_MOVE_H */

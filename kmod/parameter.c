@@ -13,18 +13,18 @@
 #include <linux/string.h>
 
 #include "bank.h"
+#include "driver.h"
 #include "parameter.h"
-#include "wish.h"
 
 static char *contexts;
 module_param(contexts, charp, 0444);
 MODULE_PARM_DESC(contexts,
 		 "NAME=BANK[/private][/offset=BYTES][/size=BYTES][/align=BYTES][;NAME=...]: contexts besides those of the device tree");
 
-static struct cm_wish *wishes;
-static unsigned int wish_count;
+static struct cm_spec *parameter_specs;
+static unsigned int parameter_spec_count;
 
-static bool read_bytes(const char *word, const char *key, u64 *bytes)
+static bool parameter_read_bytes(const char *word, const char *key, u64 *bytes)
 {
 	size_t length = strlen(key);
 	char *end;
@@ -35,36 +35,36 @@ static bool read_bytes(const char *word, const char *key, u64 *bytes)
 	return end != word + length && !*end;
 }
 
-static bool read_option(const char *word, struct cm_wish *wish)
+static bool parameter_read_option(const char *word, struct cm_spec *spec)
 {
 	if (!strcmp(word, "private")) {
-		wish->private = true;
+		spec->private = true;
 		return true;
 	}
-	return read_bytes(word, "offset=", &wish->offset) ||
-	       read_bytes(word, "size=", &wish->size) ||
-	       read_bytes(word, "align=", &wish->min_align);
+	return parameter_read_bytes(word, "offset=", &spec->offset) ||
+	       parameter_read_bytes(word, "size=", &spec->size) ||
+	       parameter_read_bytes(word, "align=", &spec->min_align);
 }
 
-static int read_wish(char *text, struct cm_wish *wish)
+static int parameter_read_one(char *text, struct cm_spec *spec)
 {
 	char *name = strsep(&text, "="), *bank = strsep(&text, "/"), *word;
 
-	*wish = (struct cm_wish){ .min_align = PAGE_SIZE };
+	*spec = (struct cm_spec){ .min_align = PAGE_SIZE };
 	if (!bank || !*bank ||
-	    strscpy(wish->name, name, sizeof(wish->name)) < 0) {
+	    strscpy(spec->name, name, sizeof(spec->name)) < 0) {
 		pr_err("cm: contexts: \"%s\": expected NAME=BANK\n", name);
 		return -EINVAL;
 	}
 	while ((word = strsep(&text, "/"))) {
-		if (read_option(word, wish))
+		if (parameter_read_option(word, spec))
 			continue;
 		pr_err("cm: contexts: %s: \"%s\" is none of private, offset=BYTES, size=BYTES and align=BYTES\n",
 		       name, word);
 		return -EINVAL;
 	}
-	wish->bank = cm_bank_find(bank);
-	if (!wish->bank) {
+	spec->bank = cm_bank_find(bank);
+	if (!spec->bank) {
 		pr_err("cm: contexts: %s was not made: there is no /reserved-memory/%s\n",
 		       name, bank);
 		return -ENOENT;
@@ -72,22 +72,22 @@ static int read_wish(char *text, struct cm_wish *wish)
 	return 0;
 }
 
-static int read_wishes(char *rest)
+static int parameter_read_all(char *rest)
 {
 	char *text;
 	int ret = 0;
 
 	while (!ret && (text = strsep(&rest, ";"))) {
-		ret = read_wish(text, &wishes[wish_count]);
-		wish_count += !ret;
-		/* No mistake of the text: missing, like any that cannot be made. */
+		ret = parameter_read_one(text, &parameter_specs[parameter_spec_count]);
+		parameter_spec_count += !ret;
+		/* Nothing is wrong with the text: missing, as any that is refused. */
 		if (ret == -ENOENT)
 			ret = 0;
 	}
 	return ret;
 }
 
-static unsigned int count_wishes(const char *text)
+static unsigned int parameter_count(const char *text)
 {
 	unsigned int count = 1;
 
@@ -110,9 +110,9 @@ int cm_parameter_read(void)
 
 	if (!contexts || !*contexts)
 		return 0;
-	wishes = kcalloc(count_wishes(contexts), sizeof(*wishes), GFP_KERNEL);
+	parameter_specs = kcalloc(parameter_count(contexts), sizeof(*parameter_specs), GFP_KERNEL);
 	copy = kstrdup(contexts, GFP_KERNEL);
-	ret = wishes && copy ? read_wishes(copy) : -ENOMEM;
+	ret = parameter_specs && copy ? parameter_read_all(copy) : -ENOMEM;
 	kfree(copy);
 	if (ret)
 		cm_parameter_drop();
@@ -124,27 +124,28 @@ int cm_parameter_read(void)
  */
 void cm_parameter_drop(void)
 {
-	while (wish_count)
-		of_node_put(wishes[--wish_count].bank);
-	kfree(wishes);
-	wishes = NULL;
+	while (parameter_spec_count)
+		of_node_put(parameter_specs[--parameter_spec_count].bank);
+	kfree(parameter_specs);
+	parameter_specs = NULL;
 }
 
 /**
- * cm_parameter_grant() - make the contexts that the parameter asks for
+ * cm_parameter_create() - make the contexts that the parameter asks for
  *
  * One that cannot be made is missing; the reason is in the kernel log.
  */
-void cm_parameter_grant(void)
+void cm_parameter_create(void)
 {
 	unsigned int i;
 
-	for (i = 0; i < wish_count; i++) {
-		int ret = cm_wish_grant(&wishes[i]);
+	for (i = 0; i < parameter_spec_count; i++) {
+		struct cm_refusal why = { "" };
+		int ret = cm_driver_create(parameter_specs[i], &why);
 
 		if (ret)
-			pr_err("cm: contexts: %s was not made: error %d\n",
-			       wishes[i].name, ret);
+			pr_err("cm: contexts: %s was not made: error %d: %s\n",
+			       parameter_specs[i].name, ret, why.text);
 	}
 	cm_parameter_drop();
 }

@@ -7,6 +7,6 @@
 
 int cm_parameter_read(void);
 void cm_parameter_drop(void);
-void cm_parameter_grant(void);
+void cm_parameter_create(void);
 
 #endif /* CM_PARAMETER_H */

@@ -11,12 +11,12 @@
 #include "pin.h"
 
 /**
- * struct pinned - pins that one open file holds on one chunk
+ * struct cm_pinned - pins that one open file holds on one chunk
  * @node:   in &cm_pins.list
  * @dmabuf: the chunk's, with a reference: a pinned chunk stays alive
  * @count:  how often it is pinned
  */
-struct pinned {
+struct cm_pinned {
 	struct list_head node;
 	struct dma_buf *dmabuf;
 	u32 count;
@@ -32,9 +32,9 @@ void cm_pins_init(struct cm_pins *pins)
 	INIT_LIST_HEAD(&pins->list);
 }
 
-static struct pinned *find(struct cm_pins *pins, const struct dma_buf *dmabuf)
+static struct cm_pinned *pin_find(struct cm_pins *pins, const struct dma_buf *dmabuf)
 {
-	struct pinned *entry;
+	struct cm_pinned *entry;
 
 	list_for_each_entry(entry, &pins->list, node)
 		if (entry->dmabuf == dmabuf)
@@ -42,9 +42,9 @@ static struct pinned *find(struct cm_pins *pins, const struct dma_buf *dmabuf)
 	return NULL;
 }
 
-static struct pinned *find_or_add(struct cm_pins *pins, struct dma_buf *dmabuf)
+static struct cm_pinned *pin_find_or_add(struct cm_pins *pins, struct dma_buf *dmabuf)
 {
-	struct pinned *entry = find(pins, dmabuf);
+	struct cm_pinned *entry = pin_find(pins, dmabuf);
 
 	if (entry)
 		return entry;
@@ -57,14 +57,14 @@ static struct pinned *find_or_add(struct cm_pins *pins, struct dma_buf *dmabuf)
 	return entry;
 }
 
-static void remove(struct pinned *entry)
+static void pin_remove(struct cm_pinned *entry)
 {
 	list_del(&entry->node);
 	dma_buf_put(entry->dmabuf);
 	kfree(entry);
 }
 
-static int hold(struct pinned *entry)
+static int pin_hold(struct cm_pinned *entry)
 {
 	struct cm_chunk *chunk = entry->dmabuf->priv;
 	int ret = 0;
@@ -82,7 +82,7 @@ static int hold(struct pinned *entry)
 	return ret;
 }
 
-static void unhold(struct pinned *entry)
+static void pin_unhold(struct cm_pinned *entry)
 {
 	struct cm_chunk *chunk = entry->dmabuf->priv;
 
@@ -104,18 +104,18 @@ int cm_pin_take(struct cm_pins *pins, struct dma_buf *dmabuf,
 		struct cm_pin *req)
 {
 	struct cm_chunk *chunk = dmabuf->priv;
-	struct pinned *entry;
+	struct cm_pinned *entry;
 	int ret = -ENOMEM;
 
 	if (!capable(CAP_SYS_RAWIO))
 		return -EPERM;
 
 	mutex_lock(&pins->lock);
-	entry = find_or_add(pins, dmabuf);
+	entry = pin_find_or_add(pins, dmabuf);
 	if (entry) {
-		ret = hold(entry);
+		ret = pin_hold(entry);
 		if (!entry->count)
-			remove(entry);
+			pin_remove(entry);
 	}
 	mutex_unlock(&pins->lock);
 	if (!ret) {
@@ -136,24 +136,20 @@ int cm_pin_take(struct cm_pins *pins, struct dma_buf *dmabuf,
 int cm_pin_give(struct cm_pins *pins, struct dma_buf *dmabuf)
 {
 	struct cm_chunk *chunk = dmabuf->priv;
-	struct pinned *entry;
-	int ret;
+	struct cm_pinned *entry;
 
 	mutex_lock(&pins->lock);
-	entry = find(pins, dmabuf);
+	entry = pin_find(pins, dmabuf);
 	if (entry) {
-		unhold(entry);
+		pin_unhold(entry);
 		if (!entry->count)
-			remove(entry);
+			pin_remove(entry);
 	}
 	mutex_unlock(&pins->lock);
 	if (entry)
 		return 0;
 
-	down_read(&chunk->lock);
-	ret = chunk->freed ? -ESTALE : -ENOENT;
-	up_read(&chunk->lock);
-	return ret;
+	return READ_ONCE(chunk->freed) ? -ESTALE : -ENOENT;
 }
 
 /**
@@ -162,11 +158,11 @@ int cm_pin_give(struct cm_pins *pins, struct dma_buf *dmabuf)
  */
 void cm_pins_drop(struct cm_pins *pins)
 {
-	struct pinned *entry, *next;
+	struct cm_pinned *entry, *next;
 
 	list_for_each_entry_safe(entry, next, &pins->list, node) {
 		while (entry->count)
-			unhold(entry);
-		remove(entry);
+			pin_unhold(entry);
+		pin_remove(entry);
 	}
 }

@@ -13,7 +13,7 @@ struct dma_buf;
 
 /**
  * struct cm_pins - pins taken through one open file
- * @list: of &struct pinned, one for each chunk
+ * @list: of &struct cm_pinned, one for each chunk
  */
 struct cm_pins {
 	/** @lock: protects @list; taken before &cm_chunk.lock */

@@ -1,280 +1,458 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Plan: the cheapest way to a hole of a given size.
+ * Plan: which chunks to move so that a request fits.
  *
- * A plan is a place for the request and one for every piece that has to make
- * way: for the request, or for a piece that makes way. Sliding pieces finds one
- * quickly; evicting some of them, and then a search by branch and bound, look
- * for a cheaper one for as long as the budget lasts. Packing is for maps that
- * these find no way through.
+ * Whatever overlaps the place of the request has to be copied, so the cheapest
+ * places are tried first: evict what is there to holes elsewhere, by best fit.
+ * Then the same with longer places, where some pieces may stay, but slide
+ * together. At last, slide all pieces of a segment, which is what is between
+ * two fixed pieces, together, with the others compacted for those that have to
+ * leave it.
  *
- * No kernel service but ALIGN(), min() and max() is used, so that this file
- * can be compiled for the host and tested against a model there.
+ * Nothing of the kernel but ALIGN() is used, so that this file can be compiled
+ * and tested on the host.
  */
-#include "planner.h"
+#include <linux/kernel.h>
+#include <linux/stddef.h>
 
-/**
- * cm_planner_first_behind() - where to begin to look for what is in the way
- * @p:    the planner
- * @page: a page frame number
- *
- * Return: the first piece that ends behind it.
- */
-unsigned int cm_planner_first_behind(const struct planner *p,
-				     unsigned long page)
+#include "plan.h"
+
+/* Pieces and holes to look at: less than 20 ms on a slow emulated board. */
+#define PLAN_STEPS	150000UL
+/* The same, for each of the sizes that cm_plan_largest() tries. */
+#define PLAN_STEPS_FEW	(PLAN_STEPS / 16)
+#define PLAN_NONE	((unsigned long)-1)
+
+/* When a piece moves, if at all. */
+enum plan_phase { PLAN_STAYS, PLAN_COMPACTED, PLAN_EVICTED, PLAN_SLIDES };
+
+enum plan_kind {
+	PLAN_WINDOW,	/* evict all pieces in the way */
+	PLAN_RUN,	/* slide the pieces in the way, or evict some of them */
+	PLAN_COMPACT,	/* the same, while other segments are compacted */
+};
+
+/* A way to make room. */
+struct plan_way {
+	enum plan_kind kind;
+	unsigned int first, behind;	/* pieces in the way: [first, behind) */
+	unsigned long place;		/* that they overlap */
+	unsigned long cost;		/* page frames of all of them */
+};
+
+struct plan_state {
+	struct cm_plan *plan;
+	const struct cm_piece *pieces;
+	struct cm_plan_scratch *scratch;
+	unsigned int n;			/* number of pieces */
+	unsigned int holes;		/* number of holes */
+	unsigned long end;		/* number of the page frame behind the map */
+	unsigned long count, align;	/* what is wanted */
+	unsigned long place;		/* where it fits after what is being tried */
+	unsigned long cost;		/* of the cheapest plan, or PLAN_NONE */
+	unsigned long steps, limit;	/* taken so far, and when to stop */
+};
+
+/* Return: whether there is time left after so many steps. */
+static bool plan_step(struct plan_state *s, unsigned long steps)
 {
-	unsigned int low = 0, high = p->n;
-
-	while (low < high) {
-		unsigned int middle = low + (high - low) / 2;
-
-		if (hole_start(p, middle + 1) <= page)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	s->steps += steps;
+	return s->steps < s->limit;
 }
 
-static void enqueue(struct planner *p, unsigned int i)
+/* Where the hole in front of a piece, or of the map's end, begins. */
+static unsigned long plan_hole_start(const struct plan_state *s, unsigned int i)
 {
-	struct cm_slot *last = &p->slots[p->queue_count++];
-
-	p->slots[i].seen = true;
-	last->queue = i;
-	last->cursor = cm_planner_first_behind(p, p->slots[i].to);
+	return i ? s->pieces[i - 1].start + s->pieces[i - 1].count :
+		   s->plan->start;
 }
 
-/**
- * cm_planner_spread() - what has to move so that a piece can
- * @p:    the planner
- * @from: the piece, which has been placed, or the request
- *
- * Queues it, what has to make way for it, what has to make way for that, and so
- * on.
- *
- * Return: true if the piece would have to make way for one of those.
- */
-bool cm_planner_spread(struct planner *p, unsigned int from)
+static unsigned long plan_hole_end(const struct plan_state *s, unsigned int i)
 {
-	bool knot = false;
-	unsigned int i, q;
-
-	p->loose = false;
-	p->queue_count = 0;
-	toil(p, p->n);
-	enqueue(p, from);
-	for (q = 0; q < p->queue_count; q++) {
-		unsigned int by = p->slots[q].queue;
-
-		for (i = p->slots[q].cursor; in_way(p, i, by); i++) {
-			knot |= i == from && i != by;
-			p->loose |= !p->slots[i].placed;
-			if (p->slots[i].placed && !p->slots[i].seen)
-				enqueue(p, i);
-		}
-	}
-	for (q = 0; q < p->queue_count; q++)
-		p->slots[p->slots[q].queue].seen = false;
-	return knot;
+	return i < s->n ? s->pieces[i].start : s->end;
 }
 
-/**
- * cm_planner_record() - keep what has been placed, if that is a better plan
- * @p: the planner
- *
- * Pieces that do not have to make way stay where they are.
- */
-void cm_planner_record(struct planner *p)
+/* The first piece at or after @i that is fixed, or the number of pieces. */
+static unsigned int plan_next_fixed(const struct plan_state *s, unsigned int i)
 {
-	unsigned long cost = 0;
-	unsigned int i, q;
-
-	cm_planner_spread(p, p->n);
-	for (q = 1; q < p->queue_count; q++)
-		cost += p->pieces[p->slots[q].queue].count;
-	if (p->loose || cost >= p->best)
-		return;
-	p->best = cost;
-	for (i = 0; i < p->n; i++)
-		p->slots[i].moves = false;
-	p->slots[p->n].best = p->slots[p->n].to;
-	for (q = 1; q < p->queue_count; q++) {
-		struct cm_slot *slot = &p->slots[p->slots[q].queue];
-
-		slot->moves = true;
-		slot->best = slot->to;
-	}
-}
-
-/**
- * cm_planner_clear() - forget all places
- * @p: the planner
- */
-void cm_planner_clear(struct planner *p)
-{
-	unsigned int i;
-
-	for (i = 0; i <= p->n; i++) {
-		p->slots[i].placed = false;
-		p->slots[i].stays = false;
-		p->slots[i].seen = false;
-		p->slots[i].due = NONE;
-	}
-	p->placed_count = 0;
-	p->cost = 0;
-	p->depth = 0;
-}
-
-/* The first piece, from @i on, that has to make way for @by and has not yet. */
-static unsigned int still_in_way(struct planner *p, unsigned int by,
-				 unsigned int i)
-{
-	while (in_way(p, i, by) && (!p->slots[i].moves || p->slots[i].seen))
+	while (i < s->n && !s->pieces[i].fixed)
 		i++;
-	return in_way(p, i, by) ? i : NONE;
+	return i;
 }
 
-/* Let a piece move as soon as all that have to make way for it have moved. */
-static void move(struct planner *p, unsigned int piece)
+/* Find the first place in [start, end), if there is one. */
+static bool plan_fit(unsigned long start, unsigned long end,
+		     unsigned long count, unsigned long align, unsigned long *at)
 {
-	struct cm_plan *plan = p->plan;
+	*at = ALIGN(start, align);
+	return *at >= start && *at <= end && end - *at >= count;
+}
 
-	p->queue_count = 0;
-	enqueue(p, piece);
-	while (p->queue_count) {
-		struct cm_slot *top = &p->slots[p->queue_count - 1];
+/* Slide a piece down to what is below it. Return: where it then ends. */
+static unsigned long plan_slide(struct plan_state *s, unsigned int i,
+				unsigned long start)
+{
+	const struct cm_piece *piece = &s->pieces[i];
 
-		top->cursor = still_in_way(p, top->queue, top->cursor);
-		if (top->cursor != NONE) {
-			enqueue(p, top->cursor);
+	/* A piece that is not aligned now might have to go up: it stays. */
+	if (!plan_fit(start, piece->start + piece->count, piece->count,
+		      piece->align, &s->scratch[i].to))
+		s->scratch[i].to = piece->start;
+	return s->scratch[i].to + piece->count;
+}
+
+/* Find the holes elsewhere: as they are, or one where a segment is compacted. */
+static void plan_find_holes(struct plan_state *s, const struct plan_way *way)
+{
+	unsigned int first, behind, i;
+	unsigned long start, end;
+
+	s->holes = 0;
+	for (first = 0; first <= s->n; first = behind + 1) {
+		behind = way->kind == PLAN_COMPACT ? plan_next_fixed(s, first) :
+						     first;
+		if (first >= way->first && first <= way->behind)
 			continue;
-		}
-		plan->moves[plan->move_count++] = (struct cm_move){
-			.piece = top->queue,
-			.to = p->slots[top->queue].to,
-		};
-		p->queue_count--;
+		start = plan_hole_start(s, first);
+		end = plan_hole_end(s, behind);
+		for (i = first; i < behind; i++)
+			start = plan_slide(s, i, start);
+		if (start < end)
+			s->scratch[s->holes++].hole = (struct cm_plan_hole){
+				start, end, first, behind
+			};
 	}
 }
 
-static void report(struct planner *p)
+/* Find the smallest hole that takes a piece, or NULL. */
+static struct cm_plan_hole *plan_best_fit(struct plan_state *s,
+					  const struct cm_piece *piece)
 {
-	struct cm_plan *plan = p->plan;
+	unsigned long left, best_left = PLAN_NONE, at;
+	struct cm_plan_hole *hole, *best = NULL;
 	unsigned int i;
 
-	plan->place = p->slots[p->n].best;
-	plan->cost = p->best;
-	cm_planner_clear(p);
-	for (i = 0; i < p->n; i++)
-		p->slots[i].to = p->slots[i].best;
-	for (i = 0; i < p->n; i++)
-		if (p->slots[i].moves && !p->slots[i].seen)
-			move(p, i);
+	for (i = 0; i < s->holes && best_left; i++) {
+		hole = &s->scratch[i].hole;
+		left = hole->end - hole->start - piece->count;
+		if (left < best_left && plan_fit(hole->start, hole->end,
+						 piece->count, piece->align,
+						 &at)) {
+			best = hole;
+			best_left = left;
+		}
+	}
+	return plan_step(s, i) ? best : NULL;
 }
 
-/**
- * cm_plan_slots() - scratch memory that a plan takes
- * @piece_count: number of pieces
- *
- * Return: number of elements of &struct cm_plan.slots.
- */
-unsigned int cm_plan_slots(unsigned int piece_count)
+/* Let a piece go to a hole, for which others may have to slide down. */
+static bool plan_evict(struct plan_state *s, unsigned int i)
 {
-	/* The most is what survey() takes: a span for each, and for both ends. */
-	return piece_count + 2;
-}
+	struct cm_plan_hole *hole = plan_best_fit(s, &s->pieces[i]);
+	struct cm_plan_scratch *scratch = &s->scratch[i];
+	unsigned int k;
 
-/**
- * cm_plan_moves() - most moves that a plan has
- * @piece_count: number of pieces
- *
- * Return: number of elements of &struct cm_plan.moves.
- */
-unsigned int cm_plan_moves(unsigned int piece_count)
-{
-	/* Packings of 13560 random maps took up to 2 moves a piece. */
-	return 4 * piece_count;
-}
-
-static struct planner new_planner(struct cm_plan *plan, unsigned long count,
-				  unsigned long align, unsigned int budget)
-{
-	plan->move_count = 0;
-	plan->ended = false;
-	return (struct planner){
-		.plan = plan,
-		.pieces = plan->pieces,
-		.slots = plan->slots,
-		.n = plan->piece_count,
-		.request = { .count = count, .align = align },
-		.end = plan->start + plan->count,
-		.best = NO_PLAN,
-		.budget = budget,
-	};
-}
-
-/**
- * cm_plan_make() - find the cheapest moves after which a request fits
- * @plan:   the map; the plan is filled in
- * @count:  page frames wanted, at least 1
- * @align:  page frames, a power of two
- * @budget: how long to look for a cheaper plan than the first: the number of
- *          places to look at, for the request or for a piece
- *
- * Where nothing is fixed and every alignment is one page frame, a plan is found
- * if there are @count free page frames, whatever the budget. Otherwise, a plan
- * that moves no piece twice is found if there is one, and the cheapest of them,
- * unless the budget is exhausted. (Of 20000 random maps of up to 16 page frames,
- * 10 had a plan only if a piece moved twice, none a cheaper one.)
- *
- * Takes O(n * n) steps for n pieces, besides those that the budget allows
- * (0.2 s on a PC for 5500 pieces), if &cm_plan.go_on lets it.
- *
- * Return: false if no plan was found.
- */
-bool cm_plan_make(struct cm_plan *plan, unsigned long count,
-		  unsigned long align, unsigned int budget)
-{
-	struct planner p = new_planner(plan, count, align, budget);
-
-	cm_planner_clear(&p);
-	cm_planner_slide(&p);
-	if (p.best == NO_PLAN)
-		cm_planner_compact(&p);
-	p.steps = 0;
-	cm_planner_evict(&p);
-	cm_planner_search(&p);
-	plan->exhausted = p.cut;
-	if (p.best == NO_PLAN || plan->ended)
+	scratch->no_hole = !hole;
+	if (!hole)
 		return false;
-	report(&p);
+	scratch->phase = PLAN_EVICTED;
+	scratch->to = ALIGN(hole->start, s->pieces[i].align);
+	for (k = hole->first; k < hole->behind; k++)
+		s->scratch[k].phase = PLAN_COMPACTED;
+	hole->start = scratch->to + s->pieces[i].count;
+	if (hole->start == hole->end)
+		*hole = s->scratch[--s->holes].hole;
 	return true;
 }
 
+/* What to evict: the largest piece that is in the way and has somewhere to go. */
+static bool plan_pick(struct plan_state *s, const struct plan_way *way,
+		      unsigned int *picked)
+{
+	unsigned long largest = 0;
+	unsigned int i;
+
+	for (i = way->first; i < way->behind; i++) {
+		if (s->scratch[i].phase == PLAN_EVICTED ||
+		    s->scratch[i].no_hole || s->pieces[i].count <= largest)
+			continue;
+		largest = s->pieces[i].count;
+		*picked = i;
+	}
+	return plan_step(s, i - way->first) && largest;
+}
+
+/* Evict all pieces in the way, the largest first. */
+static bool plan_clear(struct plan_state *s, const struct plan_way *way)
+{
+	unsigned int i;
+
+	s->place = way->place;
+	while (plan_pick(s, way, &i))
+		if (!plan_evict(s, i))
+			return false;
+	return s->steps < s->limit;
+}
+
+/*
+ * Slide the pieces in the way that are not evicted down until the request fits
+ * behind them. Return: 0, or how many page frames are missing.
+ */
+static unsigned long plan_stack(struct plan_state *s, const struct plan_way *way)
+{
+	unsigned long start = plan_hole_start(s, way->first);
+	unsigned long end = plan_hole_end(s, way->behind);
+	bool fits = false;
+	unsigned int i;
+
+	for (i = way->first; i < way->behind; i++) {
+		if (s->scratch[i].phase == PLAN_EVICTED)
+			continue;
+		fits = fits || plan_fit(start, s->pieces[i].start, s->count,
+					s->align, &s->place);
+		s->scratch[i].phase = fits ? PLAN_STAYS : PLAN_SLIDES;
+		if (!fits)
+			start = plan_slide(s, i, start);
+	}
+	if (!plan_step(s, i - way->first))
+		return PLAN_NONE;
+	if (fits || plan_fit(start, end, s->count, s->align, &s->place))
+		return 0;
+	return s->place < start || s->place > end ? s->count :
+						    s->count - (end - s->place);
+}
+
+/* Evict pieces in the way until the request fits between the others. */
+static bool plan_make_room(struct plan_state *s, const struct plan_way *way)
+{
+	unsigned long missing, count;
+	unsigned int i;
+
+	while ((missing = plan_stack(s, way))) {
+		for (count = 0; count < missing;) {
+			if (!plan_pick(s, way, &i))
+				return false;
+			if (plan_evict(s, i))
+				count += s->pieces[i].count;
+		}
+	}
+	return true;
+}
+
+static bool plan_moves(const struct plan_state *s, unsigned int i)
+{
+	return s->scratch[i].phase != PLAN_STAYS &&
+	       s->scratch[i].to != s->pieces[i].start;
+}
+
+/* Keep what has been found out, if it is cheaper than the plan that there is. */
+static void plan_record(struct plan_state *s)
+{
+	struct cm_plan *plan = s->plan;
+	enum plan_phase phase;
+	unsigned long cost = 0;
+	unsigned int i;
+
+	for (i = 0; i < s->n; i++)
+		cost += plan_moves(s, i) ? s->pieces[i].count : 0;
+	if (cost >= s->cost)
+		return;
+	s->cost = cost;
+	plan->cost = cost;
+	plan->place = s->place;
+	plan->move_count = 0;
+	for (phase = PLAN_COMPACTED; phase <= PLAN_SLIDES; phase++)
+		for (i = 0; i < s->n; i++)
+			if (s->scratch[i].phase == phase && plan_moves(s, i))
+				plan->moves[plan->move_count++] =
+					(struct cm_move){ s->scratch[i].to, i };
+}
+
+/* Return: whether a way leads to a plan, be it a cheap one or not. */
+static bool plan_try(struct plan_state *s, const struct plan_way *way)
+{
+	unsigned int i;
+
+	if (s->steps >= s->limit)
+		return false;
+	plan_step(s, 3 * s->n);
+	for (i = 0; i < s->n; i++) {
+		s->scratch[i].phase = PLAN_STAYS;
+		s->scratch[i].no_hole = false;
+	}
+	plan_find_holes(s, way);
+	if (way->kind == PLAN_WINDOW ? !plan_clear(s, way) :
+				       !plan_make_room(s, way))
+		return false;
+	plan_record(s);
+	return true;
+}
+
+static bool plan_is_dearer(const struct plan_way *a, const struct plan_way *b)
+{
+	return a->cost != b->cost ? a->cost > b->cost : a->place > b->place;
+}
+
+/*
+ * Find the cheapest window that is not cheaper than @from, and cheaper than
+ * @best. Windows begin behind a piece. They go up, and so do the pieces that
+ * overlap them: no need to begin again for each.
+ */
+static void plan_find_window(struct plan_state *s, unsigned long size,
+			     const struct plan_way *from, struct plan_way *best)
+{
+	struct plan_way way = { .kind = PLAN_WINDOW };
+	unsigned int i, fixed = 0;
+
+	if (size > s->count)
+		way.kind = PLAN_RUN;
+	for (i = 0; i <= s->n; i++) {
+		if (!plan_fit(plan_hole_start(s, i), s->end, size, s->align,
+			      &way.place))
+			break;
+		for (; plan_hole_end(s, way.behind) < way.place + size;
+		     way.behind++) {
+			way.cost += s->pieces[way.behind].count;
+			fixed += s->pieces[way.behind].fixed;
+		}
+		for (; way.first < way.behind &&
+		     plan_hole_start(s, way.first + 1) <= way.place; way.first++) {
+			way.cost -= s->pieces[way.first].count;
+			fixed -= s->pieces[way.first].fixed;
+		}
+		if (!fixed && !plan_is_dearer(from, &way) &&
+		    plan_is_dearer(best, &way))
+			*best = way;
+	}
+	plan_step(s, 3 * s->n);
+}
+
+/*
+ * All that is in the way has to move if nothing stays in the window: the first
+ * plan is then the cheapest. Return: whether any window was worth a try.
+ */
+static bool plan_try_windows(struct plan_state *s, unsigned long size)
+{
+	struct plan_way from = { .cost = 0 }, way;
+	bool any = false;
+
+	for (;;) {
+		way = (struct plan_way){ .cost = s->cost };
+		plan_find_window(s, size, &from, &way);
+		if (way.cost >= s->cost)
+			return any;
+		any = true;
+		if (plan_try(s, &way) || s->steps >= s->limit)
+			return true;
+		from = way;
+		from.place++;
+	}
+}
+
+static void plan_try_segments(struct plan_state *s)
+{
+	struct plan_way way = { .kind = PLAN_COMPACT };
+
+	for (; way.first <= s->n; way.first = way.behind + 1) {
+		way.behind = plan_next_fixed(s, way.first);
+		if (plan_hole_end(s, way.behind) -
+		    plan_hole_start(s, way.first) >= s->count)
+			plan_try(s, &way);
+	}
+}
+
+static struct plan_state plan_begin(struct cm_plan *plan, unsigned long align)
+{
+	return (struct plan_state){
+		.plan = plan,
+		.pieces = plan->pieces,
+		.scratch = plan->scratch,
+		.n = plan->piece_count,
+		.end = plan->start + plan->count,
+		.align = align,
+	};
+}
+
+static bool plan_search(struct plan_state *s, unsigned long count,
+			unsigned long steps)
+{
+	unsigned long size = count;
+
+	s->count = count;
+	s->cost = PLAN_NONE;
+	s->limit = s->steps + steps / 4 * 3;
+	while (plan_try_windows(s, size) && s->steps < s->limit &&
+	       s->plan->count - size > size / 4)
+		size += size / 4 + 1;
+	if (s->cost != PLAN_NONE)
+		return true;
+	/* Whatever it takes to compact a map where nothing is fixed. */
+	s->limit = s->steps + steps / 4 + 5 * s->n;
+	plan_try_segments(s);
+	return s->cost != PLAN_NONE;
+}
+
 /**
- * cm_plan_pack() - find moves after which a request fits, where cm_plan_make()
- *                  finds none
- * @plan:   the map; the plan is filled in
- * @count:  page frames wanted, at least 1
- * @align:  page frames, a power of two
- * @budget: how long to look
+ * cm_plan_scratch_count() - working memory that a plan takes
+ * @piece_count: number of pieces
  *
- * Pieces may move more than once, and there may be a cheaper plan. Where every
- * alignment is one page frame, the pieces cannot be arranged for the request if
- * this finds no plan, unless the budget is exhausted or free page frames are so
- * few that pieces cannot change places. (Of 30000 random maps of up to 40 page
- * frames one had a plan that was not found, and none of those that had twice as
- * many free as their largest piece.)
+ * Return: number of elements of &struct cm_plan.scratch.
+ */
+unsigned int cm_plan_scratch_count(unsigned int piece_count)
+{
+	/* One more hole than pieces. */
+	return piece_count + 1;
+}
+
+/**
+ * cm_plan_make() - find moves after which a request fits
+ * @plan:  the map; the plan is filled in
+ * @count: page frames wanted, at least 1
+ * @align: page frames, a power of two
+ *
+ * Where nothing is fixed and every alignment is one page frame, a plan is found
+ * if there are @count free page frames. Otherwise a plan may be overlooked.
+ * Copies few page frames, if not always the fewest. Takes a bounded number of
+ * steps, see PLAN_STEPS, besides a small multiple of the number of pieces.
  *
  * Return: false if no plan was found.
  */
-bool cm_plan_pack(struct cm_plan *plan, unsigned long count,
-		  unsigned long align, unsigned int budget)
+bool cm_plan_make(struct cm_plan *plan, unsigned long count, unsigned long align)
 {
-	struct planner p = new_planner(plan, count, align, budget);
-	bool found = cm_planner_pack(&p);
+	struct plan_state s = plan_begin(plan, align);
 
-	plan->exhausted = p.cut;
-	return found && !plan->ended;
+	return plan_search(&s, count, PLAN_STEPS);
+}
+
+/**
+ * cm_plan_largest() - find moves that make a hole as large as possible
+ * @plan:  the map; the plan is filled in
+ * @align: page frames, a power of two
+ *
+ * There are no moves in the plan if the largest hole that was found is there
+ * already.
+ *
+ * Return: false if there is no place even for one page frame.
+ */
+bool cm_plan_largest(struct cm_plan *plan, unsigned long align)
+{
+	struct plan_state s = plan_begin(plan, align);
+	unsigned long low = 0, high = plan->count, count, at;
+	unsigned int i;
+
+	for (i = 0; i <= s.n; i++) {
+		if (plan_fit(plan_hole_start(&s, i), plan_hole_end(&s, i),
+			     1, align, &at) && plan_hole_end(&s, i) - at > low)
+			low = plan_hole_end(&s, i) - at;
+		if (i < s.n)
+			high -= s.pieces[i].count;
+	}
+	for (count = high; low < high && s.steps < PLAN_STEPS;
+	     count = high - (high - low) / 2) {
+		if (plan_search(&s, count, PLAN_STEPS_FEW))
+			low = count;
+		else
+			high = count - 1;
+	}
+	return low && plan_search(&s, low, PLAN_STEPS_FEW);
 }

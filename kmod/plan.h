@@ -8,16 +8,13 @@
 
 #include <linux/types.h>
 
-/* A sensible budget: 10 ms on a PC, for up to 500 pieces. */
-#define CM_PLAN_BUDGET	500000
-
 /**
  * struct cm_piece - page frames that are taken
  * @start: first page frame number
  * @count: number of page frames, at least 1
  * @align: page frames, a power of two; wherever the piece goes, its first page
  *         frame number is a multiple of it
- * @fixed: it is pinned and must stay
+ * @fixed: it cannot be moved: a pinned chunk, or memory that is not ours
  */
 struct cm_piece {
 	unsigned long start;
@@ -37,94 +34,32 @@ struct cm_move {
 };
 
 /**
- * struct cm_rank - a candidate for a place, best first
- * @cost:  page frames of the pieces that would have to make way
- * @spare: page frames that would be left of the hole around it
- * @at:    first page frame number
+ * struct cm_plan_hole - page frames where a piece can go
+ * @start:  first page frame number
+ * @end:    number of the page frame behind them
+ * @first:  first piece that has to slide down before they are free
+ * @behind: the piece behind the last one that has to
  */
-struct cm_rank {
-	unsigned long cost;
-	unsigned long spare;
-	unsigned long at;
-};
-
-/**
- * struct cm_span - page frames that are taken at some point of the search
- * @start: first page frame number
- * @end:   number of the page frame behind them
- * @cost:  page frames of all spans before this one that can still be moved
- * @hard:  number of spans before this one that cannot
- */
-struct cm_span {
+struct cm_plan_hole {
 	unsigned long start;
 	unsigned long end;
-	unsigned long cost;
-	unsigned int hard;
+	unsigned int first;
+	unsigned int behind;
 };
 
 /**
- * struct cm_bin - what lies between two fixed pieces, when packing
- * @start: first page frame number
- * @end:   number of the page frame behind it
- * @room:  page frames that no piece has been given
+ * struct cm_plan_scratch - working memory of the planner: one element of each
+ *                          of its arrays
+ * @hole:    by hole, in no order
+ * @to:      by piece: where it goes, unless it stays
+ * @phase:   by piece: when it moves, if at all
+ * @no_hole: by piece: there is no hole that takes it
  */
-struct cm_bin {
-	unsigned long start;
-	unsigned long end;
-	unsigned long room;
-};
-
-/**
- * struct cm_slot - scratch memory of the planner: one element of each of its
- *                  arrays, which have nothing else in common
- * @to:       by piece: where it goes, if @placed; when packing, where it is
- * @best:     by piece: where it goes in the best plan, if @moves
- * @due:      by piece: number of the decision that it has to make way for
- * @placed:   by piece: a new place has been chosen
- * @moves:    by piece: the best plan moves it
- * @seen:     by piece: it is in the queue
- * @stays:    by piece: there is no hole to evict it to
- * @chosen:   by decision: the candidate that was tried last
- * @piece:    by decision: what it finds a place for
- * @tried:    by decision: @chosen is valid
- * @by_place: the pieces that are placed, ordered by where they go; when
- *            packing, all pieces, ordered by where they are
- * @queue:    pieces, see spread()
- * @cursor:   positions that belong to @queue
- * @span:     what is taken, ordered by address
- * @in:       by piece: the bin where it is
- * @goal:     by piece: the bin that it is to go to, or NONE
- * @parked:   by piece: it was put into another bin for a while
- * @by_count: the pieces that are not fixed, largest first
- * @by_room:  the bins, smallest first
- * @choice:   by choice: number of the candidate
- * @bin:      the bins, ordered by address
- */
-struct cm_slot {
+struct cm_plan_scratch {
+	struct cm_plan_hole hole;
 	unsigned long to;
-	unsigned long best;
-	unsigned int due;
-	bool placed;
-	bool moves;
-	bool seen;
-	bool stays;
-
-	bool tried;
-	unsigned int piece;
-	struct cm_rank chosen;
-
-	unsigned int by_place;
-	unsigned int queue;
-	unsigned int cursor;
-	struct cm_span span;
-
-	unsigned int in;
-	unsigned int goal;
-	bool parked;
-	unsigned int by_count;
-	unsigned int by_room;
-	unsigned int choice;
-	struct cm_bin bin;
+	unsigned char phase;
+	bool no_hole;
 };
 
 /**
@@ -133,17 +68,11 @@ struct cm_slot {
  * @count:       in: number of page frames of the map
  * @pieces:      in: what is taken, ordered by start, not overlapping
  * @piece_count: in: number of @pieces
- * @slots:       in: cm_plan_slots() of them, with any content
- * @moves:       in: room for cm_plan_moves() of them; out: the moves, first
- *               one first
- * @go_on:       in: asked now and then, false ends the planning; or NULL
- * @asked:       in: what @go_on is given
- * @move_count:  out: number of moves; cm_plan_make() moves no piece twice
+ * @scratch:     in: cm_plan_scratch_count() elements, with any content
+ * @moves:       in: room for @piece_count moves; out: the moves, first one first
+ * @move_count:  out: number of moves; no piece moves twice
  * @place:       out: first page frame number of the place that is free then
  * @cost:        out: page frames that the moves copy
- * @exhausted:   out: the budget did not suffice to see that there is no (or no
- *               cheaper) plan
- * @ended:       out: @go_on said no, and so there is no plan
  *
  * The moves are made one after the other. At the time of a move its
  * destination is free, but for page frames of the piece itself.
@@ -153,22 +82,16 @@ struct cm_plan {
 	unsigned long count;
 	const struct cm_piece *pieces;
 	unsigned int piece_count;
-	struct cm_slot *slots;
+	struct cm_plan_scratch *scratch;
 	struct cm_move *moves;
-	bool (*go_on)(const void *asked);
-	const void *asked;
 	unsigned int move_count;
 	unsigned long place;
 	unsigned long cost;
-	bool exhausted;
-	bool ended;
 };
 
-unsigned int cm_plan_slots(unsigned int piece_count);
-unsigned int cm_plan_moves(unsigned int piece_count);
+unsigned int cm_plan_scratch_count(unsigned int piece_count);
 bool cm_plan_make(struct cm_plan *plan, unsigned long count,
-		  unsigned long align, unsigned int budget);
-bool cm_plan_pack(struct cm_plan *plan, unsigned long count,
-		  unsigned long align, unsigned int budget);
+		  unsigned long align);
+bool cm_plan_largest(struct cm_plan *plan, unsigned long align);
 
 #endif /* CM_PLAN_H */

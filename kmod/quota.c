@@ -1,111 +1,247 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Quota: how much of a context a user may have.
+ * Quota: how much of a context a user may have, and has.
  */
+#include <linux/capability.h>
+#include <linux/cred.h>
 #include <linux/mm.h>
+#include <linux/module.h>
 #include <linux/slab.h>
+#include <linux/user_namespace.h>
 
-#include "chunk.h"
+#include "context.h"
+#include "limit.h"
 #include "quota.h"
 
+static struct cm_limit quota_max_chunks = {
+	.value = 4096,
+	.min = 1,
+	.max = 65536,
+};
+module_param_cb(max_chunks, &cm_limit_ops, &quota_max_chunks, 0644);
+MODULE_PARM_DESC(max_chunks, "chunks that a context has at most, 1 to 65536 (4096)");
+
 /**
- * struct quota - what one user may have
- * @node:  in &cm_context.quotas
- * @uid:   the user; INVALID_UID for whoever has no quota of his own
- * @bytes: CM_QUOTA_NONE for as much as he likes
+ * struct cm_user - what one user may have, and has
+ * @node:    in &cm_context.users
+ * @uid:     the user; INVALID_UID for everybody without limits of their own
+ * @limited: @limits were set for this user
+ * @limits:  what the user may have
+ * @count:   page frames charged
+ * @chunks:  number of chunks charged
  */
-struct quota {
+struct cm_user {
 	struct list_head node;
 	kuid_t uid;
-	u64 bytes;
+	bool limited;
+	struct cm_limits limits;
+	u64 count;
+	u32 chunks;
 };
 
-static struct quota *find(struct cm_context *ctx, kuid_t uid)
-{
-	struct quota *quota;
+static const struct cm_limits quota_none = {
+	.bytes = CM_QUOTA_NONE,
+	.chunks = CM_QUOTA_NO_CHUNKS,
+};
 
-	lockdep_assert_held(&ctx->lock);
-	list_for_each_entry(quota, &ctx->quotas, node)
-		if (quota->uid.val == uid.val)
-			return quota;
-	return NULL;
+/**
+ * cm_quota_max_chunks() - how many chunks a context may have
+ *
+ * Return: the number.
+ */
+unsigned int cm_quota_max_chunks(void)
+{
+	return READ_ONCE(quota_max_chunks.value);
 }
 
 /**
- * cm_quota_set() - say how much a user may have
- * @ctx:   the context
- * @uid:   the user, or INVALID_UID for whoever has no quota of his own
- * @bytes: as much as that, or CM_QUOTA_NONE
+ * cm_quota_account() - the user whose quota a process uses
+ * @cred: credentials of who opened the node
  *
- * What the user has already he keeps.
+ * A user namespace may have many users of its own, all of whom count as the
+ * one who made it: else anybody could have as many quotas.
+ *
+ * Return: the user.
+ */
+kuid_t cm_quota_account(const struct cred *cred)
+{
+	const struct user_namespace *ns = cred->user_ns;
+	kuid_t uid = cred->euid;
+
+	for (; ns->parent; ns = ns->parent)
+		uid = ns->owner;
+	return uid;
+}
+
+static struct cm_user *quota_find(struct cm_context *ctx, kuid_t uid)
+{
+	struct cm_user *user;
+
+	lockdep_assert_held(&ctx->pool.lock);
+	list_for_each_entry(user, &ctx->users, node)
+		if (user->uid.val == uid.val)
+			return user;
+	return NULL;
+}
+
+/* @fresh is used up and cleared if there is no such user yet. */
+static struct cm_user *quota_find_or_add(struct cm_context *ctx, kuid_t uid,
+					 struct cm_user **fresh)
+{
+	struct cm_user *user = quota_find(ctx, uid);
+
+	if (user)
+		return user;
+	user = *fresh;
+	*fresh = NULL;
+	*user = (struct cm_user){ .uid = uid, .limits = quota_none };
+	list_add(&user->node, &ctx->users);
+	return user;
+}
+
+static const struct cm_limits *quota_limits(struct cm_context *ctx,
+					    const struct cm_user *user)
+{
+	const struct cm_user *everybody;
+
+	if (user && user->limited)
+		return &user->limits;
+	everybody = quota_find(ctx, INVALID_UID);
+	return everybody ? &everybody->limits : &quota_none;
+}
+
+static void quota_fill(struct cm_context *ctx, const struct cm_user *user,
+		       struct cm_usage *usage)
+{
+	usage->limits = *quota_limits(ctx, user);
+	usage->bytes = user ? user->count << PAGE_SHIFT : 0;
+	usage->chunks = user ? user->chunks : 0;
+}
+
+/**
+ * cm_quota_set() - set what a user may have
+ * @ctx:    the context
+ * @uid:    the user, or INVALID_UID for everybody without limits of their own
+ * @limits: what the user may have
+ *
+ * What the user has already is kept.
  *
  * Return: 0 or ENOMEM.
  */
-int cm_quota_set(struct cm_context *ctx, kuid_t uid, u64 bytes)
+int cm_quota_set(struct cm_context *ctx, kuid_t uid,
+		 const struct cm_limits *limits)
 {
-	struct quota *fresh = kmalloc(sizeof(*fresh), GFP_KERNEL);
-	struct quota *quota;
+	struct cm_user *fresh = kmalloc(sizeof(*fresh), GFP_KERNEL);
+	struct cm_user *user;
 
 	if (!fresh)
 		return -ENOMEM;
-	mutex_lock(&ctx->lock);
-	quota = find(ctx, uid);
-	if (!quota) {
-		quota = fresh;
-		fresh = NULL;
-		quota->uid = uid;
-		list_add(&quota->node, &ctx->quotas);
-	}
-	quota->bytes = bytes;
-	mutex_unlock(&ctx->lock);
+	cm_context_lock(ctx);
+	user = quota_find_or_add(ctx, uid, &fresh);
+	user->limited = limits->bytes != CM_QUOTA_NONE ||
+			limits->chunks != CM_QUOTA_NO_CHUNKS ||
+			uid_valid(uid);
+	user->limits = *limits;
+	cm_context_unlock(ctx);
 	kfree(fresh);
 	return 0;
 }
 
 /**
- * cm_quota_of() - how much a user may have
- * @ctx: the context, locked
- * @uid: the user
- *
- * Return: bytes, or CM_QUOTA_NONE.
+ * cm_quota_read() - what a user may have, and has
+ * @ctx:   the context
+ * @uid:   the user, or INVALID_UID for what applies to everybody
+ * @usage: filled in
  */
-u64 cm_quota_of(struct cm_context *ctx, kuid_t uid)
+void cm_quota_read(struct cm_context *ctx, kuid_t uid, struct cm_usage *usage)
 {
-	struct quota *quota = find(ctx, uid) ?: find(ctx, INVALID_UID);
+	cm_context_lock(ctx);
+	quota_fill(ctx, quota_find(ctx, uid), usage);
+	cm_context_unlock(ctx);
+}
 
-	return quota ? quota->bytes : CM_QUOTA_NONE;
+static int quota_check(struct cm_context *ctx, const struct cm_usage *usage,
+		       unsigned long count, bool exceed)
+{
+	const struct cm_limits *limits = &usage->limits;
+
+	if (ctx->charged >= cm_quota_max_chunks())
+		return -EUSERS;
+	if (exceed)
+		return 0;
+	if (usage->chunks >= limits->chunks)
+		return -EUSERS;
+	if (limits->bytes == CM_QUOTA_NONE)
+		return 0;
+	if (usage->bytes > limits->bytes ||
+	    count > (limits->bytes - usage->bytes) >> PAGE_SHIFT)
+		return -EDQUOT;
+	return 0;
 }
 
 /**
- * cm_quota_used() - how much a user has, counting what is still draining
- * @ctx: the context, locked
- * @uid: the user
+ * cm_quota_charge() - charge a user for a chunk to come
+ * @ctx:    the context
+ * @uid:    the user
+ * @count:  page frames
+ * @before: filled in with what the user had before, also on failure
  *
- * Return: bytes.
+ * CAP_SYS_RESOURCE exceeds a user's limits, as it does with disk quotas.
+ *
+ * Return: 0; EDQUOT for too many bytes, EUSERS for too many chunks, of the user
+ * or in the context; ENOMEM.
  */
-u64 cm_quota_used(struct cm_context *ctx, kuid_t uid)
+int cm_quota_charge(struct cm_context *ctx, kuid_t uid, unsigned long count,
+		    struct cm_usage *before)
 {
-	struct cm_extent *extent;
-	u64 used = 0;
+	struct cm_user *fresh = kmalloc(sizeof(*fresh), GFP_KERNEL);
+	bool exceed = capable(CAP_SYS_RESOURCE);
+	struct cm_user *user;
+	int ret;
 
-	lockdep_assert_held(&ctx->lock);
-	list_for_each_entry(extent, &ctx->map.extents, node) {
-		struct cm_chunk *chunk = extent->owner;
-
-		if (!extent->spare && uid_eq(chunk->uid, uid))
-			used += (u64)extent->count << PAGE_SHIFT;
+	if (!fresh)
+		return -ENOMEM;
+	cm_context_lock(ctx);
+	quota_fill(ctx, quota_find(ctx, uid), before);
+	ret = quota_check(ctx, before, count, exceed);
+	if (!ret) {
+		user = quota_find_or_add(ctx, uid, &fresh);
+		user->count += count;
+		user->chunks++;
+		ctx->charged++;
 	}
-	return used;
+	cm_context_unlock(ctx);
+	kfree(fresh);
+	return ret;
 }
 
 /**
- * cm_quota_drop() - forget all quotas of a context that nobody uses any more
+ * cm_quota_uncharge() - undo cm_quota_charge()
+ * @ctx:   the context, locked
+ * @uid:   the same user
+ * @count: the same number of page frames
+ */
+void cm_quota_uncharge(struct cm_context *ctx, kuid_t uid, unsigned long count)
+{
+	struct cm_user *user = quota_find(ctx, uid);
+
+	ctx->charged--;
+	user->count -= count;
+	user->chunks--;
+	if (user->chunks || user->limited)
+		return;
+	list_del(&user->node);
+	kfree(user);
+}
+
+/**
+ * cm_quota_drop() - forget all limits of a context that nobody uses any more
  * @ctx: the context
  */
 void cm_quota_drop(struct cm_context *ctx)
 {
-	struct quota *quota, *next;
+	struct cm_user *user, *next;
 
-	list_for_each_entry_safe(quota, next, &ctx->quotas, node)
-		kfree(quota);
+	list_for_each_entry_safe(user, next, &ctx->users, node)
+		kfree(user);
 }

@@ -15,16 +15,16 @@
 #include "reach.h"
 
 /* An IOMMU that translates lets its devices reach everything. */
-static bool is_translated(struct device *dev)
+static bool reach_is_translated(struct device *dev)
 {
 	struct iommu_domain *domain = iommu_get_domain_for_dev(dev);
 
 	return domain && domain->type != IOMMU_DOMAIN_IDENTITY;
 }
 
-static void tell_limit(const struct cm_chunk *chunk, struct device *dev)
+static void reach_warn_limit(const struct cm_chunk *chunk, struct device *dev)
 {
-	const struct cm_bank *bank = &chunk->ctx->bank;
+	const struct cm_bank *bank = &chunk->ctx->pool.bank;
 	phys_addr_t first = PFN_PHYS(bank->start);
 	phys_addr_t last = PFN_PHYS(bank->start + bank->count) - 1;
 	u64 limit = min_not_zero(dma_get_mask(dev), dev->bus_dma_limit);
@@ -36,7 +36,7 @@ static void tell_limit(const struct cm_chunk *chunk, struct device *dev)
 }
 
 /* Its ends are looked at: a hole in the ranges between them is not seen. */
-static bool is_one_range(struct device *dev, phys_addr_t phys, size_t size)
+static bool reach_is_one_range(struct device *dev, phys_addr_t phys, size_t size)
 {
 	return phys_to_dma(dev, phys + size - 1) ==
 	       phys_to_dma(dev, phys) + size - 1;
@@ -57,7 +57,7 @@ int cm_reach_check(const struct cm_chunk *chunk, struct device *dev)
 	phys_addr_t phys = page_to_phys(cm_chunk_page(chunk));
 	size_t size = cm_chunk_size(chunk);
 
-	if (is_translated(dev))
+	if (reach_is_translated(dev))
 		return 0;
 	/* It does no DMA; dma_capable() supposes a mask. */
 	if (!dev->dma_mask)
@@ -65,8 +65,8 @@ int cm_reach_check(const struct cm_chunk *chunk, struct device *dev)
 				     "import of chunk %llu refused: this device has no DMA mask\n",
 				     chunk->id);
 	else if (!dma_capable(dev, phys_to_dma(dev, phys), size, false))
-		tell_limit(chunk, dev);
-	else if (!is_one_range(dev, phys, size))
+		reach_warn_limit(chunk, dev);
+	else if (!reach_is_one_range(dev, phys, size))
 		dev_warn_ratelimited(dev,
 				     "import of chunk %llu refused: it lies in two dma-ranges of this device's bus; give it a context within one\n",
 				     chunk->id);
@@ -93,7 +93,7 @@ bool cm_reach_is_bounced(const struct cm_chunk *chunk, struct device *dev,
 	struct scatterlist *sg;
 	unsigned int i;
 
-	if (is_translated(dev))
+	if (reach_is_translated(dev))
 		return false;
 	for_each_sgtable_dma_sg(table, sg, i) {
 		if (sg_dma_address(sg) != phys_to_dma(dev, phys)) {

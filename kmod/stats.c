@@ -9,7 +9,7 @@
 #include "stats.h"
 
 /* Index of the smallest class or bucket whose bound, base << (step * i), holds value. */
-static unsigned int log2_index(u64 value, unsigned int base_shift,
+static unsigned int stats_log2_index(u64 value, unsigned int base_shift,
 			       unsigned int step, unsigned int count)
 {
 	unsigned int bits = value > 1 ? ilog2(value - 1) + 1 : 0;
@@ -24,15 +24,15 @@ static unsigned int log2_index(u64 value, unsigned int base_shift,
  * @stats:   the counters
  * @size:    bytes
  * @ns:      nanoseconds it took
- * @retries: places tried in vain
+ * @retries: places that were busy
  */
 void cm_stats_success(struct cm_stats *stats, u64 size, u64 ns, u32 retries)
 {
 	struct cm_latency *latency;
 
-	latency = &stats->latency[log2_index(size, CM_SIZE_CLASS_SHIFT, 2,
+	latency = &stats->latency[stats_log2_index(size, CM_SIZE_CLASS_SHIFT, 2,
 					     CM_SIZE_CLASSES)];
-	latency->buckets[log2_index(ns, CM_LATENCY_SHIFT, 1,
+	latency->buckets[stats_log2_index(ns, CM_LATENCY_SHIFT, 1,
 				    CM_LATENCY_BUCKETS)]++;
 	latency->sum_ns += ns;
 	stats->attempts++;
@@ -44,7 +44,7 @@ void cm_stats_success(struct cm_stats *stats, u64 size, u64 ns, u32 retries)
  * cm_stats_failure() - count a refused allocation
  * @stats:   the counters
  * @reason:  why
- * @retries: places tried in vain
+ * @retries: places that were busy
  */
 void cm_stats_failure(struct cm_stats *stats, enum cm_reason reason, u32 retries)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Trace: the events cm:*. Places are offsets in the context, in bytes: physical
- * addresses are nobody's business.
+ * addresses are not for everybody who may trace.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM cm
@@ -9,13 +9,14 @@
 #if !defined(CM_TRACE_H) || defined(TRACE_HEADER_MULTI_READ)
 #define CM_TRACE_H
 
+#include <linux/string.h>
 #include <linux/tracepoint.h>
 
-#include "chunk.h"
+#include <uapi/linux/cm.h>
 
 TRACE_EVENT(cm_alloc,
-	TP_PROTO(struct cm_context *ctx, const struct cm_alloc *req, u64 ns),
-	TP_ARGS(ctx, req, ns),
+	TP_PROTO(const char *context, const struct cm_alloc *req, u64 ns),
+	TP_ARGS(context, req, ns),
 	TP_STRUCT__entry(
 		__array(char, context, CM_NAME_LEN)
 		__field(u64, id)
@@ -26,7 +27,7 @@ TRACE_EVENT(cm_alloc,
 		__field(u32, reason)
 	),
 	TP_fast_assign(
-		strscpy(__entry->context, dev_name(&ctx->dev), CM_NAME_LEN);
+		strscpy(__entry->context, context, CM_NAME_LEN);
 		__entry->id = req->id;
 		__entry->size = req->size;
 		__entry->alignment = req->alignment;
@@ -41,26 +42,25 @@ TRACE_EVENT(cm_alloc,
 );
 
 TRACE_EVENT(cm_free,
-	TP_PROTO(struct cm_chunk *chunk),
-	TP_ARGS(chunk),
+	TP_PROTO(const char *context, u64 id, u64 size),
+	TP_ARGS(context, id, size),
 	TP_STRUCT__entry(
 		__array(char, context, CM_NAME_LEN)
 		__field(u64, id)
 		__field(u64, size)
 	),
 	TP_fast_assign(
-		strscpy(__entry->context, dev_name(&chunk->ctx->dev),
-			CM_NAME_LEN);
-		__entry->id = chunk->id;
-		__entry->size = cm_chunk_size(chunk);
+		strscpy(__entry->context, context, CM_NAME_LEN);
+		__entry->id = id;
+		__entry->size = size;
 	),
 	TP_printk("context=%s id=%llu size=%llu", __entry->context, __entry->id,
 		  __entry->size)
 );
 
 TRACE_EVENT(cm_move,
-	TP_PROTO(struct cm_chunk *chunk, unsigned long to, int error),
-	TP_ARGS(chunk, to, error),
+	TP_PROTO(const char *context, u64 id, u64 size, u64 to, int error),
+	TP_ARGS(context, id, size, to, error),
 	TP_STRUCT__entry(
 		__array(char, context, CM_NAME_LEN)
 		__field(u64, id)
@@ -69,11 +69,10 @@ TRACE_EVENT(cm_move,
 		__field(int, error)
 	),
 	TP_fast_assign(
-		strscpy(__entry->context, dev_name(&chunk->ctx->dev),
-			CM_NAME_LEN);
-		__entry->id = chunk->id;
-		__entry->size = cm_chunk_size(chunk);
-		__entry->to = (u64)(to - chunk->ctx->map.start) << PAGE_SHIFT;
+		strscpy(__entry->context, context, CM_NAME_LEN);
+		__entry->id = id;
+		__entry->size = size;
+		__entry->to = to;
 		__entry->error = error;
 	),
 	TP_printk("context=%s id=%llu size=%llu to=%llu error=%d",
@@ -82,9 +81,9 @@ TRACE_EVENT(cm_move,
 );
 
 TRACE_EVENT(cm_compact,
-	TP_PROTO(struct cm_context *ctx, u64 size, u64 moves, u64 moved,
+	TP_PROTO(const char *context, u64 size, u64 moves, u64 moved,
 		 int error),
-	TP_ARGS(ctx, size, moves, moved, error),
+	TP_ARGS(context, size, moves, moved, error),
 	TP_STRUCT__entry(
 		__array(char, context, CM_NAME_LEN)
 		__field(u64, size)
@@ -93,7 +92,7 @@ TRACE_EVENT(cm_compact,
 		__field(int, error)
 	),
 	TP_fast_assign(
-		strscpy(__entry->context, dev_name(&ctx->dev), CM_NAME_LEN);
+		strscpy(__entry->context, context, CM_NAME_LEN);
 		__entry->size = size;
 		__entry->moves = moves;
 		__entry->moved = moved;
@@ -104,11 +103,10 @@ TRACE_EVENT(cm_compact,
 		  __entry->moved, __entry->error)
 );
 
-/* A batch of pages that the system was to leave, at most a pageblock. */
+/* A granule that the system was to leave. */
 TRACE_EVENT(cm_migrate,
-	TP_PROTO(struct cm_bank *bank, unsigned long start, unsigned long count,
-		 u64 ns, int error),
-	TP_ARGS(bank, start, count, ns, error),
+	TP_PROTO(const char *context, u64 from, u64 size, u64 ns, int error),
+	TP_ARGS(context, from, size, ns, error),
 	TP_STRUCT__entry(
 		__array(char, context, CM_NAME_LEN)
 		__field(u64, from)
@@ -117,17 +115,41 @@ TRACE_EVENT(cm_migrate,
 		__field(int, error)
 	),
 	TP_fast_assign(
-		strscpy(__entry->context,
-			dev_name(&container_of(bank, struct cm_context, bank)->dev),
-			CM_NAME_LEN);
-		__entry->from = (u64)(start - bank->start) << PAGE_SHIFT;
-		__entry->size = (u64)count << PAGE_SHIFT;
+		strscpy(__entry->context, context, CM_NAME_LEN);
+		__entry->from = from;
+		__entry->size = size;
 		__entry->ns = ns;
 		__entry->error = error;
 	),
 	TP_printk("context=%s from=%llu size=%llu error=%d ns=%llu",
 		  __entry->context, __entry->from, __entry->size,
 		  __entry->error, __entry->ns)
+);
+
+/* What of a chunk's place is handed from the CPU to a device, or back. */
+TRACE_EVENT(cm_sync,
+	TP_PROTO(const char *context, u64 id, u64 from, u64 size,
+		 const char *device, bool for_device),
+	TP_ARGS(context, id, from, size, device, for_device),
+	TP_STRUCT__entry(
+		__array(char, context, CM_NAME_LEN)
+		__field(u64, id)
+		__field(u64, from)
+		__field(u64, size)
+		__array(char, device, CM_NAME_LEN)
+		__field(u32, for_device)
+	),
+	TP_fast_assign(
+		strscpy(__entry->context, context, CM_NAME_LEN);
+		__entry->id = id;
+		__entry->from = from;
+		__entry->size = size;
+		strscpy(__entry->device, device, CM_NAME_LEN);
+		__entry->for_device = for_device;
+	),
+	TP_printk("context=%s id=%llu from=%llu size=%llu device=%s for_device=%u",
+		  __entry->context, __entry->id, __entry->from, __entry->size,
+		  __entry->device, __entry->for_device)
 );
 
 #endif /* CM_TRACE_H */

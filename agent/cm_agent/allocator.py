@@ -28,6 +28,7 @@ SPILLS: Final = frozenset(
         Reason.DEADLINE,
         Reason.NO_MEMORY,
         Reason.QUOTA,
+        Reason.CHUNKS,
     }
 )
 """Reasons that are of one context, so that another may do better: it has other pages, in other
@@ -41,7 +42,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A context that gave nothing: the numbers are in an AllocationError, else there are none."""
+    """A context whose allocation failed; only an AllocationError has the numbers."""
 
     context: str
     error: OSError
@@ -77,7 +78,7 @@ class RefusedError(OSError):
 
 
 class Allocator:
-    """Try the contexts of a rule in order, and move on only from what another one may mend.
+    """Try the contexts of a rule in order; move on only from what another one may be spared.
 
     `use` lends a context for a `with` block: Context itself, which is opened for it, or
     OpenContexts.use, for a service that keeps them open. A context that is not there is passed
@@ -182,7 +183,7 @@ class Allocator:
 
 
 def _log(device: str, type: str, rule: Rule, refusals: list[Refusal]) -> None:
-    """Log the contexts that were passed over; one that is not there may be a mistake."""
+    """Log the contexts that were passed over; one that is not there may be misspelt."""
     for refusal in refusals:
         level = logging.INFO if isinstance(refusal.error, AllocationError) else logging.WARNING
         log.log(level, "device=%s type=%s rule=%s: %s", device, type, rule, refusal)

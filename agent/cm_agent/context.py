@@ -51,6 +51,9 @@ DEV = Path("/dev/cm")
 CONTROL = "control"
 _FIRST_RUNS = 64
 _FIRST_ENTRIES = 64
+_ALLOCATION = "allocation of {}"
+_COMPACTION = "compaction for a hole of {}"
+_LARGEST = "compaction for the largest hole"
 
 
 def names(dev: Path = DEV) -> list[str]:
@@ -70,7 +73,7 @@ class Context(Descriptor):
     """Speak to one context through its node.
 
     Pins taken here go when this object is closed; buffers live on. Every OSError has the
-    kernel's errno and says what was tried.
+    kernel's errno and a sentence about what failed.
 
     Synchronization: none required; the kernel serializes.
     """
@@ -87,11 +90,11 @@ class Context(Descriptor):
 
     def query(self) -> ContextState:
         """Ask what the context is and how full it is now."""
-        return ContextState.read(self._call("CM_IOC_QUERY", "was not told its state"))
+        return ContextState.read(self._call("CM_IOC_QUERY", "did not report its state"))
 
     def stats(self) -> ContextStats:
         """Ask what the context has done since it was made."""
-        return ContextStats.read(self._call("CM_IOC_STATS", "was not told its statistics"))
+        return ContextStats.read(self._call("CM_IOC_STATS", "did not report its statistics"))
 
     def alloc(
         self,
@@ -103,9 +106,11 @@ class Context(Descriptor):
     ) -> Buffer:
         """Allocate one zeroed chunk; the Buffer owns its descriptor.
 
-        Bytes, rounded up to whole pages; alignment 0 is the context's minimum. deadline: seconds,
-        None for the kernel's 10. AllocationError says why there was none; ContextGoneError: the
-        context was destroyed meanwhile; another OSError, EMFILE say, has nothing to do with it.
+        Bytes, rounded up to whole pages; an alignment of 0, or below the context's minimum, is that
+        minimum. deadline: seconds, None for the kernel's 10. The chunk belongs to, and counts for,
+        the user who opened the context. AllocationError has the reason of a failure;
+        ContextGoneError: the context was destroyed meanwhile; another OSError, such as EMFILE, has
+        nothing to do with the context.
         """
         if name is not None:
             encode_name(name)
@@ -134,8 +139,8 @@ class Context(Descriptor):
         """Move chunks so that a hole of `size` bytes comes up, ahead of need; 0: a hole as large
         as can be.
 
-        Nobody notices but by addresses. deadline: seconds, None for the kernel's 10.
-        AllocationError says why there is no such hole; what was moved until then stays moved.
+        Only addresses change. deadline: seconds, None for the kernel's 10. AllocationError has
+        the reason why there is no such hole; what was moved until then stays moved.
         """
         argument = uapi.prepare(
             "CM_IOC_COMPACT", size=size, alignment=alignment, deadline_ns=_nanoseconds(deadline)
@@ -143,17 +148,21 @@ class Context(Descriptor):
         try:
             uapi.submit(self.fileno(), "CM_IOC_COMPACT", argument)
         except OSError as error:
-            raise self._refused(error, argument, size, alignment, "hole") from None
+            action = _COMPACTION if size else _LARGEST
+            raise self._refused(error, argument, size, alignment, action) from None
         return Compaction.read(argument)
 
     def layout(self) -> list[LayoutEntry]:
-        """Ask which chunk lies where, in the order of their places; of the first 65,536 chunks."""
+        """Ask which chunk lies where, in the order of their places; of the first 65,536 chunks.
+
+        Who has the chunks of other users is shown with CAP_SYS_ADMIN only.
+        """
         capacity = _FIRST_ENTRIES
         while True:
             entries = uapi.new_entries(capacity)
             got = self._call(
                 "CM_IOC_LAYOUT",
-                "was not told its layout",
+                "did not report its layout",
                 capacity=capacity,
                 entries=uapi.address_of(entries),
             )
@@ -164,7 +173,9 @@ class Context(Descriptor):
     def free(self, buffer: Buffer) -> None:
         """Give the chunk's memory back now; the buffer's descriptor stays open and is stale.
 
-        Mappings raise SIGBUS from now on. OSError EBUSY: pinned or imported, nothing changed.
+        Mappings raise SIGBUS from now on. PermissionError unless it was allocated by the user who
+        opened this Context, or the caller has CAP_SYS_ADMIN; OSError EBUSY: pinned or imported.
+        In both cases nothing changed.
         """
         self._call("CM_IOC_FREE", f"did not free {buffer!r}", fd=buffer.fd)
 
@@ -237,14 +248,14 @@ class Context(Descriptor):
             raise explained(error, f"context {self.name!r} {failure}") from None
 
     def _refused(
-        self, error: OSError, argument: Any, size: int, alignment: int, thing: str = "chunk"
+        self, error: OSError, argument: Any, size: int, alignment: int, action: str = _ALLOCATION
     ) -> OSError:
         reason = Reason(argument.reason)
+        what = f"context {self.name!r}: {action.format(format_size(size))}"
         if error.errno == errno.ENODEV:
-            what = f"context {self.name!r} gave no {thing} of {format_size(size)}: it was destroyed"
-            return ContextGoneError(error.errno, what)
+            return ContextGoneError(error.errno, f"{what} failed: it was destroyed")
         if reason is Reason.NONE:
-            return explained(error, f"context {self.name!r} gave no {thing} of {format_size(size)}")
+            return explained(error, f"{what} failed")
         return AllocationError(
             error.errno or 0,
             context=self.name,
@@ -255,7 +266,9 @@ class Context(Descriptor):
             largest_hole=argument.largest_hole,
             quota=getattr(argument, "quota", uapi.QUOTA_NONE),
             used=getattr(argument, "used", 0),
-            thing=thing,
+            max_chunks=getattr(argument, "max_chunks", uapi.QUOTA_NO_CHUNKS),
+            chunks=getattr(argument, "chunks", 0),
+            action=action,
             total=self._total() if reason is Reason.FULL else None,
         )
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 cm-agent authors
-"""What is missing on this machine, in plain words, and how to mend it."""
+"""What is missing on this machine, in plain words, and how to fix it."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ _CAPABILITIES = {
 _APPLY = (
     "compile your board's overlay (dtc -@ -I dts -O dtb -o cm.dtbo dts/BOARD.dtso), have the boot "
     "loader apply it or merge it (fdtoverlay -i OLD.dtb -o NEW.dtb cm.dtbo), and reboot; "
-    "dts/README.md says how for each board"
+    "dts/README.md has it for each board"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at: ok None means that it could not be judged, or need not be mended."""
+    """One thing examined: ok None means that it could not be judged, or need not be fixed."""
 
     ok: bool | None
     what: str
-    mend: str = ""
+    fix: str = ""
 
 
 def _may_open(node: Path) -> bool:
@@ -152,8 +152,8 @@ def _module(machine: Machine, loaded: bool) -> Finding:
     return Finding(
         False,
         f"module cm is not built for kernel {machine.release}",
-        f"apt install linux-headers-{machine.release}, and build it with DKMS as README.md says in "
-        "'Onto a real board'; `dkms status` tells what went wrong",
+        f"apt install linux-headers-{machine.release}, and build it with DKMS as described in "
+        "README.md, 'Onto a real board'; `dkms status` shows what failed",
     )
 
 
@@ -174,8 +174,8 @@ def _contexts(wanted: list[ContextNode], made: dict[str, str], loaded: bool) -> 
         else Finding(
             False,
             f"context {node.name!r} at {node.path} is not there: refused, or destroyed since",
-            "if refused, dmesg | grep cm-context tells why; if destroyed, it is back when the "
-            "module is loaded anew: end who uses it (systemctl stop cm-agent), rmmod cm, "
+            "if refused, the reason is in dmesg | grep cm-context; if destroyed, it is back when "
+            "the module is loaded anew: stop what uses it (systemctl stop cm-agent), rmmod cm, "
             "modprobe cm",
         )
         for node in wanted
@@ -209,8 +209,8 @@ def _config(machine: Machine, made: dict[str, str]) -> list[Finding]:
     try:
         policy = config.load(machine.config).policy
     except ConfigError as error:
-        mend = "mend the file: cm-agent.service does not start with it, and a reload keeps the old"
-        return [Finding(False, problem, mend) for problem in error.problems]
+        fix = "fix the file: cm-agent.service does not start with it, and a reload keeps the old"
+        return [Finding(False, problem, fix) for problem in error.problems]
     return _policy(policy, made)
 
 
@@ -236,7 +236,7 @@ def _capabilities(machine: Machine) -> list[Finding]:
     status = machine.procfs / "self/status"
     match = re.search(r"(?m)^CapEff:\s*([0-9a-f]+)", status.read_text() if status.exists() else "")
     if match is None:
-        return [_skipped("capabilities", f"{status} does not tell them")]
+        return [_skipped("capabilities", f"{status} does not have them")]
     held = int(match[1], 16)
     return [
         Finding(True, f"you have {name}: {use}")
@@ -249,17 +249,17 @@ def _capabilities(machine: Machine) -> list[Finding]:
 def _service(machine: Machine) -> Finding:
     state = machine.unit_state(UNIT)
     if state is None:
-        return _skipped(UNIT, "systemd does not run here, or does not talk to you")
+        return _skipped(UNIT, "systemd does not run here, or does not answer you")
     if state.get("LoadState") != "loaded":
         what = f"{UNIT} is not installed: no metrics, everything else works"
-        return Finding(None, what, "install it as README.md says in 'Onto a real board'")
+        return Finding(None, what, "install it as described in README.md, 'Onto a real board'")
     active = state.get("ActiveState", "unknown")
     if active == "active":
         return Finding(True, f"{UNIT} is active")
     if active == "activating":
         return Finding(None, f"{UNIT} is starting: no metrics yet")
-    mend = f"systemctl enable --now {UNIT}; the reason is in journalctl -u {UNIT}"
-    return Finding(False, f"{UNIT} is {active}: no metrics", mend)
+    fix = f"systemctl enable --now {UNIT}; the reason is in journalctl -u {UNIT}"
+    return Finding(False, f"{UNIT} is {active}: no metrics", fix)
 
 
 def _skipped(what: str, why: str) -> Finding:

@@ -7,16 +7,19 @@ from __future__ import annotations
 import os
 
 from cm_agent.size import format_size
-from cm_agent.uapi import QUOTA_NONE, Reason
+from cm_agent.uapi import QUOTA_NO_CHUNKS, QUOTA_NONE, Reason
 
-_MEND = {
+_MAX_CHUNKS = "the module's limit (/sys/module/cm/parameters/max_chunks)"
+_FIX = {
     Reason.FULL: "free chunks of it, or make the context's bank larger",
     Reason.FRAGMENTED: "free chunks that lie between its holes, or ask for less",
     Reason.BUSY: "try again later, or use a private context, whose pages nobody else has",
     Reason.DEADLINE: "allow a longer deadline, or use a private context",
     Reason.NO_MEMORY: "free memory of the system; the pages in the way have nowhere to go",
     Reason.QUOTA: "free chunks of yours, or have root raise the quota (cm-agent quota)",
-    Reason.INVALID: "size must be at least 1 and alignment a power of two of at least a page",
+    Reason.CHUNKS: "free chunks of yours, or have root raise your limit (cm-agent quota --chunks) "
+    f"or {_MAX_CHUNKS}",
+    Reason.INVALID: "size must be at least 1 and alignment a power of two",
 }
 
 
@@ -24,9 +27,10 @@ class AllocationError(OSError):
     """An allocation failed.
 
     errno is the kernel's; `free` and `largest_hole` are the context's bytes right after the
-    failure, `size` and `alignment` the bytes that were asked for; `quota` is what the user may
-    have (None: no limit) and `used` what he has of it. `thing` is what was asked for: a chunk, or
-    a hole ahead of need. `total`: bytes of the whole context, None when that is not known.
+    failure, `size` and `alignment` the bytes that were asked for; `quota` is the bytes that the
+    user may have (None: no limit) and `used` those that they had, `max_chunks` (None: unknown) and
+    `chunks` likewise. `action` is what failed, with {} for the size. `total`: bytes of the whole
+    context, None when that is not known.
     """
 
     def __init__(
@@ -41,24 +45,29 @@ class AllocationError(OSError):
         largest_hole: int,
         quota: int = QUOTA_NONE,
         used: int = 0,
-        thing: str = "chunk",
+        max_chunks: int = QUOTA_NO_CHUNKS,
+        chunks: int = 0,
+        action: str = "allocation of {}",
         total: int | None = None,
     ) -> None:
-        aligned = f" aligned to {format_size(alignment)}" if alignment else ""
-        mend = _MEND.get(reason)
+        wanted = format_size(size) + (f" aligned to {format_size(alignment)}" if alignment else "")
+        fix = _FIX.get(reason)
+        figures = f"{format_size(free)} free, largest hole {format_size(largest_hole)}"
         if reason is Reason.FULL and total is not None and size > total:
-            mend = f"all of it is {format_size(total)}: ask for less, or make its bank larger"
-        if reason is Reason.QUOTA and size > quota:
-            mend = "ask for less, or have root raise the quota (cm-agent quota)"
+            fix = f"all of it is {format_size(total)}: ask for less, or make its bank larger"
+        if reason is Reason.QUOTA:
+            figures = f"you have {format_size(used)} of your {format_size(quota)}"
+            if size > quota:
+                fix = "ask for less, or have root raise the quota (cm-agent quota)"
+        if reason is Reason.CHUNKS:
+            figures = f"you have {chunks} of your {max_chunks} chunks"
+            if chunks < max_chunks:
+                figures += ", and all users together have as many as the context may have"
+                fix = f"have others free chunks, or have root raise {_MAX_CHUNKS}"
         super().__init__(
             number,
-            f"context {context!r} gave no {thing} of {format_size(size)}{aligned}: {reason.name}; "
-            + (
-                f"you have {format_size(used)} of your {format_size(quota)}"
-                if reason is Reason.QUOTA
-                else f"{format_size(free)} free, largest hole {format_size(largest_hole)}"
-            )
-            + (f"; {mend}" if mend else ""),
+            f"context {context!r}: {action.format(wanted)} failed: {reason.name}; {figures}"
+            + (f"; {fix}" if fix else ""),
         )
         self.context = context
         self.size = size
@@ -68,6 +77,8 @@ class AllocationError(OSError):
         self.largest_hole = largest_hole
         self.quota = None if quota == QUOTA_NONE else quota
         self.used = used
+        self.max_chunks = None if max_chunks == QUOTA_NO_CHUNKS else max_chunks
+        self.chunks = chunks
 
     def add(self, circumstance: str) -> None:
         """Have the text go on with what only the caller of alloc() knows."""
@@ -83,11 +94,11 @@ class ClosedError(ValueError):
 
 
 class UnverifiableError(Exception):
-    """A witness cannot see; the text says why and what would let it see."""
+    """A witness cannot see; the text has the reason, and what would let it see."""
 
 
 class CommandError(Exception):
-    """A command of a session failed; the text says at what, with the numbers."""
+    """A command of a session failed; the text has what failed, and the numbers."""
 
 
 class UsageError(Exception):
@@ -95,5 +106,5 @@ class UsageError(Exception):
 
 
 def explained(error: OSError, what: str) -> OSError:
-    """Return the same error, and subclass of OSError, with a sentence that says what failed."""
+    """Return the same error, and subclass of OSError, with a sentence about what failed."""
     return OSError(error.errno, f"{what}: {os.strerror(error.errno or 0)}")

@@ -62,7 +62,7 @@ def page(seen: Sequence[Observation], verdicts: Sequence[str], version: str) -> 
 
 _NONE: Final = (
     '<section><h2 class="down">No context</h2><p>This board has no context yet. '
-    "<code>cm-agent doctor</code> says what is missing and how to mend it; "
+    "<code>cm-agent doctor</code> shows what is missing and how to fix it; "
     "a context that appears shows up here by itself.</p></section>"
 )
 
@@ -72,7 +72,7 @@ def _card(seen: Observation, verdict: str) -> str:
         return (
             f'<section><header><h2>{escape(seen.name)}</h2><span class="state down">'
             f"does not answer</span></header><p>{escape(seen.error or 'no reason known')}</p>"
-            "<p><code>cm-agent doctor</code> says how to mend it.</p></section>"
+            "<p><code>cm-agent doctor</code> shows how to fix it.</p></section>"
         )
     kind = "private" if seen.state.private else "shared"
     return (

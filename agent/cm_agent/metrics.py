@@ -94,11 +94,13 @@ def _counters(sights: Sequence[Sight]) -> Iterator[Metric]:
     )
     retried = CounterMetricFamily(
         "cm_allocation_retries",
-        "Places tried in vain because pages in them would not leave.",
+        "Places that were busy: pages in them would not leave.",
         labels=_CONTEXT,
     )
     freed = CounterMetricFamily("cm_frees", "Chunks whose memory is free again.", labels=_CONTEXT)
-    moved = CounterMetricFamily("cm_moves", "Chunks that were moved to make room.", labels=_CONTEXT)
+    moved = CounterMetricFamily(
+        "cm_moves", "Chunks that were moved to make a hole.", labels=_CONTEXT
+    )
     copied = CounterMetricFamily(
         "cm_moved_bytes", "Bytes that were copied to move chunks.", labels=_CONTEXT
     )

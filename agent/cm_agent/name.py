@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 cm-agent authors
-"""What a context can be called, as the kernel module has it (check_name() in kmod/wish.c)."""
+"""What a context can be called, as the kernel module has it (spec_is_name() in kmod/spec.c)."""
 
 from __future__ import annotations
 

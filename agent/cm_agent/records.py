@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 cm-agent authors
-"""What the kernel said, as values that do not change; read() makes them of its structures."""
+"""What the kernel reported, as values that do not change; read() makes them of its structures."""
 
 from __future__ import annotations
 
@@ -147,13 +147,16 @@ class ChunkInfo:
 class LayoutEntry(ChunkInfo):
     """A chunk and where it lies: `offset` is in bytes from the start of its context.
 
-    `offset` None: without CAP_SYS_RAWIO nobody is told; the order of entries tells all the same.
-    `fixed`: pinned or mapped by a driver; `draining`: freed, while somebody holds pages of it.
+    `offset` is None without CAP_SYS_RAWIO; the order of entries is that of the places all the same.
+    `fixed`: immovable, since it is pinned, mapped by a driver, or mapped by user space too often;
+    `draining`: freed, while somebody holds pages of it; `hidden`: it is another user's, so without
+    CAP_SYS_ADMIN `pid` is 0, and `comm` and `name` are empty.
     """
 
     offset: int | None
     fixed: bool
     draining: bool
+    hidden: bool
 
     @staticmethod
     def _members(got: Any) -> dict[str, Any]:
@@ -161,7 +164,33 @@ class LayoutEntry(ChunkInfo):
             "offset": got.offset if got.state & uapi.CHUNK_OFFSET else None,
             "fixed": bool(got.state & uapi.CHUNK_FIXED),
             "draining": bool(got.state & uapi.CHUNK_DRAINING),
+            "hidden": bool(got.state & uapi.CHUNK_HIDDEN),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What a user may have of a context, and has; `size` and `used` in bytes.
+
+    `size` None: no limit; `chunks` None: no limit but the context's own, the module's parameter
+    max_chunks. `used` and `used_chunks` have what is on its way back in them.
+    """
+
+    size: int | None
+    chunks: int | None
+    used: int
+    used_chunks: int
+
+    @classmethod
+    def read(cls, got: Any) -> Self:
+        """Make it of a struct cm_get_quota."""
+        size, chunks = got.quota.bytes, got.quota.chunks
+        return cls(
+            size=None if size == uapi.QUOTA_NONE else size,
+            chunks=None if chunks == uapi.QUOTA_NO_CHUNKS else chunks,
+            used=got.used,
+            used_chunks=got.used_chunks,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +218,7 @@ class Pin:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A physically contiguous part of a buffer; address None: not for the caller's eyes."""
+    """A physically contiguous part of a buffer; address None without CAP_SYS_RAWIO."""
 
     offset: int
     length: int
@@ -198,7 +227,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Attestation:
-    """Where the kernel says that the bytes of a dma-buf lie; sizes in bytes.
+    """Where the kernel reports the bytes of a dma-buf; sizes in bytes.
 
     `context` is the one whose bank holds every byte, None without such a bank. `bounced`: a
     device with the DMA mask that was asked about, and no IOMMU, cannot reach every byte, so it

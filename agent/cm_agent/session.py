@@ -22,8 +22,9 @@ from cm_agent.size import format_size
 
 _DUMPED = 256
 
-# What the kernel's errno leaves open.
-_MEND = {
+# What to do about it.
+_FIX = {
+    ("free", errno.EPERM): "it was allocated by another user: only they and root may free it",
     ("free", errno.EBUSY): "`unpin` it, or stop the driver that has imported it",
     ("pin", errno.EPERM): "run as root, or with CAP_SYS_RAWIO",
     ("unpin", errno.ENOENT): "this session holds no pin on it",
@@ -34,7 +35,7 @@ _FREED = "it was freed; all that is left is to `close` it"
 
 @dataclass(slots=True)
 class Chunk:
-    """A chunk of a session: `pins` are the session's, `freed` means that only an fd is left."""
+    """A chunk of a session: `pins` are the session's, `freed` means that it is but a descriptor."""
 
     number: int
     buffer: Buffer
@@ -80,9 +81,9 @@ class Session:
         self._recording.close()
 
     def run(self, command: Command) -> None:
-        """Do one command and show what came of it.
+        """Do one command and show its result.
 
-        CommandError or UsageError say what failed; the session can go on.
+        CommandError or UsageError have what failed; the session can go on.
         """
         if VERBS[command.verb].at_prompt:
             self._do(command)
@@ -131,7 +132,7 @@ class Session:
             self._show_lines(table.lines(rows, ">>>><<"))
         else:
             self._show("this session holds no chunk")
-        self._left()
+        self._show_free()
 
     def _alloc(self, request: tuple[int, int], name: str | None = None) -> None:
         self._last += 1
@@ -147,7 +148,7 @@ class Session:
         self._context.free(chunk.buffer)
         chunk.freed = True
         self._show(f"{chunk} is freed; its descriptor is stale")
-        self._left()
+        self._show_free()
 
     def _close(self, number: int) -> None:
         chunk = self._chunk(number)
@@ -155,7 +156,7 @@ class Session:
         del self._chunks[number]
         pinned = f"; its memory stays until the session ends (pins: {chunk.pins})"
         self._show(f"{chunk} is closed{pinned if chunk.pins else ''}")
-        self._left()
+        self._show_free()
 
     def _write(self, number: int, seed: int) -> None:
         chunk = self._mapped(number)
@@ -200,7 +201,7 @@ class Session:
         chunk = self._chunk(number)
         self._context.unpin(chunk.buffer)
         chunk.pins -= 1
-        self._show(f"{chunk} is unpinned (pins left: {chunk.pins})")
+        self._show(f"{chunk} is unpinned (pins: {chunk.pins})")
 
     def _info(self, number: int) -> None:
         known = asdict(self._context.info(self._chunk(number).buffer))
@@ -209,7 +210,7 @@ class Session:
     def _compact(self, request: tuple[int, int] = (0, 0)) -> None:
         done = self._context.compact(*request, deadline=self._deadline)
         self._show(f"chunks moved: {done.moves}, copied: {format_size(done.moved_bytes)}")
-        self._left()
+        self._show_free()
 
     def _layout(self) -> None:
         rows = [("OFFSET", "SIZE", "CHUNK", "ID", "STATE", "OF", "NAME"), *self._layout_rows()]
@@ -271,9 +272,9 @@ class Session:
             )
 
     def _layout_rows(self) -> Iterator[tuple[str, ...]]:
-        """Yield a row for each chunk in the context, whoever's, and for each hole.
+        """Yield a row for each chunk in the context, all users', and for each hole.
 
-        Without CAP_SYS_RAWIO nobody is told where they are, and so there are no holes.
+        Without CAP_SYS_RAWIO the kernel does not report offsets, and so there are no holes.
         """
         numbers = {chunk.buffer.id: str(chunk.number) for chunk in self._all()}
         entries = self._context.layout()
@@ -283,14 +284,14 @@ class Session:
                 yield _hole(end, entry.offset)
             yield _place(entry, numbers.get(entry.id, ""))
             end = (entry.offset or 0) + entry.size
-        told = all(entry.offset is not None for entry in entries)
-        if told and (size := self._context.query().size) > end:
+        located = all(entry.offset is not None for entry in entries)
+        if located and (size := self._context.query().size) > end:
             yield _hole(end, size)
 
-    def _left(self) -> None:
+    def _show_free(self) -> None:
         state = self._context.query()
         hole = format_size(state.largest_hole)
-        self._show(f"left: {format_size(state.free)}, largest hole {hole}")
+        self._show(f"free: {format_size(state.free)}, largest hole {hole}")
 
     def _show_lines(self, lines: Iterator[str]) -> None:
         for line in lines:
@@ -314,8 +315,8 @@ def _row(chunk: Chunk) -> tuple[str, ...]:
 
 
 def _place(entry: LayoutEntry, number: str) -> tuple[str, ...]:
-    state = "draining" if entry.draining else "fixed" if entry.fixed else ""
-    owner = f"{entry.comm}[{entry.pid}]"
+    state = "draining" if entry.draining else "immovable" if entry.fixed else ""
+    owner = f"user {entry.uid}" if entry.hidden else f"{entry.comm}[{entry.pid}]"
     where = "?" if entry.offset is None else f"{entry.offset:#x}"
     size = format_size(entry.size)
     return (where, size, number, str(entry.id), state, owner, entry.name)
@@ -326,9 +327,9 @@ def _hole(start: int, end: int) -> tuple[str, ...]:
 
 
 def _sentence(command: Command, error: OSError) -> str:
-    """Return what failed, of which chunk of the session, and what to do."""
+    """Return what failed, with which chunk of the session, and what to do."""
     of = f"chunk {command.words[0]}: " if VERBS[command.verb].needs[:1] == ("CHUNK",) else ""
-    mend = _MEND.get((command.verb, error.errno or 0))
+    fix = _FIX.get((command.verb, error.errno or 0))
     if error.errno == errno.ESTALE:
-        mend = _FREED
-    return f"{of}{error.strerror or error}" + (f"; {mend}" if mend else "")
+        fix = _FREED
+    return f"{of}{error.strerror or error}" + (f"; {fix}" if fix else "")

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-import fcntl
+import os
 from enum import IntEnum
 from typing import Any
 
@@ -12,6 +12,7 @@ from cm_agent import _cm_abi
 
 ffi: Any = _cm_abi.ffi
 _IOCTLS: dict[str, tuple[int, int, int, str]] = _cm_abi.IOCTLS
+_libc: Any = ffi.dlopen(None)
 
 
 def constant(name: str) -> int:
@@ -29,10 +30,12 @@ CONTEXT_PRIVATE = constant("CM_CONTEXT_PRIVATE")
 NAME_LEN = constant("CM_NAME_LEN")
 BANK_NAME_LEN = constant("CM_BANK_NAME_LEN")
 QUOTA_NONE = constant("CM_QUOTA_NONE")
+QUOTA_NO_CHUNKS = constant("CM_QUOTA_NO_CHUNKS")
 QUOTA_ANYBODY = constant("CM_QUOTA_ANYBODY")
 CHUNK_FIXED = constant("CM_CHUNK_FIXED")
 CHUNK_DRAINING = constant("CM_CHUNK_DRAINING")
 CHUNK_OFFSET = constant("CM_CHUNK_OFFSET")
+CHUNK_HIDDEN = constant("CM_CHUNK_HIDDEN")
 LAYOUT_MAX_ENTRIES = constant("CM_LAYOUT_MAX_ENTRIES")
 ATTEST_BOUNCED = constant("CM_ATTEST_BOUNCED")
 ATTEST_MAX_RUNS = constant("CM_ATTEST_MAX_RUNS")
@@ -48,7 +51,7 @@ LATENCY_SHIFT = constant("CM_LATENCY_SHIFT")
 
 
 class Reason(IntEnum):
-    """Why an allocation failed, as the kernel module puts it.
+    """Why an allocation failed, as the kernel module reports it.
 
     A number that a newer module knows and this binding does not becomes a member, too, with the
     name UNKNOWN_<number>.
@@ -59,7 +62,7 @@ class Reason(IntEnum):
     FULL = constant("CM_REASON_FULL")
     """Fewer bytes are free than were asked for."""
     FRAGMENTED = constant("CM_REASON_FRAGMENTED")
-    """Enough bytes are free, but no aligned hole is large enough."""
+    """Enough bytes are free, but no aligned hole is large enough, nor can one be made."""
     BUSY = constant("CM_REASON_BUSY")
     """Holes are large enough, but pages in every one of them would not leave."""
     DEADLINE = constant("CM_REASON_DEADLINE")
@@ -71,7 +74,9 @@ class Reason(IntEnum):
     INVALID = constant("CM_REASON_INVALID")
     """The request itself is wrong."""
     QUOTA = constant("CM_REASON_QUOTA")
-    """The user would have more than his quota."""
+    """The user would have more bytes than their quota."""
+    CHUNKS = constant("CM_REASON_CHUNKS")
+    """The user would have more chunks than their quota, or the context more than it may have."""
 
     @classmethod
     def _missing_(cls, value: object) -> Reason | None:
@@ -88,8 +93,12 @@ def prepare(request: str, /, **fields: object) -> Any:
 
 
 def submit(fd: int, request: str, argument: Any) -> None:
-    """Do the request. On OSError the argument holds what the kernel wrote back, if anything."""
-    fcntl.ioctl(fd, NUMBERS[request], ffi.buffer(argument))
+    """Do the request. On OSError the argument holds what the kernel wrote back, if anything.
+
+    Other threads run meanwhile; fcntl.ioctl() would stop them for arguments above 1,024 bytes.
+    """
+    if _libc.ioctl(fd, NUMBERS[request], argument) < 0:
+        raise OSError(ffi.errno, os.strerror(ffi.errno))
 
 
 def call(fd: int, request: str, /, **fields: object) -> Any:

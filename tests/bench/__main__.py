@@ -13,9 +13,15 @@ from boards.booted import booted
 from boards.error import BoardError
 from boards.progress import step
 
-from bench import deadline, latency
+from bench import deadline, fairness, latency, stuck, victim
 
-FIGURES = {"latency": latency, "deadline": deadline}
+FIGURES = {
+    "latency": latency,
+    "deadline": deadline,
+    "stuck": stuck,
+    "victim": victim,
+    "fairness": fairness,
+}
 
 
 def main() -> int:

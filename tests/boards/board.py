@@ -3,8 +3,9 @@
 
 A machine is booted with its own release's kernel, under its own name, and with the kernels of
 other releases, as `<machine>-<release>`: only the kernel differs then, and the module, which is
-built by that release's compiler. The same goes for the kernels of our own making, `[own.<name>]`,
-which may want more memory and more time.
+built by that release's compiler. The same goes for the other kernels that Debian's release has for
+the machine, `[flavour.<name>]`, and for the kernels of our own making, `[own.<name>]`: these may
+want more memory, another CPU and more time.
 """
 
 import tomllib
@@ -97,13 +98,14 @@ def read(name: str) -> Board:
     """Read a board's description by its name."""
     if name not in _kernels():
         raise BoardError(f"no board {name!r}; there are: {', '.join(names())}")
-    machine, suite, own = _kernels()[name]
+    machine, suite, variant = _kernels()[name]
     path = HERE / machine / "board.toml"
     table = tomllib.loads(path.read_text())
     del table["kernels"]
-    differs = table.pop("own", {}).get(own, {})
+    own, flavours = table.pop("own", {}), table.pop("flavour", {})
+    differs = (flavours | own).get(variant, {})
     lacks = table.pop("lacks", {})
-    missing = {*lacks.get(suite, []), *lacks.get(own, [])}
+    missing = {*lacks.get(suite, []), *lacks.get(variant, [])}
     kernel = table.pop("kernel") | differs.pop("kernel", {})
     kernel["modules"] = [name for name in kernel["modules"] if name not in missing]
     try:
@@ -116,7 +118,7 @@ def read(name: str) -> Board:
                 for name in [*table.pop("features"), *differs.pop("features", [])]
                 if name not in missing
             ),
-            kernel=Kernel(suite=suite, own=own, **_frozen(kernel)),
+            kernel=Kernel(suite=suite, own=variant if variant in own else "", **_frozen(kernel)),
             root=Root(**_frozen(_root() | table.pop("root", {}))),
             qemu=Qemu(**_frozen(table.pop("qemu") | differs.pop("qemu", {}))),
             **_frozen(table | differs),
@@ -127,14 +129,14 @@ def read(name: str) -> Board:
 
 @cache
 def _kernels() -> dict[str, tuple[str, str, str]]:
-    """Return each board's machine, its kernel's release, and the kernel's name if it is our own."""
+    """Return each board's machine, its kernel's release, and that kernel's name if it has one."""
     boards = {}
     for path in HERE.glob("*/board.toml"):
         machine, table = path.parent.name, tomllib.loads(path.read_text())
         boards[machine] = (machine, table["suite"], "")
         boards |= {f"{machine}-{suite}": (machine, suite, "") for suite in table["kernels"]}
-        own = table.get("own", {})
-        boards |= {f"{machine}-{name}": (machine, table["suite"], name) for name in own}
+        named = [*table.get("flavour", {}), *table.get("own", {})]
+        boards |= {f"{machine}-{name}": (machine, table["suite"], name) for name in named}
     return boards
 
 

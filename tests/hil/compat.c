@@ -13,9 +13,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
-#define PAGE		4096
-#define ROOM		(4 * PAGE)
+#define ROOM		(4 * page)
 #define NOWHERE		UINT32_MAX
 
 /* What comes before an argument; perform() in test_compat.py writes it. */
@@ -30,9 +30,11 @@ struct call {
 	uint32_t place;		/* the argument's address instead, or NOWHERE */
 };
 
+static size_t page;
+
 static char *new_memory(void)
 {
-	char *start = mmap(NULL, ROOM + 2 * PAGE, PROT_READ | PROT_WRITE,
+	char *start = mmap(NULL, ROOM + 2 * page, PROT_READ | PROT_WRITE,
 			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (start == MAP_FAILED)
@@ -42,7 +44,7 @@ static char *new_memory(void)
 
 static void protect(char *end, int how)
 {
-	if (mprotect(end, 2 * PAGE, how))
+	if (mprotect(end, 2 * page, how))
 		err(1, "mprotect");
 }
 
@@ -84,10 +86,13 @@ static void make(const struct call *call, char *end, char *array_end)
 
 int main(void)
 {
-	char *end = new_memory(), *array_end = new_memory();
 	uint32_t pointer_size = sizeof(void *);
+	char *end, *array_end;
 	struct call call;
 
+	page = sysconf(_SC_PAGESIZE);
+	end = new_memory();
+	array_end = new_memory();
 	give(&pointer_size, sizeof(pointer_size));
 	fflush(stdout);
 	protect(array_end, PROT_NONE);

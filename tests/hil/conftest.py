@@ -57,6 +57,12 @@ def agent(board: RemoteBoard) -> RemoteBoard:
 
 
 @pytest.fixture(scope="session")
+def page_size(board: RemoteBoard) -> int:
+    """The bytes of a page of the board's kernel."""
+    return board.call(size_of_a_page)
+
+
+@pytest.fixture(scope="session")
 def banks(board: RemoteBoard) -> dict[str, str]:
     """The names of the banks that the device tree gives to the contexts of these names."""
     return board.call(banks_of_contexts)
@@ -195,6 +201,12 @@ def unharmed(request: pytest.FixtureRequest) -> Iterator[None]:
     harm.check_fill(handle, before)
 
 
+def size_of_a_page() -> int:
+    import mmap
+
+    return mmap.PAGESIZE
+
+
 def banks_of_contexts() -> dict[str, str]:
     from cm_agent.devicetree import context_nodes
 
@@ -203,6 +215,7 @@ def banks_of_contexts() -> dict[str, str]:
 
 def linearly_mapped(contexts: list[str]) -> dict[str, bool]:
     """Tell of each context whether its first chunk lies below the kernel's zone of high memory."""
+    import mmap
     import re
     from pathlib import Path
 
@@ -210,7 +223,7 @@ def linearly_mapped(contexts: list[str]) -> dict[str, bool]:
 
     zones = Path("/proc/zoneinfo").read_text()
     found = re.search(r"zone +HighMem\n.*?start_pfn: +(\d+)", zones, re.DOTALL)
-    end, linear = int(found[1]) << 12 if found else 1 << 64, {}
+    end, linear = int(found[1]) * mmap.PAGESIZE if found else 1 << 64, {}
     for name in contexts:
         with Context(name) as pool, pool.alloc(4096) as chunk:
             linear[name] = pool.pin(chunk).address < end

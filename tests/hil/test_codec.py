@@ -235,13 +235,16 @@ def change_resolution(context: str) -> dict[str, Any]:
 
 
 @CONTEXTS
-def test_a_stream_may_change_its_resolution(module: RemoteBoard, context: str) -> None:
+def test_a_stream_may_change_its_resolution(
+    module: RemoteBoard, page_size: int, context: str
+) -> None:
     got = module.call(change_resolution, context=context)
     assert [it[:2] for it in got["seen"]] == [[640, 480]] * 3 + [[800, 600]] * 3
     for (_, _, pixels), grey in zip(got["seen"], [50] * 3 + [90] * 3, strict=True):
         assert all(abs(pixel - grey) <= 4 for pixel in pixels)
     assert got["changes"] == 2
-    assert got["lent"] == [True, 640 * 480], "an image on loan outlives the change"
+    whole_pages = -(-640 * 480 // page_size) * page_size
+    assert got["lent"] == [True, whole_pages], "an image on loan outlives the change"
     assert got["after"] is False, "and its chunk is closed when it comes back"
     assert got["chunks"] == 2, "only chunks of the new size are left"
 
@@ -276,6 +279,7 @@ def test_a_stream_that_is_none_ends_without_an_image(module: RemoteBoard) -> Non
 
 def feed_too_little(context: str, side: str) -> dict[str, Any]:
     """Offer a chunk that is a page too small to one side of the encoder."""
+    import mmap
     from contextlib import ExitStack
 
     from cm_agent.context import Context
@@ -291,7 +295,7 @@ def feed_too_little(context: str, side: str) -> dict[str, Any]:
         queue = device.output if side == "output" else device.capture
         queue.request_buffers(1)
         wanted = queue.format.planes[0].size
-        size = (wanted // 4096 - 1) * 4096
+        size = (wanted // mmap.PAGESIZE - 1) * mmap.PAGESIZE
         chunk = stack.enter_context(pool.alloc(size))
         try:
             queue.queue(0, [chunk], [Payload(1000, 0)] if side == "output" else ())

@@ -110,7 +110,7 @@ def hold_scattered(pages: int) -> list[int]:
     import signal
     import struct
 
-    page, create_list = 4096, 1 << 30 | 8 << 16 | ord("u") << 8 | 0x43
+    page, create_list = mmap.PAGESIZE, 1 << 30 | 8 << 16 | ord("u") << 8 | 0x43
     memory = os.memfd_create("tenant", os.MFD_ALLOW_SEALING)
     os.ftruncate(memory, pages * page)
     fcntl.fcntl(memory, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)

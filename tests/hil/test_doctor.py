@@ -14,9 +14,9 @@ GUEST = "setpriv --reuid guest --regid guest --clear-groups"
 
 
 def examine(board: Any, prefix: str = "") -> tuple[int, dict[str, str]]:
-    """Return doctor's exit code and, for each thing to mend, how."""
+    """Return doctor's exit code and, for each thing to fix, how."""
     got = board.run(f"{prefix} cm-agent doctor --json")
-    return got.code, {it["what"]: it["mend"] for it in json.loads(got.stdout) if it["ok"] is False}
+    return got.code, {it["what"]: it["fix"] for it in json.loads(got.stdout) if it["ok"] is False}
 
 
 def test_a_board_that_has_all_is_told_so(agent: Any) -> None:
@@ -55,7 +55,7 @@ def test_a_user_who_may_not_open_the_nodes_is_told_the_group(agent: Any) -> None
     code, wrong = examine(agent, GUEST)
     assert code == 1
     assert list(wrong) == [f"you may not open /dev/cm/{name}" for name in ("private", "shared")]
-    assert all("usermod -aG cm" in mend for mend in wrong.values())
+    assert all("usermod -aG cm" in fix for fix in wrong.values())
 
 
 def test_a_member_of_the_group_is_well_without_capabilities(agent: Any) -> None:

@@ -88,6 +88,7 @@ def test_both_queues_import_contiguous_chunks_of_their_own_banks(
 
 def offer_too_little(side: str, coded: int) -> dict[str, Any]:
     """Offer a chunk that is a page too small to one queue of the encoder."""
+    import mmap
     from contextlib import ExitStack
 
     from cm_agent.context import Context
@@ -103,7 +104,7 @@ def offer_too_little(side: str, coded: int) -> dict[str, Any]:
         coder.output.negotiate(640, 480, "YUYV")
         queue = coder.output if side == "output" else coder.capture
         wanted = queue.format.planes[0].size
-        chunk = stack.enter_context(pool.alloc((wanted - 1) // 4096 * 4096))
+        chunk = stack.enter_context(pool.alloc((wanted - 1) // mmap.PAGESIZE * mmap.PAGESIZE))
         stack.callback(queue.release_buffers)
         queue.request_buffers(1)
         told = {"wanted": wanted, "size": chunk.size, "errno": 0, "text": ""}

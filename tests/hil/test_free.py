@@ -13,7 +13,6 @@ pytestmark = [
     pytest.mark.every_board,
     pytest.mark.parametrize("context", ["shared", "private"]),
 ]
-PAGE = 4096
 
 
 def free_idle(context: str) -> dict[str, Any]:
@@ -111,16 +110,16 @@ def touch_after_free(context: str, touched_before: bool) -> list[Any]:
 
     from cm_agent.context import Context
 
-    with Context(context) as pool, pool.alloc(16 * 4096) as chunk:
+    with Context(context) as pool, pool.alloc(16 * mmap.PAGESIZE) as chunk:
         ready, tell = os.pipe()
         wait, go = os.pipe()
         if not (child := os.fork()):
             mapping = mmap.mmap(chunk.fd, chunk.size)
             if touched_before:
-                mapping[5 * 4096] = 1
+                mapping[5 * mmap.PAGESIZE] = 1
             os.write(tell, b"1")
             os.read(wait, 1)
-            os._exit(mapping[5 * 4096])
+            os._exit(mapping[5 * mmap.PAGESIZE])
         os.read(ready, 1)
         pool.free(chunk)
         os.write(go, b"1")
@@ -188,23 +187,24 @@ def free_while_pages_are_held(context: str, how: str) -> dict[str, Any]:
 
     from cm_agent.context import Context
 
-    libc, size = ctypes.CDLL(None, use_errno=True), 64 * 4096
+    libc, page = ctypes.CDLL(None, use_errno=True), mmap.PAGESIZE
+    size = 64 * page
     reader, writer = os.pipe()
     with Context(context) as pool:
         before = pool.query()
         chunk = pool.alloc(size)
         mapping = mmap.mmap(chunk.fd, size)
         mapping[:] = b"\x5a" * size
-        page = ctypes.c_char.from_buffer(mapping, 40 * 4096)
-        vector = (ctypes.c_size_t * 2)(ctypes.addressof(page), 4096)
+        held = ctypes.c_char.from_buffer(mapping, 40 * page)
+        vector = (ctypes.c_size_t * 2)(ctypes.addressof(held), page)
         spliced = libc.vmsplice(writer, vector, 1, 0)
-        del page
+        del held
         if how == "free":
             pool.free(chunk)
         mapping.close()
         chunk.close()
         during = pool.query()
-        content = os.read(reader, 4096)
+        content = os.read(reader, page)
         limit = time.monotonic() + 10
         while pool.query().draining and time.monotonic() < limit:
             time.sleep(0.01)
@@ -215,21 +215,21 @@ def free_while_pages_are_held(context: str, how: str) -> dict[str, Any]:
             "draining": during.draining,
             "missing": before.free - during.free,
             "chunks": during.chunks - before.chunks,
-            "content": content == b"\x5a" * 4096,
+            "content": content == b"\x5a" * page,
             "restored": pool.query() == before,
         }
 
 
 @pytest.mark.parametrize("how", ["free", "close"])
 def test_memory_is_not_reused_while_a_pipe_holds_a_page(
-    module: Any, context: str, how: str
+    module: Any, page_size: int, context: str, how: str
 ) -> None:
     """It is counted as draining, keeps its content, and comes back when the pipe is read."""
     got = module.call(free_while_pages_are_held, context=context, how=how)
     assert got == {
-        "spliced": PAGE,
-        "draining": 64 * PAGE,
-        "missing": 64 * PAGE,
+        "spliced": page_size,
+        "draining": 64 * page_size,
+        "missing": 64 * page_size,
         "chunks": 0,
         "content": True,
         "restored": True,

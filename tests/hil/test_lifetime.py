@@ -177,12 +177,12 @@ def spill_secrets(context: str, size: int, how: str) -> dict[str, Any]:
     """Fill a chunk, give it back, and allocate until the same place comes back."""
     from cm_agent.context import Context
 
-    secret, clean, same, tries = b"\xa5" * size, True, 0, 0
+    clean, same, tries = True, 0, 0
     with Context(context) as pool:
         while same < 3 and (tries := tries + 1) < 20:
             with pool.alloc(size) as chunk:
                 with chunk.cpu_access("w") as view:
-                    view[:] = secret
+                    view[:] = b"\xa5" * chunk.size
                 with pool.pinned(chunk) as pin:
                     there = pin.address
                 if how == "free":
@@ -191,7 +191,7 @@ def spill_secrets(context: str, size: int, how: str) -> dict[str, Any]:
                 same += pin.address == there
                 clean = clean and bool(pool.pattern_check(chunk, 0).matched >= min(size, 4096))
                 with chunk.cpu_access("r") as view:
-                    clean = clean and view.tobytes().count(0) == size
+                    clean = clean and view.tobytes().count(0) == chunk.size
     return {"same_place": same, "clean": clean}
 
 

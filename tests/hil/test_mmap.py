@@ -13,7 +13,8 @@ pytestmark = [
     pytest.mark.two_kernels,
     pytest.mark.parametrize("context", ["shared", "private"]),
 ]
-PAGE = 4096
+CELL = 4096
+"""Bytes of the pattern that hold the same number."""
 FAULTS = 4
 
 
@@ -31,37 +32,42 @@ def where_it_lies(context: str, size: int) -> dict[str, Any]:
         return {"runs": runs, "pin": pin.address}
 
 
-@pytest.mark.parametrize("size", [PAGE, 33 * PAGE, 4 << 20])
-def test_pagemap_shows_one_run_at_the_pinned_address(module: Any, context: str, size: int) -> None:
+@pytest.mark.parametrize(("pages", "more"), [(1, 0), (33, 0), (0, 4 << 20)])
+def test_pagemap_shows_one_run_at_the_pinned_address(
+    module: Any, page_size: int, context: str, pages: int, more: int
+) -> None:
+    size = pages * page_size + more
     got = module.call(where_it_lies, context=context, size=size)
     assert got["runs"] == [[0, size, got["pin"]]]
 
 
 def map_wrongly(context: str, length: int, offset: int, private: bool) -> int:
-    """Return the errno of mmap(); the chunk has 8 pages."""
+    """Return the errno of mmap(), of so many pages; the chunk has 8."""
     import mmap
 
     from cm_agent.context import Context
 
-    with Context(context) as pool, pool.alloc(8 * 4096) as chunk:
+    page = mmap.PAGESIZE
+    with Context(context) as pool, pool.alloc(8 * page) as chunk:
         flags = mmap.MAP_PRIVATE if private else mmap.MAP_SHARED
         try:
-            mmap.mmap(chunk.fd, length, flags, offset=offset).close()
+            mmap.mmap(chunk.fd, length * page, flags, offset=offset * page).close()
         except OSError as error:
             return error.errno or 0
         return 0
 
 
+# In pages.
 MAPPINGS = {
-    "all": (8 * PAGE, 0, False, 0),
-    "last-page": (PAGE, 7 * PAGE, False, 0),
-    "private": (8 * PAGE, 0, True, errno.EINVAL),
-    "private-page": (PAGE, PAGE, True, errno.EINVAL),
-    "a-page-too-long": (9 * PAGE, 0, False, errno.EINVAL),
-    "behind-the-end": (PAGE, 8 * PAGE, False, errno.EINVAL),
-    "across-the-end": (2 * PAGE, 7 * PAGE, False, errno.EINVAL),
-    # Below 4 GiB, from where on a 32-bit kernel says EOVERFLOW of its own accord.
-    "far-behind": (PAGE, 1 << 31, False, errno.EINVAL),
+    "all": (8, 0, False, 0),
+    "last-page": (1, 7, False, 0),
+    "private": (8, 0, True, errno.EINVAL),
+    "private-page": (1, 1, True, errno.EINVAL),
+    "a-page-too-long": (9, 0, False, errno.EINVAL),
+    "behind-the-end": (1, 8, False, errno.EINVAL),
+    "across-the-end": (2, 7, False, errno.EINVAL),
+    # On 32 bits below 4 GiB, from where on the kernel says EOVERFLOW of its own accord.
+    "far-behind": (1, 1 << 19, False, errno.EINVAL),
 }
 
 
@@ -80,12 +86,13 @@ def map_a_part(context: str) -> list[int]:
 
     from cm_agent.context import Context
 
-    with Context(context) as pool, pool.alloc(8 * 4096) as chunk:
+    page = mmap.PAGESIZE
+    with Context(context) as pool, pool.alloc(8 * page) as chunk:
         with chunk.cpu_access("w") as view:
-            for page in range(8):
-                view[4096 * page] = page + 1
-        with mmap.mmap(chunk.fd, 3 * 4096, offset=5 * 4096) as part:
-            return [part[at] for at in (2 * 4096, 4096, 0)]
+            for number in range(8):
+                view[page * number] = number + 1
+        with mmap.mmap(chunk.fd, 3 * page, offset=5 * page) as part:
+            return [part[at] for at in (2 * page, page, 0)]
 
 
 def test_an_offset_counts_from_the_start_of_the_chunk(module: Any, context: str) -> None:
@@ -93,39 +100,45 @@ def test_an_offset_counts_from_the_start_of_the_chunk(module: Any, context: str)
 
 
 def grow(context: str, how: list[int]) -> dict[str, Any]:
-    """Try to reach past a chunk of 8 pages from a mapping of all of it."""
+    """Try to reach past a chunk of 8 pages from a mapping of all of it.
+
+    By mremap(), from how many pages to how many and with which flags, or by remap_file_pages(), to
+    which page.
+    """
     import ctypes
+    import mmap
 
     from cm_agent import uapi
     from cm_agent.context import Context
 
-    libc = ctypes.CDLL(None, use_errno=True)
+    libc, page = ctypes.CDLL(None, use_errno=True), mmap.PAGESIZE
     libc.mremap.restype = ctypes.c_void_p
     libc.mremap.argtypes = [ctypes.c_void_p, *[ctypes.c_size_t] * 2, ctypes.c_int]
     size, number = ctypes.c_size_t, ctypes.c_int
     libc.remap_file_pages.argtypes = [ctypes.c_void_p, size, number, size, number]
     with (
         Context(context) as pool,
-        pool.alloc(8 * 4096) as chunk,
+        pool.alloc(8 * page) as chunk,
         chunk.cpu_access("rw") as view,
     ):
         view[0] = 7
         start = uapi.address_of(view)
         if len(how) == 3:
-            refused = libc.mremap(start, *how) == ctypes.c_void_p(-1).value
+            old, new, flags = how
+            refused = libc.mremap(start, old * page, new * page, flags) == ctypes.c_void_p(-1).value
         else:
-            refused = libc.remap_file_pages(start + 4096 * 7, 4096, 0, how[0], 0) == -1
+            refused = libc.remap_file_pages(start + page * 7, page, 0, how[0], 0) == -1
         return {"errno": ctypes.get_errno() if refused else 0, "first": view[0]}
 
 
 @pytest.mark.parametrize(
     ("how", "number"),
     [
-        ([8 * PAGE, 9 * PAGE, 0], errno.EFAULT),
-        ([8 * PAGE, 9 * PAGE, 1], errno.EFAULT),
-        ([8 * PAGE, 1 << 30, 1], errno.EFAULT),
-        ([0, 16 * PAGE, 1], errno.EFAULT),
-        ([PAGE, 2 * PAGE, 1], errno.EFAULT),
+        ([8, 9, 0], errno.EFAULT),
+        ([8, 9, 1], errno.EFAULT),
+        ([8, 1 << 18, 1], errno.EFAULT),
+        ([0, 16, 1], errno.EFAULT),
+        ([1, 2, 1], errno.EFAULT),
         ([8], errno.EINVAL),
     ],
     ids=["in-place", "by-moving", "far", "second-mapping", "its-first-page", "remap-file-pages"],
@@ -138,6 +151,7 @@ def test_a_mapping_does_not_grow_past_the_chunk(
 
 def count_faults(context: str) -> list[int]:
     """Read a byte of every page of 4 MiB; return minor faults, of a rehearsal and of it."""
+    import mmap
     import resource
 
     from cm_agent.context import Context
@@ -147,7 +161,7 @@ def count_faults(context: str) -> list[int]:
         for _ in range(2):
             with pool.alloc(4 << 20) as chunk, chunk.cpu_access("r") as view:
                 before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
-                for at in range(0, 4 << 20, 4096):
+                for at in range(0, 4 << 20, mmap.PAGESIZE):
                     if view[at]:
                         raise ValueError("not zero")
                 counts.append(resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before)
@@ -162,12 +176,13 @@ def test_reading_a_whole_mapping_costs_a_handful_of_faults(module: Any, context:
 
 def share_with_a_child(context: str) -> dict[str, Any]:
     """Write before and after fork(), in parent and child, and let the kernel look as well."""
+    import mmap
     import os
 
     from cm_agent import pagemap
     from cm_agent.context import Context
 
-    size = 64 * 4096
+    size = 64 * mmap.PAGESIZE
     with Context(context) as pool, pool.alloc(size) as chunk:
         with chunk.cpu_access("rw") as view:
             view[0] = 1
@@ -183,20 +198,21 @@ def share_with_a_child(context: str) -> dict[str, Any]:
 
 
 def test_a_forked_child_has_the_same_memory(module: Any, context: str) -> None:
-    """The last 8 bytes are the child's; the pattern of seed 0 is zero for one page."""
+    """The last 8 bytes are the child's; the pattern of seed 0 is zero for one cell."""
     got = module.call(share_with_a_child, context=context)
-    assert got == {"status": 0, "seen": [0, 2], "kernel": PAGE}
+    assert got == {"status": 0, "seen": [0, 2], "kernel": CELL}
 
 
 def reach_from_outside(context: str, how: str) -> dict[str, Any]:
     """Read and write the mapping of a chunk from a child, as a debugger does."""
     import ctypes
+    import mmap
     import os
 
     from cm_agent import uapi
     from cm_agent.context import Context
 
-    size, parent = 40 * 4096, os.getpid()
+    size, parent = 40 * mmap.PAGESIZE, os.getpid()
 
     def copy(name: str, memory: Any) -> None:
         if how == "/proc/pid/mem":
@@ -260,13 +276,13 @@ def outlive_the_descriptor(context: str) -> dict[str, Any]:
 
     with Context(context) as pool:
         before = pool.query()
-        chunk = pool.alloc(16 * 4096)
+        chunk = pool.alloc(16 * mmap.PAGESIZE)
         mapping = mmap.mmap(chunk.fd, chunk.size)
         mapping[0] = 1
         chunk.close()
         during = pool.query()
         mapping[-1] = 2
-        content = [mapping[0], mapping[4096], mapping[-1]]
+        content = [mapping[0], mapping[mmap.PAGESIZE], mapping[-1]]
         mapping.close()
         after = pool.query()
         return {
@@ -276,6 +292,8 @@ def outlive_the_descriptor(context: str) -> dict[str, Any]:
         }
 
 
-def test_a_mapping_keeps_the_memory_after_the_last_descriptor(module: Any, context: str) -> None:
+def test_a_mapping_keeps_the_memory_after_the_last_descriptor(
+    module: Any, page_size: int, context: str
+) -> None:
     got = module.call(outlive_the_descriptor, context=context)
-    assert got == {"held": [16 * PAGE, 1], "content": [1, 0, 2], "same": True}
+    assert got == {"held": [16 * page_size, 1], "content": [1, 0, 2], "same": True}

@@ -50,7 +50,8 @@ def test_modinfo_says_what_it_is(module: Any) -> None:
 def test_modinfo_explains_every_parameter(module: Any) -> None:
     got = module.call(describe)
     explained = dict(line.split(":", 1) for line in got["parm"])
-    assert sorted(explained) == sorted(got["parameters"]) == ["contexts"]
+    assert sorted(explained) == sorted(got["parameters"])
+    assert sorted(explained) == ["contexts", "linger_ms", "max_chunks"]
     assert explained["contexts"].startswith("NAME=BANK")
 
 

@@ -119,6 +119,7 @@ def test_the_name_of_the_dma_buf_is_in_info(module: Any, context: str) -> None:
 
 def allocate_as_somebody_else(context: str) -> dict[str, Any]:
     """Have a child become another user, allocate with a node it was given, and pass the chunk."""
+    import mmap
     import os
     import socket
 
@@ -135,7 +136,7 @@ def allocate_as_somebody_else(context: str) -> dict[str, Any]:
                 os.setgroups([])
                 os.setresgid(65534, 65534, 65534)
                 os.setresuid(4321, 4321, 4321)
-                chunk = pool.alloc(3 * 4096, 8192)
+                chunk = pool.alloc(3 * mmap.PAGESIZE, 2 * mmap.PAGESIZE)
                 seen = pool.info(chunk).uid
                 socket.send_fds(theirs, [seen.to_bytes(4, "big")], [chunk.fd])
                 code = 0
@@ -154,9 +155,9 @@ def allocate_as_somebody_else(context: str) -> dict[str, Any]:
         }
 
 
-def test_info_tells_who_asked_for_the_chunk(module: Any, context: str) -> None:
+def test_info_tells_who_asked_for_the_chunk(module: Any, page_size: int, context: str) -> None:
     """Also after that process is gone and the chunk belongs to another one."""
     got = module.call(allocate_as_somebody_else, context=context)
-    assert got["who"] == [4321, True, "painter", 4321]
-    assert got["what"] == [3 * 4096, 8192, 0, 0, 0]
+    assert got["who"] == [0, True, "painter", 0], "the user who opened the node"
+    assert got["what"] == [3 * page_size, 2 * page_size, 0, 0, 0]
     assert got["newer"] and got["own"] == [0, True]

@@ -76,13 +76,13 @@ def draw(chance: random.Random, number: int) -> tuple[str, int, int]:
     return CONTEXTS[number % len(CONTEXTS)], size, chance.choice(ALIGNMENTS)
 
 
-def wrong(result: dict[str, Any], linear: dict[str, bool]) -> bool:
+def wrong(result: dict[str, Any], linear: dict[str, bool], page: int) -> bool:
     """Tell whether a round did not go as promised."""
     context, size, alignment = result["round"]
     attested, mapped, _ = result["addresses"]
     pattern = "CONTIGUOUS" if linear[context] else "UNVERIFIABLE"
     return not (
-        result["size"] == -(-size // 4096) * 4096
+        result["size"] == -(-size // page) * page
         and result["verdict"] == "CONTIGUOUS"
         and result["agree"]
         and result["witnesses"] == ["CONTIGUOUS", "CONTIGUOUS", pattern]
@@ -93,7 +93,7 @@ def wrong(result: dict[str, Any], linear: dict[str, bool]) -> bool:
 
 
 def test_a_thousand_rounds_end_as_they_began(
-    module: Any, linear: dict[str, bool], capsys: pytest.CaptureFixture[str]
+    module: Any, linear: dict[str, bool], page_size: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Every verdict CONTIGUOUS by all who can tell, aligned as asked, no retry, nothing lost."""
     seed = int(os.environ.get("CM_SEED", random.SystemRandom().randrange(1 << 32)))
@@ -104,7 +104,7 @@ def test_a_thousand_rounds_end_as_they_began(
         with capsys.disabled():
             print(f"\rCM_SEED={seed}: round {done} of {ROUNDS}", end="", flush=True)
         results = module.call(one_batch, rounds=rounds[done : done + BATCH])
-        bad = [result for result in results if wrong(result, linear)]
+        bad = [result for result in results if wrong(result, linear, page_size)]
         assert not bad, f"CM_SEED={seed}: {len(bad)} rounds of {BATCH} went wrong: {bad[:3]}"
     after = module.call(counted)
     for name in CONTEXTS:

@@ -26,7 +26,7 @@ import pytest
 from boards.remote import RemoteBoard
 
 CONTEXTS = pytest.mark.parametrize("context", ["shared", "private"])
-PAGE, MIB = 4096, 1 << 20
+MIB = 1 << 20
 
 
 @pytest.fixture
@@ -106,7 +106,9 @@ def sizes_given(context: str, sizes: list[int]) -> list[list[int]]:
 
 
 @CONTEXTS
-def test_a_size_that_is_no_whole_page_is_rounded_up(module: RemoteBoard, context: str) -> None:
-    sizes = [1, PAGE // 2, PAGE, PAGE + 1, 3 * PAGE - 1]
-    rounded = [PAGE, PAGE, PAGE, 2 * PAGE, 3 * PAGE]
+def test_a_size_that_is_no_whole_page_is_rounded_up(
+    module: RemoteBoard, page_size: int, context: str
+) -> None:
+    sizes = [1, page_size // 2, page_size, page_size + 1, 3 * page_size - 1]
+    rounded = [pages * page_size for pages in (1, 1, 1, 2, 3)]
     assert module.call(sizes_given, context=context, sizes=sizes) == [[it, it] for it in rounded]

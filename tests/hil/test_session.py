@@ -183,9 +183,9 @@ def test_a_dump_shows_the_bytes(bench: Bench) -> None:
     ]
 
 
-def test_a_dump_beyond_the_end_is_told_the_end(bench: Bench) -> None:
-    assert bench.wrong("alloc 4KiB", "dump 1 4KiB") == (
-        "chunk 1 has 0x1000 bytes, so there is none at 0x1000"
+def test_a_dump_beyond_the_end_is_told_the_end(bench: Bench, page_size: int) -> None:
+    assert bench.wrong(f"alloc {page_size}", f"dump 1 {page_size}") == (
+        f"chunk 1 has {page_size:#x} bytes, so there is none at {page_size:#x}"
     )
 
 

@@ -127,12 +127,14 @@ def test_a_driver_that_writes_with_the_cpu_is_told_from_a_device(module: RemoteB
 
 
 def queue_too_small(context: str, wanted: int) -> dict[str, Any]:
+    import mmap
+
     from cm_agent.context import Context
     from cm_agent.v4l2.device import VideoDevice
     from cm_agent.v4l2.error import VideoError
     from cm_agent.v4l2.lookup import find
 
-    size = wanted - 16 * 4096
+    size = (wanted // mmap.PAGESIZE - 16) * mmap.PAGESIZE
     with VideoDevice(find("vivid")) as device, Context(context) as pool, pool.alloc(size) as chunk:
         device.capture.negotiate(640, 480, "RGB3")
         device.capture.request_buffers(1)

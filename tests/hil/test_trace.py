@@ -15,13 +15,14 @@ from boards.tracing import trace_buffer
 from cm_agent.uapi import Reason
 
 pytestmark = pytest.mark.parametrize("context", ["shared", "private"])
-PAGE, MIB = 1 << 12, 1 << 20
+MIB = 1 << 20
 FIELDS = {
     "cm_alloc": ["context", "id", "size", "alignment", "ns", "retries", "reason"],
     "cm_free": ["context", "id", "size"],
     "cm_move": ["context", "id", "size", "to", "error"],
     "cm_compact": ["context", "size", "moves", "moved", "error"],
     "cm_migrate": ["context", "from", "size", "ns", "error"],
+    "cm_sync": ["context", "id", "from", "size", "device", "for_device"],
 }
 """What the trace buffer holds of each event."""
 
@@ -53,8 +54,9 @@ def everything(module: Any, buffer: str) -> list[Event]:
 
 
 def events(module: Any, buffer: str) -> list[Event]:
-    """Return what is in the buffer but for migrations, which are a matter of pageblocks."""
-    return [event for event in everything(module, buffer) if event.name != "cm_migrate"]
+    """Return what is in the buffer but for migrations and syncs, which have tests of their own."""
+    other = ("cm_migrate", "cm_sync")
+    return [event for event in everything(module, buffer) if event.name not in other]
 
 
 def alloc_and_free(context: str, size: int, alignment: int) -> dict[str, int]:
@@ -85,22 +87,24 @@ def test_an_allocation_and_its_end(module: Any, buffer: str, context: str) -> No
     assert told["size"] == 3 * MIB and free.says(id=told["id"], size=told["size"])
 
 
-def test_the_system_leaves_a_shared_context_in_batches(
-    module: Any, buffer: str, context: str
+def test_the_system_leaves_a_shared_context_granule_by_granule(
+    module: Any, buffer: str, page_size: int, context: str
 ) -> None:
-    """Batches come one after the other, and take no longer than the allocation they are for."""
-    size = 5 * MIB + PAGE
+    """One after the other, in no more time than the allocation that they are for takes."""
+    size = 5 * MIB + page_size
+    module.check("echo 2 >/proc/sys/vm/drop_caches")  # granules that linger go back
     told = module.call(alloc_and_free, context=context, size=size, alignment=0)
-    batches = [it for it in everything(module, buffer) if it.name == "cm_migrate"]
+    granules = [it for it in everything(module, buffer) if it.name == "cm_migrate"]
     if context == "private":
-        assert batches == []
+        assert granules == []
         return
-    ends = [int(it.fields["from"]) + int(it.fields["size"]) for it in batches]
-    assert [int(it.fields["from"]) for it in batches[1:]] == ends[:-1]
-    assert sum(int(it.fields["size"]) for it in batches) == size
-    assert {it.fields["context"] for it in batches} == {context}
-    assert all(it.says(error=0) for it in batches)
-    assert 0 < sum(int(it.fields["ns"]) for it in batches) < told["ns"]
+    ends = [int(it.fields["from"]) + int(it.fields["size"]) for it in granules]
+    assert [int(it.fields["from"]) for it in granules[1:]] == ends[:-1]
+    assert {int(it.fields["size"]) for it in granules} == {2 * MIB}
+    assert len(granules) == 3
+    assert {it.fields["context"] for it in granules} == {context}
+    assert all(it.says(error=0) for it in granules)
+    assert 0 < sum(int(it.fields["ns"]) for it in granules) < told["ns"]
 
 
 def refuse(context: str, size: int) -> str:
@@ -225,15 +229,21 @@ def test_the_buffer_holds_what_is_printed(module: Any, buffer: str, context: str
         assert sorted(re.findall(r"(\w+)=", said.partition("print fmt:")[2])) == sorted(fields)
 
 
-def test_no_event_tells_a_physical_address(module: Any, buffer: str, context: str) -> None:
+def test_no_event_tells_a_physical_address(
+    module: Any, buffer: str, page_size: int, context: str
+) -> None:
     """Neither in bytes nor in page frames. `ns` may be any number: another test says which."""
+    module.check("echo 2 >/proc/sys/vm/drop_caches")  # so that granules are taken
     told = module.call(make_way, context=context, size=MIB, how="alloc")
     got = everything(module, buffer)
     numbers = {
-        int(n) for it in got for name, n in it.fields.items() if name not in ("context", "ns")
+        int(n)
+        for it in got
+        for name, n in it.fields.items()
+        if name not in ("context", "device", "ns")
     }
     bank = range(told["bank"], told["bank"] + told["length"])
-    frames = range(bank.start // PAGE, bank.stop // PAGE)
+    frames = range(bank.start // page_size, bank.stop // page_size)
     absent = {"cm_migrate"} if context == "private" else set()
     assert {it.name for it in got} == set(FIELDS) - absent
     assert not [number for number in numbers if number in bank or number in frames]

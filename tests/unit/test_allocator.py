@@ -20,13 +20,14 @@ from cm_agent.uapi import Reason
 
 MIB = 1 << 20
 POLICY = Policy.parse("cam/f=fw;cam=left,right,spare")
-MENDABLE = (
+OF_ONE_CONTEXT = (
     Reason.FULL,
     Reason.FRAGMENTED,
     Reason.BUSY,
     Reason.DEADLINE,
     Reason.NO_MEMORY,
     Reason.QUOTA,
+    Reason.CHUNKS,
 )
 ERRNO = {
     Reason.BUSY: errno.EBUSY,
@@ -34,6 +35,7 @@ ERRNO = {
     Reason.INTERRUPTED: errno.EINTR,
     Reason.INVALID: errno.EINVAL,
     Reason.QUOTA: errno.EDQUOT,
+    Reason.CHUNKS: errno.EDQUOT,
 }
 
 
@@ -101,8 +103,8 @@ def test_the_first_context_of_the_rule_is_asked_and_no_other() -> None:
     assert bank.events == ["left lent", "left back"]
 
 
-@pytest.mark.parametrize("reason", MENDABLE)
-def test_what_another_context_may_mend_moves_on(reason: Reason) -> None:
+@pytest.mark.parametrize("reason", OF_ONE_CONTEXT)
+def test_what_another_context_may_be_spared_moves_on(reason: Reason) -> None:
     bank = Bank(left=refused("left", reason))
     assert bank.alloc_by_policy() == "chunk of right"
 
@@ -133,7 +135,7 @@ def test_a_rule_with_one_context_never_gives_memory_of_another() -> None:
     assert [asked[0] for asked in bank.asked] == ["fw"]
 
 
-def test_when_all_refuse_each_ones_reason_and_numbers_are_told() -> None:
+def test_when_all_refuse_the_error_has_each_ones_reason_and_numbers() -> None:
     bank = Bank(
         left=refused("left", Reason.FULL),
         right=refused("right", Reason.FRAGMENTED),
@@ -143,10 +145,11 @@ def test_when_all_refuse_each_ones_reason_and_numbers_are_told() -> None:
         bank.alloc_by_policy()
     head, *lines = str(caught.value.strerror).splitlines()
     assert head == ("no context of rule 'cam=left,right,spare' served device 'cam', type 'common':")
+    failed = ": allocation of 4 MiB failed:"
     assert [line.split(";")[:2] for line in lines] == [
-        ["  context 'left' gave no chunk of 4 MiB: FULL", " 2 MiB free, largest hole 1 MiB"],
-        ["  context 'right' gave no chunk of 4 MiB: FRAGMENTED", " 2 MiB free, largest hole 1 MiB"],
-        ["  context 'spare' gave no chunk of 4 MiB: QUOTA", " you have 2 MiB of your 3 MiB"],
+        [f"  context 'left'{failed} FULL", " 2 MiB free, largest hole 1 MiB"],
+        [f"  context 'right'{failed} FRAGMENTED", " 2 MiB free, largest hole 1 MiB"],
+        [f"  context 'spare'{failed} QUOTA", " you have 2 MiB of your 3 MiB"],
     ]
     assert [refusal.context for refusal in caught.value.refusals] == ["left", "right", "spare"]
 

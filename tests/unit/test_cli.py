@@ -112,13 +112,13 @@ def test_list_shows_what_cannot_be_asked(
     assert "context 'file'" in capsys.readouterr().err
 
 
-def test_doctor_ends_with_1_when_something_is_to_be_mended(
+def test_doctor_ends_with_1_when_something_is_to_be_fixed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     code = main(["doctor", "--json"])
     findings = json.loads(capsys.readouterr().out)
     assert code == int(any(finding["ok"] is False for finding in findings))
-    assert {"ok", "what", "mend"} == set(findings[0])
+    assert {"ok", "what", "fix"} == set(findings[0])
 
 
 def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:

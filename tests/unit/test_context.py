@@ -3,7 +3,9 @@
 """Contexts and errors, as far as they go without a kernel module."""
 
 import errno
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cm_agent.context import Context, names
@@ -63,7 +65,7 @@ def test_deadline_that_has_passed_is_refused(tmp_path: Path) -> None:
         context.alloc(4096, deadline=0)
 
 
-def test_allocation_error_tells_the_numbers_and_what_to_do() -> None:
+def test_allocation_error_has_the_numbers_and_what_to_do() -> None:
     error = AllocationError(
         errno.ENOMEM,
         context="camera",
@@ -101,3 +103,71 @@ def test_who_asks_for_more_than_there_ever_is_is_not_told_to_free_chunks(
         total=total,
     )
     assert str(error).endswith(f"largest hole 4 KiB; {advice}")
+
+
+@pytest.mark.parametrize(
+    ("chunks", "text"),
+    [
+        (
+            16,
+            "CHUNKS; you have 16 of your 16 chunks; free chunks of yours, or have root raise your "
+            "limit (cm-agent quota --chunks) or the module's limit (/sys/",
+        ),
+        (
+            3,
+            "CHUNKS; you have 3 of your 16 chunks, and all users together have as many as the "
+            "context may have; have others free chunks, or have root raise the module's limit (",
+        ),
+    ],
+)
+def test_too_many_chunks_are_counted_and_whose_limit_it_is_is_told(chunks: int, text: str) -> None:
+    error = AllocationError(
+        errno.EDQUOT,
+        context="camera",
+        size=8 << 20,
+        alignment=0,
+        reason=Reason.CHUNKS,
+        free=4096,
+        largest_hole=4096,
+        max_chunks=16,
+        chunks=chunks,
+    )
+    assert text in str(error)
+    assert (error.max_chunks, error.chunks) == (16, chunks)
+
+
+def answer(monkeypatch: pytest.MonkeyPatch, number: int, **members: int) -> None:
+    """Have every call fail, and write these members back."""
+
+    def submit(fd: int, request: str, argument: Any) -> None:
+        for name, value in members.items():
+            setattr(argument, name, value)
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("cm_agent.uapi.submit", submit)
+
+
+def test_an_allocation_error_has_what_the_kernel_wrote_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "left").touch()
+    reason = Reason.CHUNKS.value
+    answer(monkeypatch, errno.EDQUOT, reason=reason, max_chunks=16, chunks=16, quota=9, used=5)
+    with Context("left", dev=tmp_path) as context, pytest.raises(AllocationError) as caught:
+        context.alloc(8192)
+    error = caught.value
+    assert (error.errno, error.reason) == (errno.EDQUOT, Reason.CHUNKS)
+    assert (error.max_chunks, error.chunks, error.quota, error.used) == (16, 16, 9, 5)
+
+
+@pytest.mark.parametrize(
+    ("size", "what"),
+    [(8192, "compaction for a hole of 8 KiB failed: BUSY"), (0, "for the largest hole failed: B")],
+)
+def test_a_compaction_that_fails_is_called_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, what: str
+) -> None:
+    (tmp_path / "left").touch()
+    answer(monkeypatch, errno.EBUSY, reason=Reason.BUSY.value)
+    with Context("left", dev=tmp_path) as context, pytest.raises(AllocationError, match=what):
+        context.compact(size)

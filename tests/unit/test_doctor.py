@@ -80,7 +80,7 @@ def skipped(machine: Machine) -> list[str]:
 def only(machine: Machine) -> Finding:
     findings = bad(machine)
     assert len(findings) == 1, findings
-    assert findings[0].mend
+    assert findings[0].fix
     return findings[0]
 
 
@@ -112,7 +112,7 @@ def test_missing_overlay_is_told_with_how_to_apply_it(machine: Machine) -> None:
     (machine.procfs / "device-tree/context-camera/compatible").write_bytes(b"other\0")
     finding = only(machine)
     assert "no overlay applied" in finding.what
-    assert "dts/" in finding.mend
+    assert "dts/" in finding.fix
 
 
 def test_machine_without_device_tree_is_told(machine: Machine, tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_module_that_is_built_but_not_loaded_is_found(machine: Machine) -> None:
     write(machine.modules / "6.12.1-test/modules.dep", "kernel/a.ko:\nupdates/dkms/cm.ko.xz:\n")
     finding = only(machine)
     assert "not loaded" in finding.what
-    assert finding.mend == "modprobe cm"
+    assert finding.fix == "modprobe cm"
 
 
 def test_module_of_similar_name_is_not_taken_for_ours(machine: Machine) -> None:
@@ -145,12 +145,12 @@ def test_module_of_similar_name_is_not_taken_for_ours(machine: Machine) -> None:
 def test_module_unknown_to_modprobe_is_found(machine: Machine) -> None:
     unload(machine)
     write(machine.modules / "6.12.1-test/extra/cm.ko")
-    assert "depmod" in only(machine).mend
+    assert "depmod" in only(machine).fix
 
 
 def test_module_that_was_not_built_is_told_with_the_packages(machine: Machine) -> None:
     unload(machine)
-    assert "apt install linux-headers-6.12.1-test" in only(machine).mend
+    assert "apt install linux-headers-6.12.1-test" in only(machine).fix
 
 
 def test_what_needs_the_module_is_not_checked_without_it(machine: Machine) -> None:
@@ -164,7 +164,7 @@ def test_refused_context_points_to_the_kernel_log(machine: Machine) -> None:
     add_context(machine, "codec", "codec@78000000")
     finding = only(machine)
     assert "context 'codec' at /context-codec is not there: refused" in finding.what
-    assert "dmesg | grep cm-context" in finding.mend
+    assert "dmesg | grep cm-context" in finding.fix
 
 
 def test_the_second_of_two_nodes_with_one_label_is_refused(machine: Machine) -> None:
@@ -181,11 +181,11 @@ def test_missing_node_is_found(machine: Machine) -> None:
 def test_missing_permission_names_the_group(machine: Machine) -> None:
     finding = only(replace(machine, may_open=lambda node: False))
     assert "may not open" in finding.what
-    assert "group cm" in finding.mend
+    assert "group cm" in finding.fix
 
 
 @pytest.mark.parametrize(("bit", "name"), [(17, "CAP_SYS_RAWIO"), (21, "CAP_SYS_ADMIN")])
-def test_missing_capability_is_told_but_nothing_to_mend(
+def test_missing_capability_is_told_but_nothing_to_fix(
     machine: Machine, bit: int, name: str
 ) -> None:
     write(machine.procfs / "self/status", f"CapEff:\t{ALL & ~(1 << bit):016x}\n")
@@ -203,7 +203,7 @@ def unit(load: str, active: str) -> State:
 def test_service_that_is_down_is_found(machine: Machine) -> None:
     finding = only(replace(machine, unit_state=unit("loaded", "failed")))
     assert "is failed" in finding.what
-    assert "journalctl" in finding.mend
+    assert "journalctl" in finding.fix
 
 
 def test_service_that_is_not_installed_is_no_fault(machine: Machine) -> None:
@@ -240,7 +240,7 @@ def test_rule_that_names_a_missing_context_is_found(machine: Machine) -> None:
     configure(machine, "[policy]\nmap = 's5p-mfc/a=camera,left;*=camera'")
     finding = only(machine)
     assert "rule 's5p-mfc/a=camera,left' of the policy names context 'left'" in finding.what
-    assert "name one that is (camera), or make it" in finding.mend
+    assert "name one that is (camera), or make it" in finding.fix
 
 
 def test_policy_whose_contexts_are_there_is_fine(machine: Machine) -> None:
@@ -260,4 +260,4 @@ def test_broken_configuration_is_found_with_its_place(machine: Machine) -> None:
     configure(machine, "[policy]\nmap = '*=camera;x'")
     finding = only(machine)
     assert finding.what.startswith(f"{machine.config}: line 2, column 17: policy.map: 'x' is no")
-    assert "does not start with it" in finding.mend
+    assert "does not start with it" in finding.fix

@@ -4,9 +4,8 @@
 
 from __future__ import annotations
 
-import random
-from itertools import islice
-from typing import Any, ClassVar
+from itertools import pairwise
+from typing import Any, ClassVar, NamedTuple
 
 import pytest
 from hypothesis import given, settings
@@ -18,205 +17,288 @@ from hypothesis.stateful import (
     initialize,
     invariant,
     multiple,
+    precondition,
     rule,
 )
-from unit.kernel.placement_map import FIRST, Key, PlacementMap, Request
+from unit.kernel.invariants import check_map, draw_map
+from unit.kernel.placement_map import NEVER, Granule, PlacementMap, Want
 
-FEW = 12
+MOST_PAGES = 80
+# A map of so many pages is shifted by less than a word has bits.
+PAGE_BITS = 8
+TIMES = st.integers(1, 9)
+
+
+class Place(NamedTuple):
+    """A place, and what it costs; the least of several is the best."""
+
+    cost: int
+    room: int
+    start: int
 
 
 class Model:
     """The pages of a map, one by one."""
 
-    def __init__(self, start: int, count: int) -> None:
-        self.pages = range(start, start + count)
-        self.taken: dict[int, int] = {}
+    def __init__(self, pages: range, order: int, granules: list[Granule]) -> None:
+        self.pages = pages
+        self.order = order
+        self.granules = granules
+        self.extents: dict[int, int] = {}
+        self.reserved: set[int] = set()
+        self.kept = range(0)
 
-    def free(self) -> list[int]:
-        """Return the numbers of the pages that nobody has."""
-        taken = {
-            page for start, count in self.taken.items() for page in range(start, start + count)
-        }
-        return [page for page in self.pages if page not in taken]
+    def granules_of(self, pages: range) -> set[int]:
+        """Return the indices of the granules that pages lie in."""
+        return {(page - self.pages.start) >> self.order for page in pages}
+
+    def occupied(self) -> set[int]:
+        """Return the numbers of the pages of all extents."""
+        return {page for item in self.extents.items() for page in extent_pages(item)}
 
     def holes(self) -> list[range]:
         """Return runs of free pages."""
-        found: list[range] = []
-        for page in self.free():
-            if found and found[-1].stop == page:
-                found[-1] = range(found[-1].start, page + 1)
-            else:
-                found.append(range(page, page + 1))
-        return found
+        return runs(sorted(set(self.pages) - self.occupied()))
 
-    def fitting(self, request: Request) -> list[int]:
-        """Return every page at which the request fits, hole or no hole."""
-        free = set(self.free())
+    def will_do(self, page: int, want: Want) -> bool:
+        """Return whether a page may be part of a place, if it is free."""
+        (index,) = self.granules_of(range(page, page + 1))
+        granule = self.granules[index]
+        stuck = not granule.taken and granule.since > want.horizon
+        return page not in self.kept and (granule.taken if want.taken else not stuck)
+
+    def usable(self, want: Want) -> list[range]:
+        """Return runs of free pages that will do."""
         return [
-            page
-            for page in self.pages
-            if page % request.align == 0 and page in free and request.count <= len(free)
-            if free.issuperset(range(page, page + request.count))
+            run
+            for hole in self.holes()
+            for run in runs([page for page in hole if self.will_do(page, want)])
         ]
 
-    def places(self, request: Request) -> list[Key]:
-        """Return the places of a search in the order of its visits."""
-        found = []
-        fitting = self.fitting(request)
-        for hole in self.holes():
-            fits = [page for page in fitting if page in hole]
-            found += [
-                Key(len(hole), page) for page in fits if (page - fits[0]) % request.stride == 0
-            ]
-        return sorted(found)
+    def places(self, want: Want) -> list[Place]:
+        """Return every place."""
+        return [place for run in self.usable(want) for place in self.places_in(run, want)]
+
+    def candidates(self, want: Want) -> list[Place]:
+        """Return the places that are looked at: the first and the last of each usable run."""
+        found = [self.places_in(run, want) for run in self.usable(want)]
+        return [place for places in found if places for place in (places[0], places[-1])]
+
+    def places_in(self, run: range, want: Want) -> list[Place]:
+        """Return every place in a run."""
+        return [
+            Place(self.cost(range(start, start + want.count)), len(run), start)
+            for start in run
+            if start % want.align == 0 and start + want.count <= run.stop
+        ]
+
+    def cost(self, pages: range) -> int:
+        """Return how many granules would have to be taken from the system."""
+        return sum(not self.granules[index].taken for index in self.granules_of(pages))
+
+    def insert(self, start: int, count: int, reserved: bool) -> None:
+        """Occupy pages: a granule that is taken is not empty any more."""
+        self.extents[start] = count
+        if reserved:
+            self.reserved.add(start)
+        for index in self.granules_of(range(start, start + count)):
+            self.granules[index].users += 1
+            if self.granules[index].taken:
+                self.granules[index].since = 0
+
+    def remove(self, start: int, now: int) -> None:
+        """Free pages: taken granules that nobody uses any more are empty from now on."""
+        count = self.extents.pop(start)
+        self.reserved.discard(start)
+        for index in self.granules_of(range(start, start + count)):
+            self.granules[index].users -= 1
+            if self.granules[index].taken and not self.granules[index].users:
+                self.granules[index].since = now
+
+    def used(self) -> int:
+        """Return the pages of extents that are not reserved."""
+        return sum(count for start, count in self.extents.items() if start not in self.reserved)
+
+    def rows(self) -> dict[str, str]:
+        """Return what to print below the map: edges and states of granules, kept pages."""
+        granules = [self.granules[(page - self.pages.start) >> self.order] for page in self.pages]
+        edges = [(page - self.pages.start) % (1 << self.order) == 0 for page in self.pages]
+        return {
+            "granules": "".join("|" if edge else " " for edge in edges),
+            "taken": "".join("t" if granule.taken else " " for granule in granules),
+            "since": "".join(str(granule.since) for granule in granules),
+            "kept": "".join("k" if page in self.kept else " " for page in self.pages),
+        }
 
 
-class Search:
-    """An allocation under way, as in kmod/search.c: it holds a place while it tries it."""
+def runs(numbers: list[int]) -> list[range]:
+    """Return ordered numbers as runs of neighbors."""
+    found: list[range] = []
+    for number in numbers:
+        if found and found[-1].stop == number:
+            found[-1] = range(found[-1].start, number + 1)
+        else:
+            found.append(range(number, number + 1))
+    return found
 
-    def __init__(self, request: Request, cursor: Any) -> None:
-        self.request = request
-        self.cursor = cursor
-        self.last = FIRST
-        self.held: int | None = None
+
+def extent_pages(extent: tuple[int, int]) -> range:
+    """Return the pages of (start, count)."""
+    start, count = extent
+    return range(start, start + count)
 
 
 @st.composite
-def maps(draw: st.DrawFn, bits: int) -> tuple[int, int]:
-    """Draw start and count of a small map: at page 0, in the middle, up to the last number."""
-    count = draw(st.integers(1, 80))
+def maps(draw: st.DrawFn, bits: int) -> range:
+    """Draw a small map: at page 0, in the middle, up to the last number."""
+    count = draw(st.integers(1, MOST_PAGES))
     last = (1 << bits) - 1 - count
     start = draw(st.integers(0, 70) | st.integers(0, last) | st.integers(last - 70, last))
-    return start, count
+    return range(start, start + count)
 
 
 @st.composite
-def requests(draw: st.DrawFn, bits: int) -> Request:
-    """Draw a request: most are small, some are the largest that there can be."""
+def wants(draw: st.DrawFn, bits: int) -> Want:
+    """Draw what is looked for: most is small, some is the largest that there can be."""
     limit = (1 << bits) - 1
     count = draw(st.integers(1, 12) | st.integers(1, 90) | st.integers(limit - 90, limit))
     align = 1 << draw(st.integers(0, 4) | st.integers(0, bits - 1))
-    factor = draw(st.just(1) | st.integers(1, 9) | st.integers(1, limit))
-    return Request(count, align, align * min(factor, limit // align))
+    horizon = draw(TIMES | st.sampled_from([0, NEVER]))
+    return Want(count, align, draw(st.booleans()), horizon)
 
 
 class Placement(RuleBasedStateMachine):
-    """Allocations, frees and searches in any order, on a map and on its model."""
+    """Places found, occupied and freed in any order, on a map and on its model."""
 
     BITS: ClassVar = 64
 
-    chunks: Bundle[int] = Bundle("chunks")
-    searches: Bundle[Search] = Bundle("searches")
+    extents: Bundle[int] = Bundle("extents")
 
     @initialize(data=st.data())
     def make(self, data: st.DataObject) -> None:
-        """Begin with an empty map."""
-        start, count = data.draw(maps(self.BITS), label="start, count")
-        self.map = PlacementMap(start, count, self.BITS)
-        self.model = Model(start, count)
-        self.spare: set[int] = set()
+        """Begin with an empty map, of granules in any state."""
+        # A shifted map is huge: a page of the model stands for many page frames.
+        self.bits = self.BITS - data.draw(
+            st.just(0) | st.integers(0, self.BITS - PAGE_BITS), label="shift"
+        )
+        pages = data.draw(maps(self.bits), label="pages")
+        order = data.draw(st.integers(0, 5), label="order")
+        count = -(-len(pages) >> order)
+        granules = [
+            Granule(since=data.draw(st.integers(0, 9)), taken=data.draw(st.booleans()))
+            for _ in range(count)
+        ]
+        self.model = Model(pages, order, granules)
+        self.map = PlacementMap(
+            pages, order, granules, bits=self.BITS, shift=self.BITS - self.bits
+        )
 
-    def draw_request(self, data: st.DataObject) -> Request:
-        return data.draw(requests(self.BITS), label="request")
+    def expect(self, name: str, found: object, expected: object) -> None:
+        """Compare; print the map if the two differ."""
+        check_map(
+            self.model.pages, self.map.walk(), {name: (found, expected)}, self.model.rows()
+        )
 
-    def take(self, cursor: Any, count: int) -> int:
-        start = self.map.insert(cursor, count)
-        self.model.taken[start] = count
+    def insert(self, place: Any, count: int, reserved: bool) -> int:
+        start = self.map.insert(place, count, reserved=reserved)
+        self.model.insert(start, count, reserved)
         return start
 
-    def give(self, start: int) -> None:
-        self.map.remove(start)
-        del self.model.taken[start]
-        self.spare.discard(start)
-
-    @rule(target=chunks, data=st.data())
-    def allocate(self, data: st.DataObject) -> Any:
-        """Take the first place of a search: the lowest in the smallest hole that will do."""
-        request = self.draw_request(data)
-        cursor = self.map.cursor()
-        key = self.map.next(request, cursor)
-        fitting = self.model.fitting(request)
-        assert (key is None) == (not fitting)
-        if key is None:
+    @rule(target=extents, data=st.data(), insert=st.booleans(), reserved=st.booleans())
+    def find(self, data: st.DataObject, insert: bool, reserved: bool) -> Any:
+        """Find the best place, if there is one; occupy it, or leave it at that."""
+        want = data.draw(wants(self.bits), label="want")
+        place = self.map.find(want)
+        self.expect("found", place is not None, bool(self.model.places(want)))
+        if place is None:
             return multiple()
-        assert key.start in fitting
-        sizes = {page: len(hole) for hole in self.model.holes() for page in hole}
-        assert key.hole_count == sizes[key.start] == min(sizes[page] for page in fitting)
-        assert key.start == min(page for page in fitting if sizes[page] == key.hole_count)
-        return self.take(cursor, request.count)
+        candidates = self.model.candidates(want)
+        chosen = [item for item in candidates if item.start == self.map.start_of(place)]
+        best = min(candidates)
+        self.expect(f"(cost, room) of {want}", [item[:2] for item in chosen][:1], [best[:2]])
+        return self.insert(place, want.count, reserved) if insert else multiple()
 
-    @rule(target=chunks, data=st.data())
-    def take_there(self, data: st.DataObject) -> Any:
-        """Take certain pages: all of them are free, or nothing happens."""
-        start = data.draw(st.sampled_from(self.model.pages), label="start")
-        count = data.draw(st.integers(1, 12), label="count")
-        free = set(self.model.free()).issuperset(range(start, start + count))
-        assert self.map.take(start, count) == free
-        if not free:
+    @rule(target=extents, data=st.data(), reserved=st.booleans())
+    def occupy_at(self, data: st.DataObject, reserved: bool) -> Any:
+        """Occupy certain pages, also kept ones: all of them are free, or nothing happens."""
+        pages = self.model.pages
+        start = data.draw(st.sampled_from(pages), label="start")
+        count = data.draw(st.integers(1, 12) | st.just(pages.stop - start), label="count")
+        wanted = range(start, start + count)
+        inside = wanted.stop <= pages.stop
+        place = self.map.at(start, count)
+        free = inside and self.model.occupied().isdisjoint(wanted)
+        self.expect(f"{start}+{count} is free", place is not None, free)
+        if place is None:
             return multiple()
-        self.model.taken[start] = count
-        return start
+        self.expect("place", self.map.start_of(place), start)
+        return self.insert(place, count, reserved)
 
-    @rule(start=chunks, data=st.data())
-    def leave(self, start: int, data: st.DataObject) -> None:
-        """Give up an allocation, or spare pages: what was not yet taken is free at once."""
-        count = data.draw(st.integers(1, self.model.taken[start]), label="count")
-        self.map.leave(start, count)
-        self.model.taken[start] = count
-        self.spare.add(start)
+    @rule(start=consumes(extents), now=TIMES)
+    def remove(self, start: int, now: int) -> None:
+        """Free an extent."""
+        self.map.remove(start, now)
+        self.model.remove(start, now)
 
-    @rule(start=consumes(chunks))
-    def free(self, start: int) -> None:
-        """Give a chunk back."""
-        self.give(start)
+    @rule(data=st.data(), now=TIMES)
+    def take_or_give_granule(self, data: st.DataObject, now: int) -> None:
+        """Take a granule from the system, fail to, or give it back, as pool.c does."""
+        index = data.draw(st.sampled_from(range(len(self.model.granules))), label="index")
+        granule = self.model.granules[index]
+        if not granule.taken:
+            granule.taken = data.draw(st.booleans(), label="taken")
+            granule.since = 0 if granule.taken and granule.users else now
+        elif not granule.users:
+            granule.taken, granule.since = False, 0
+        self.map.set_granule(index, since=granule.since, taken=granule.taken)
 
     @rule(data=st.data())
-    def visit_all(self, data: st.DataObject) -> None:
-        """Search until nothing is left while the map stays as it is."""
-        request = self.draw_request(data)
-        visits = list(islice(self.map.search(request), len(self.model.pages) + 1))
-        places = [key.start for key in visits]
-        fitting = self.model.fitting(request)
-        assert len(set(places)) == len(places)
-        assert set(places) <= set(fitting)
-        assert request.stride > request.align or set(places) == set(fitting)
-        assert visits == self.model.places(request)
+    def keep(self, data: st.DataObject) -> None:
+        """Keep a range, whether it is occupied or not."""
+        pages = self.model.pages
+        start = data.draw(st.sampled_from(pages), label="start")
+        count = data.draw(st.integers(1, pages.stop - start), label="count")
+        self.model.kept = range(start, start + count)
+        self.map.keep(start, count)
 
-    @rule(target=searches, data=st.data())
-    def begin_search(self, data: st.DataObject) -> Search:
-        """Begin a search that other rules will change the map under."""
-        return Search(self.draw_request(data), self.map.cursor())
+    @precondition(lambda self: self.model.kept)
+    @rule()
+    def end_keeping(self) -> None:
+        """Keep nothing."""
+        self.model.kept = range(0)
+        self.map.keep(0, 0)
 
-    @rule(search=searches)
-    def try_next_place(self, search: Search) -> None:
-        """Let go of a place that was busy, look for the next and hold it."""
-        if search.held is not None:
-            self.give(search.held)
-            search.held = None
-        key = self.map.next(search.request, search.cursor)
-        places = self.model.places(search.request)
-        assert key == next((place for place in places if place > search.last), None)
-        if key:
-            search.last = key
-            search.held = self.take(search.cursor, search.request.count)
-
-    @rule(target=chunks, search=consumes(searches))
-    def end_search(self, search: Search) -> Any:
-        """Keep the place that is held, if there is one."""
-        return multiple() if search.held is None else search.held
+    @rule(horizon=TIMES)
+    def is_stuck(self, horizon: int) -> None:
+        """A granule is stuck if it is not taken, and was stuck after the horizon."""
+        indices = range(len(self.model.granules))
+        self.expect(
+            f"stuck after {horizon}",
+            [self.map.is_stuck(index, horizon) for index in indices],
+            [not item.taken and item.since > horizon for item in self.model.granules],
+        )
 
     @invariant()
     def map_is_what_the_model_is(self) -> None:
-        """Nothing overlaps, nothing is outside, no page is lost."""
-        extents = self.map.walk("next")
-        assert extents == self.map.walk("prev")[::-1]
-        assert extents == sorted(self.model.taken.items())
-        covered = [page for start, count in extents for page in range(start, start + count)]
-        assert sorted({*covered, *self.model.free()}) == list(self.model.pages)
-        assert len(covered) == len(set(covered)) == self.map.used
-        assert self.map.largest_hole == max(map(len, self.model.holes()), default=0)
-        spare = sum(self.model.taken[start] for start in self.spare)
-        assert self.map.free == len(self.model.free()) + spare
+        """Before and after every step: nothing overlaps, nothing is outside, no page is lost."""
+        extents = self.map.walk()
+        check_map(
+            self.model.pages,
+            extents,
+            {
+                "extents": (extents, sorted(self.model.extents.items())),
+                "read backwards": (self.map.walk("prev")[::-1], extents),
+                "extent_count": (self.map.extent_count, len(extents)),
+                "used": (self.map.used, self.model.used()),
+                "free": (self.map.free, len(self.model.pages) - self.model.used()),
+                "largest hole": (
+                    self.map.largest_hole,
+                    max(map(len, self.model.holes()), default=0),
+                ),
+                "granules": (self.map.granules, self.model.granules),
+            },
+            self.model.rows(),
+        )
 
 
 class Placement32(Placement):
@@ -233,92 +315,130 @@ class TestPlacement32(Placement32.TestCase):  # type: ignore[misc, valid-type]
     settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
 
 
-@st.composite
-def huge_maps(draw: st.DrawFn, bits: int) -> tuple[int, list[range], int]:
-    """Draw start, extents and end of a map of any size, up to all the numbers that there are."""
-    numbers = st.integers(0, 9) | st.integers(0, (1 << bits) - 1)
-    numbers |= numbers.map(lambda number: (1 << bits) - 1 - number)
-    bounds = sorted(draw(st.lists(numbers, min_size=2, max_size=8, unique=True)))
-    inner = bounds[1 : 1 + (len(bounds) - 2) // 2 * 2]
-    return bounds[0], [range(*inner[i : i + 2]) for i in range(0, len(inner), 2)], bounds[-1]
+both_words = pytest.mark.parametrize("bits", [64, 32])
 
 
-def first_after(last: Key, start: int, end: int, request: Request) -> Key | None:
-    """Return the first place after the last one in a hole."""
-    place = -(-start // request.align) * request.align
-    if end - start == last.hole_count and place <= last.start:
-        place += ((last.start - place) // request.stride + 1) * request.stride
-    later = end - start >= last.hole_count and place + request.count <= end
-    return Key(end - start, place) if later else None
+def granules(states: str) -> list[Granule]:
+    """Return a granule for each letter: taken, the system's, or stuck since that time."""
+    since = {letter: int(letter) for letter in states if letter.isdigit()}
+    return [Granule(since.get(letter, 0), taken=letter == "t") for letter in states]
 
 
-@pytest.mark.parametrize("bits", [64, 32])
-@given(st.data())
-@settings(max_examples=200, deadline=None)
-def test_no_number_is_too_large(bits: int, data: st.DataObject) -> None:
-    start, extents, end = data.draw(huge_maps(bits), label="map")
-    request = data.draw(requests(bits), label="request")
-    holes = list(
-        zip([start, *(e.stop for e in extents)], [*(e.start for e in extents), end], strict=True)
-    )
-    inside = [
-        Key(high - low, place)
-        for low, high in holes
-        for place in (low, (low + high) // 2, max(low, high - request.count), max(low, high - 1))
-    ]
-    last = data.draw(st.just(FIRST) | st.sampled_from(inside), label="last")
-
-    map_ = PlacementMap(start, end - start, bits)
-    for extent in extents:
-        map_.append(extent.start, extent.stop - extent.start)
-    assert map_.largest_hole == max(high - low for low, high in holes)
-    assert map_.used == sum(extent.stop - extent.start for extent in extents)
-
-    cursor = map_.cursor(last)
-    for _ in range(FEW):
-        keys = [first_after(last, low, high, request) for low, high in holes]
-        expected = min((key for key in keys if key), default=None)
-        assert map_.next(request, cursor) == expected
-        if expected is None:
-            break
-        last = expected
+def start_of_best(map_: PlacementMap, want: Want) -> int | None:
+    """Return where the best place begins, or None if there is none."""
+    place = map_.find(want)
+    return None if place is None else map_.start_of(place)
 
 
-@pytest.mark.parametrize("bits", [64, 32])
-def test_search_of_all_the_numbers_ends(bits: int) -> None:
-    half = 1 << (bits - 1)
-    map_ = PlacementMap(0, 2 * half - 1, bits)
-    places = islice(map_.search(Request(1, half, half)), 3)
-    assert [key.start for key in places] == [0, half]
+@both_words
+def test_alignment_is_that_of_the_address(bits: int) -> None:
+    map_ = PlacementMap(range(0x80003, 0x8002B), bits=bits)
+    assert start_of_best(map_, Want(8, 16)) == 0x80010
+    assert start_of_best(map_, Want(27, 16)) == 0x80010
+    assert start_of_best(map_, Want(28, 16)) is None
 
 
-def test_alignment_is_that_of_the_address() -> None:
-    map_ = PlacementMap(0x80003, 40)
-    assert [key.start for key in map_.search(Request(8, 16, 16))] == [0x80010, 0x80020]
-    assert [key.start for key in map_.search(Request(12, 16, 16))] == [0x80010]
+@both_words
+def test_smallest_hole_that_is_large_enough(bits: int) -> None:
+    map_ = PlacementMap(range(30), bits=bits)
+    for start in (4, 12):
+        map_.insert(map_.at(start, 1), 1)
+    assert start_of_best(map_, Want(4)) == 0
+    assert start_of_best(map_, Want(5)) == 5
+    assert start_of_best(map_, Want(8)) == 13
 
 
-def test_busy_place_is_followed_by_the_next_hole_though_others_allocate() -> None:
-    map_ = PlacementMap(0, 30)
-    map_.append(4, 1)
-    map_.append(12, 1)
-    request = Request(4, 4, 4)
-    cursor = map_.cursor()
-    assert map_.next(request, cursor) == Key(4, 0)
-    other = map_.cursor()
-    assert map_.next(Request(16, 1, 1), other) == Key(17, 13)
-    map_.insert(other, 16)
-    assert map_.next(request, cursor) == Key(7, 8)
-    map_.remove(13)
-    assert map_.next(request, cursor) == Key(17, 16)
+@both_words
+def test_larger_hole_is_better_where_nothing_is_taken_from_the_system(bits: int) -> None:
+    map_ = PlacementMap(range(32), 3, granules("sstt"), bits=bits)
+    map_.insert(map_.at(8, 1), 1)
+    assert start_of_best(map_, Want(4)) == 28
+    assert start_of_best(map_, Want(16)) == 16
+    assert start_of_best(map_, Want(24)) is None
 
 
-@given(st.lists(st.booleans(), max_size=9), st.randoms())
-def test_what_is_spare_counts_as_free(spares: list[bool], chance: random.Random) -> None:
-    map_ = PlacementMap(100, 90)
-    for number, spare in enumerate(spares):
-        assert map_.take(100 + 10 * number, 7, spare=spare)
-    assert map_.free == 90 - 7 * spares.count(False)
-    for number in chance.sample(range(len(spares)), len(spares)):
-        map_.remove(100 + 10 * number)
-    assert map_.free == 90
+@both_words
+def test_only_taken_granules_will_do_on_the_fast_path(bits: int) -> None:
+    map_ = PlacementMap(range(32), 3, granules("tsts"), bits=bits)
+    assert start_of_best(map_, Want(8, taken=True)) in (0, 16)
+    assert start_of_best(map_, Want(9, taken=True)) is None
+    assert start_of_best(map_, Want(9)) is not None
+
+
+@both_words
+def test_stuck_granules_are_avoided_until_they_are_worth_another_try(bits: int) -> None:
+    map_ = PlacementMap(range(32), 3, granules("s5ss"), bits=bits)
+    assert start_of_best(map_, Want(16, horizon=4)) == 16
+    assert start_of_best(map_, Want(17, horizon=4)) is None
+    assert start_of_best(map_, Want(17, horizon=5)) is not None
+
+
+@both_words
+def test_no_place_in_what_is_kept_but_for_whoever_keeps_it(bits: int) -> None:
+    map_ = PlacementMap(range(30), bits=bits)
+    map_.keep(10, 12)
+    assert start_of_best(map_, Want(8)) == 22
+    assert start_of_best(map_, Want(10)) == 0
+    assert start_of_best(map_, Want(11)) is None
+    map_.insert(map_.at(10, 12), 12)
+    map_.keep(0, 0)
+    assert start_of_best(map_, Want(10)) == 0
+
+
+@both_words
+def test_last_granule_may_be_cut_short(bits: int) -> None:
+    last = (1 << bits) - 1
+    map_ = PlacementMap(range(last - 21, last), 3, granules("sst"), bits=bits)
+    assert start_of_best(map_, Want(5, taken=True)) == last - 5
+    assert start_of_best(map_, Want(6, taken=True)) is None
+    assert start_of_best(map_, Want(21)) == last - 21
+
+
+@both_words
+def test_what_is_reserved_is_occupied_but_not_used(bits: int) -> None:
+    map_ = PlacementMap(range(20), bits=bits)
+    start = map_.insert(map_.at(4, 8), 8, reserved=True)
+    assert (map_.used, map_.free, map_.largest_hole) == (0, 20, 8)
+    assert map_.at(11, 1) is None
+    map_.remove(start)
+    assert (map_.used, map_.free, map_.largest_hole) == (0, 20, 20)
+
+
+@both_words
+def test_neighbors_share_a_granule(bits: int) -> None:
+    map_ = PlacementMap(range(16), 3, granules("tt"), bits=bits)
+    first = map_.insert(map_.at(0, 4), 4)
+    second = map_.insert(map_.at(4, 8), 8)
+    assert [granule.users for granule in map_.granules] == [2, 1]
+    map_.remove(first, now=7)
+    assert map_.granules == [Granule(0, 1, True), Granule(0, 1, True)]
+    map_.remove(second, now=9)
+    assert map_.granules == [Granule(9, 0, True), Granule(9, 0, True)]
+
+
+def test_checker_prints_the_map_when_it_is_broken() -> None:
+    with pytest.raises(AssertionError) as raised:
+        check_map(range(100, 112), [(101, 4), (104, 3), (110, 4)], {"used": (9, 11)}, {"k": "x"})
+    text = str(raised.value)
+    assert "101+4 and 104+3 overlap" in text
+    assert "110+4 is outside the map" in text
+    assert "used: 9, not 11" in text
+    assert "|.aaa!bb...cc|" in text
+
+
+@pytest.mark.parametrize("extents", [[(4, 0)], [(8, 1), (2, 1)], [(2, 3), (4, 1)], [(19, 2)]])
+def test_checker_refuses_broken_maps(extents: list[tuple[int, int]]) -> None:
+    with pytest.raises(AssertionError):
+        check_map(range(20), extents)
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(1, 9)), max_size=60))
+def test_checker_accepts_whole_maps(gaps: list[tuple[int, int]]) -> None:
+    extents, end = [], 7
+    for gap, count in gaps:
+        extents.append((end + gap, count))
+        end += gap + count
+    check_map(range(7, end), extents)
+    drawn = draw_map(range(7, end), extents)
+    assert "!" not in drawn
+    assert all(a + count <= b for (a, count), (b, _) in pairwise(extents))

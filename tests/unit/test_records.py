@@ -3,7 +3,14 @@
 """The binding: reasons, texts, and values made of the kernel's structures."""
 
 from cm_agent import uapi
-from cm_agent.records import Attestation, ContextState, ContextStats, PatternResult
+from cm_agent.records import (
+    Attestation,
+    ContextState,
+    ContextStats,
+    LayoutEntry,
+    PatternResult,
+    Quota,
+)
 from cm_agent.uapi import Reason, ffi
 from hypothesis import given
 from hypothesis import strategies as st
@@ -81,6 +88,21 @@ def test_attestation_with_addresses_keeps_address_zero() -> None:
     runs = uapi.new_runs(1)
     got = ffi.new("struct cm_attest *", {"run_count": 1, "found": uapi.ATTEST_ADDRESSES})
     assert Attestation.read(got, runs).runs[0].address == 0
+
+
+def test_states_of_a_chunk_are_told_apart() -> None:
+    names = ("fixed", "draining", "hidden")
+    flags = (uapi.CHUNK_FIXED, uapi.CHUNK_DRAINING, uapi.CHUNK_HIDDEN)
+    for flag, field in zip(flags, names, strict=True):
+        got = LayoutEntry.read(ffi.new("struct cm_layout_entry *", {"state": flag}))
+        assert [name for name in names if getattr(got, name)] == [field]
+
+
+def test_no_limit_of_a_quota_is_none_and_zero_is_zero() -> None:
+    got = ffi.new("struct cm_get_quota *", {"used": 4096, "used_chunks": 1})
+    assert Quota.read(got) == Quota(0, 0, 4096, 1)
+    got.quota.bytes, got.quota.chunks = uapi.QUOTA_NONE, uapi.QUOTA_NO_CHUNKS
+    assert Quota.read(got) == Quota(None, None, 4096, 1)
 
 
 def test_linear_pattern_is_told_apart() -> None:

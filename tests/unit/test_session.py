@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 import io
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -15,6 +16,7 @@ from cm_agent.cli._prompt import converse
 from cm_agent.command import parse
 from cm_agent.context import Context
 from cm_agent.errors import AllocationError, CommandError, UsageError
+from cm_agent.records import LayoutEntry
 from cm_agent.session import Session
 from cm_agent.uapi import Reason
 from unit.context_data import DataContext
@@ -62,9 +64,19 @@ class Bench(DataContext):
         """Tell the alignment."""
         return SimpleNamespace(alignment=4096)
 
+    def layout(self) -> list[LayoutEntry]:
+        """Return a chunk of the caller's, and one of somebody else's, which is pinned."""
+        mine = LayoutEntry(
+            100, MIB, 4096, 0, 0, 0, 0, 42, "python3", "camera", 0, False, False, False
+        )
+        other = replace(mine, id=200, uid=1000, pid=0, comm="", name="", offset=2 * MIB)
+        return [mine, replace(other, fixed=True, hidden=True)]
+
     def free(self, buffer: DataBuffer) -> None:
-        """Note it; the second chunk is busy."""
+        """Note it; the second chunk is busy, the fourth one somebody else's."""
         self.asked.append(f"free {buffer.id}")
+        if buffer.id == 103:
+            raise OSError(errno.EPERM, "context 'left' did not free it: not permitted")
         if buffer.id == 101:
             raise OSError(errno.EBUSY, "context 'left' did not free it: busy")
 
@@ -104,11 +116,11 @@ def test_chunks_have_numbers_of_the_session_beside_the_kernels(scene: Scene) -> 
         ["1", "100", "1", "MiB", "0"],
         ["2", "101", "2", "MiB", "0", "camera"],
     ]
-    assert scene.shown[5] == "left: 10 MiB, largest hole 9 MiB"
+    assert scene.shown[5] == "free: 10 MiB, largest hole 9 MiB"
 
 
 def test_an_alloc_that_fails_takes_a_number_too(scene: Scene) -> None:
-    with pytest.raises(CommandError, match=r"no chunk of 17 MiB: FULL; 16 MiB free"):
+    with pytest.raises(CommandError, match=r"allocation of 17 MiB failed: FULL; 16 MiB free"):
         scene.run("alloc 17MiB")
     scene.run("alloc 1MiB")
     assert scene.shown == ["chunk 2 (id 100): 1 MiB, aligned to 4 KiB"]
@@ -126,6 +138,22 @@ def test_a_failure_names_the_chunk_and_what_to_do(scene: Scene) -> None:
     scene.run("alloc 1MiB", "alloc 1MiB")
     with pytest.raises(CommandError, match=r"chunk 2: .* busy; `unpin` it, or stop the driver"):
         scene.run("free 2")
+
+
+def test_a_chunk_of_another_user_is_left_to_them_and_to_root(scene: Scene) -> None:
+    scene.run(*["alloc 1MiB"] * 4)
+    with pytest.raises(CommandError, match=r"not permitted; it was allocated by another user: "):
+        scene.run("free 4")
+
+
+def test_the_layout_has_the_user_where_the_process_is_hidden(scene: Scene) -> None:
+    scene.run("alloc 1MiB", "layout")
+    assert [line.split() for line in scene.shown[-4:]] == [
+        ["0x0", "1", "MiB", "1", "100", "python3[42]", "camera"],
+        ["0x100000", "1", "MiB", "free"],
+        ["0x200000", "1", "MiB", "200", "immovable", "user", "1000"],
+        ["0x300000", "13", "MiB", "free"],
+    ]
 
 
 @pytest.mark.parametrize("line", ["write 1 7", "verify 1", "verify 1 7", "dump 1"])
@@ -202,7 +230,7 @@ def test_a_sequence_that_is_none_is_named(scene: Scene, tmp_path: Path, kind: st
 
 
 class Terminal(io.StringIO):
-    """Text that says it is typed."""
+    """Text that claims to be typed."""
 
     def isatty(self) -> bool:
         return True
@@ -225,7 +253,7 @@ def typed(monkeypatch: pytest.MonkeyPatch, stdin: io.StringIO, scene: Scene) -> 
         ("-alloc 17MiB\n", 0),
     ],
 )
-def test_a_program_is_told_the_worst_at_the_end(
+def test_a_program_gets_the_worst_exit_code_at_the_end(
     monkeypatch: pytest.MonkeyPatch, scene: Scene, text: str, code: int
 ) -> None:
     assert typed(monkeypatch, io.StringIO(text), scene) == code
@@ -237,7 +265,7 @@ def test_a_session_goes_on_after_a_failure(
     typed(monkeypatch, io.StringIO("aloc 1MiB\nalloc 17MiB\nalloc 1MiB\n"), scene)
     first, second = capsys.readouterr().err.splitlines()
     assert first == "'aloc' is no command; `help` lists them"
-    assert second.startswith("context 'left' gave no chunk of 17 MiB: FULL;")
+    assert second.startswith("context 'left': allocation of 17 MiB failed: FULL;")
     assert scene.shown == ["chunk 2 (id 100): 1 MiB, aligned to 4 KiB"]
 
 

@@ -14,7 +14,7 @@ from unit.kernel.host import load
 LIMIT = (1 << 64) - 1
 SIZE_BOUNDS = [65536 << (2 * i) for i in range(5)]  # the sixth class has none
 LATENCY_BOUNDS = [1 << (17 + j) for j in range(17)]  # nor has the eighteenth bucket
-REASONS = 9
+REASONS = 10
 
 
 class Stats:

@@ -82,7 +82,9 @@ def run(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> None:
     if args.request:
         if args.interactive or args.replay is not None:
-            raise UsageError("SIZE: leave it out for --interactive or --replay, and say `alloc`")
+            raise UsageError(
+                "SIZE: leave it out for --interactive or --replay, and use their `alloc`"
+            )
         return
     for option in _AT_ONCE:
         if getattr(args, option):
@@ -159,7 +161,7 @@ def _report(
     for verification in verifications:
         show_verification(verification, as_json=False)
     state = context.query()
-    print(f"left: {format_size(state.free)}, largest hole {format_size(state.largest_hole)}")
+    print(f"free: {format_size(state.free)}, largest hole {format_size(state.largest_hole)}")
     if failure is not None:
         print(f"cm-agent alloc: {failure.strerror}", file=sys.stderr)
 

@@ -18,8 +18,8 @@ def register(sub: Subparsers) -> None:
     parser: Any = sub.add_parser("create", help="make a context over a part of a bank (root)")
     parser.description = (
         "Make a context over a part of a bank that no other context has. Parts of a reusable bank"
-        " are made of pageblocks, mostly of 2 MiB; what a size must be a multiple of, a refusal"
-        " says. The banks: ls /proc/device-tree/reserved-memory"
+        " begin and end at multiples of 2 MiB, or less: an error has the number."
+        " The banks: ls /proc/device-tree/reserved-memory"
     )
     parser.add_argument("context", type=context_name, help="what it will be called")
     parser.add_argument("bank", help="node below /reserved-memory, as in camera@70000000")
@@ -31,7 +31,7 @@ def register(sub: Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make it, and say what it is."""
+    """Make it, and print what it is."""
     with Control() as control:
         control.create(
             args.context,

@@ -18,7 +18,7 @@ def register(sub: Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Remove it, and say so."""
+    """Remove it, and print that."""
     with Control() as control:
         control.destroy(args.context)
     print(f"{args.context}: destroyed")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 cm-agent authors
-"""`cm-agent doctor`: what is missing, and how to mend it."""
+"""`cm-agent doctor`: what is missing, and how to fix it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _MARKS = {True: "ok  ", False: "FAIL", None: "-   "}
 
 def register(sub: Subparsers) -> None:
     """Add the verb to the command line."""
-    parser = sub.add_parser("doctor", help="tell what is missing and how to mend it")
+    parser = sub.add_parser("doctor", help="show what is missing and how to fix it")
     add_config(parser)
     add_common(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print every finding; 1 when something is to be mended."""
+    """Print every finding; 1 when something must be fixed."""
     findings = examine(replace(Machine(), dev=args.dev, config=args.config))
     if args.json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
@@ -35,5 +35,5 @@ def run(args: argparse.Namespace) -> int:
 
 def _show(finding: Finding) -> None:
     print(f"{_MARKS[finding.ok]}  {finding.what}")
-    if finding.mend:
-        print(f"      -> {finding.mend}")
+    if finding.fix:
+        print(f"      -> {finding.fix}")

@@ -55,7 +55,7 @@ def _ask(dev: Path) -> tuple[list[ContextState], list[str]]:
 def _nothing(dev: Path) -> str:
     causes = [finding for finding in examine(replace(Machine(), dev=dev)) if finding.ok is False]
     why = f": {causes[0].what}" if causes else ""
-    return f"there is no context in {dev}{why}; `cm-agent doctor` tells how to mend it"
+    return f"there is no context in {dev}{why}; `cm-agent doctor` shows how to fix it"
 
 
 def _row(state: ContextState) -> tuple[str, ...]:

@@ -1,51 +1,105 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 cm-agent authors
-"""`cm-agent quota`: say how much of a context a user may have."""
+"""`cm-agent quota`: how much of a context a user may have, set or shown."""
 
 from __future__ import annotations
 
 import argparse
 import pwd
+from typing import Final
 
 from cm_agent.cli._arguments import Subparsers, byte_count, context_name
 from cm_agent.control import Control
+from cm_agent.records import Quota
 from cm_agent.size import format_size
+from cm_agent.uapi import QUOTA_ANYBODY, QUOTA_NO_CHUNKS
+
+_UNLIMITED = "none"
+_KEPT: Final = object()
+"""A limit that is not given."""
 
 
 def register(sub: Subparsers) -> None:
     """Add the verb to the command line."""
-    parser = sub.add_parser("quota", help="say how much of a context a user may have (root)")
-    parser.description = (
-        "Say how much of a context a user may have. Whoever has CAP_SYS_RESOURCE, as root has, may"
-        " exceed it. The quotas that are set cannot be read back."
+    parser = sub.add_parser(
+        "quota", help="limit how much of a context a user may have, or show it (root)"
     )
-    parser.add_argument("context", type=context_name)
-    parser.add_argument("size", type=limit, help='bytes, as in "16MiB", or "none"')
+    parser.description = (
+        "Limit how many bytes of a context, in how many chunks, a user may have. A limit that is"
+        " not given stays as it is; without any, show what applies and what is in use. Users with"
+        " CAP_SYS_RESOURCE, as root has, may exceed their limits, but not the number of chunks that"
+        " a context has at most (the module's parameter max_chunks)."
+    )
+    parser.add_argument("context", type=context_name, metavar="CONTEXT")
     parser.add_argument(
-        "--user", type=user, help="name or number; default: each user without a quota of his own"
+        "size",
+        type=_limit,
+        nargs="?",
+        default=_KEPT,
+        metavar="SIZE",
+        help=f'bytes, as in "16MiB", or "{_UNLIMITED}"',
+    )
+    parser.add_argument(
+        "--chunks",
+        type=_count,
+        default=_KEPT,
+        metavar="N",
+        help=f'number of chunks, or "{_UNLIMITED}"',
+    )
+    parser.add_argument(
+        "--user",
+        type=_user,
+        metavar="U",
+        help="name or number; default: each user without a quota of their own",
     )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Set it, and say what holds now."""
+    """Set what is given, and print what applies then."""
     with Control() as control:
-        control.set_quota(args.context, args.size, uid=args.user)
-    whose = "each user without a quota of his own" if args.user is None else f"user {args.user}"
-    much = "as much as there is" if args.size is None else format_size(args.size)
-    excess = "; root may exceed it" if args.user == 0 and args.size is not None else ""
-    print(f"{args.context}: {whose} may have {much}{excess}")
+        before = control.quota(args.context, args.user)
+        size = before.size if args.size is _KEPT else args.size
+        chunks = before.chunks if args.chunks is _KEPT else args.chunks
+        shown = args.size is _KEPT and args.chunks is _KEPT
+        if not shown:
+            control.set_quota(args.context, size, uid=args.user, chunks=chunks)
+    whose = "each user without a quota of their own" if args.user is None else f"user {args.user}"
+    excess = "; root may exceed it" if args.user == 0 and (size, chunks) != (None, None) else ""
+    used = f"; in use: {_used(before)}" if shown and args.user is not None else ""
+    print(f"{args.context}: {whose} may have {_most(size, chunks)}{excess}{used}")
     return 0
 
 
-def limit(text: str) -> int | None:
-    """Read a size or "none"."""
-    return None if text == "none" else byte_count(text)
+def _most(size: int | None, chunks: int | None) -> str:
+    most = "as much as there is" if size is None else format_size(size)
+    return most if chunks is None else f"{most}, in at most {_chunks(chunks)}"
 
 
-def user(text: str) -> int:
-    """Read a user's name or number."""
-    if text.isascii() and text.isdecimal():
+def _used(quota: Quota) -> str:
+    return f"{format_size(quota.used)} in {_chunks(quota.used_chunks)}"
+
+
+def _chunks(number: int) -> str:
+    return "1 chunk" if number == 1 else f"{number} chunks"
+
+
+def _limit(text: str) -> int | None:
+    return None if text == _UNLIMITED else byte_count(text)
+
+
+def _count(text: str) -> int | None:
+    if text == _UNLIMITED:
+        return None
+    if not (text.isascii() and text.isdecimal() and int(text) < QUOTA_NO_CHUNKS):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no number of chunks from 0 to {QUOTA_NO_CHUNKS - 1}"
+        )
+    return int(text)
+
+
+def _user(text: str) -> int:
+    if text.isascii() and text.isdecimal() and int(text) < QUOTA_ANYBODY:
         return int(text)
     try:
         return pwd.getpwnam(text).pw_uid

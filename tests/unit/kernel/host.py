@@ -8,6 +8,7 @@ license of its source, GPL-2.0, and does not outlive the test run.
 
 from __future__ import annotations
 
+import re
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -24,6 +25,8 @@ COMPILER = (
     f"-I{STAND_INS}", f"-I{KMOD / 'include'}",
 )  # fmt: skip
 SANITIZED = ("-O1", "-g", "-fsanitize=undefined", "-fno-sanitize-recover=all")
+# cffi reads declarations only.
+INLINE_FUNCTION = re.compile(r"^static inline [^;{]*\{.*?^\}", re.DOTALL | re.MULTILINE)
 WORD = {
     64: (),
     32: ("-include", f"{STAND_INS / 'linux/types.h'}", "-include", f"{STAND_INS / 'word32.h'}"),
@@ -37,7 +40,8 @@ def load(noun: str, bits: int = 64) -> tuple[FFI, Any]:
     If kmod/<noun>_*.c are there, they are parts of it.
     """
     ffi = FFI()
-    ffi.cdef(_gcc(*WORD[bits], "-E", "-P", KMOD / f"{noun}.h"))
+    declared = _gcc(*WORD[bits], "-E", "-P", KMOD / f"{noun}.h")
+    ffi.cdef(INLINE_FUNCTION.sub("", declared))
     with TemporaryDirectory(prefix="cm-host-") as place:
         library = Path(place, f"{noun}{bits}.so")
         sources = [KMOD / f"{noun}.c", *KMOD.glob(f"{noun}_*.c")]

@@ -36,6 +36,7 @@
 #define CM_VERSION_LEN		16
 #define CM_COMM_LEN		16
 #define CM_BANK_NAME_LEN	64
+#define CM_ERROR_LEN		256
 
 /* Features, for programs: a bit is set when the kernel side can do it. */
 #define CM_FEATURE_COMPACT	(1 << 0) /* CM_IOC_COMPACT; allocations do it, too */
@@ -94,7 +95,9 @@ struct cm_query {
  *                         to move the pages in the way (ENOMEM), or its table
  *                         of open files is full (ENFILE)
  * @CM_REASON_INVALID:     the request itself is wrong (EINVAL)
- * @CM_REASON_QUOTA:       the user would have more than his quota (EDQUOT)
+ * @CM_REASON_QUOTA:       the user would have more bytes than their quota (EDQUOT)
+ * @CM_REASON_CHUNKS:      the user would have more chunks than their quota, or
+ *                         the context more than it may have (EDQUOT)
  * @CM_REASON_COUNT:       number of reasons, not a reason
  */
 enum cm_reason {
@@ -107,6 +110,7 @@ enum cm_reason {
 	CM_REASON_NO_MEMORY,
 	CM_REASON_INVALID,
 	CM_REASON_QUOTA,
+	CM_REASON_CHUNKS,
 	CM_REASON_COUNT,
 };
 
@@ -116,12 +120,10 @@ enum cm_reason {
 /**
  * struct cm_alloc - allocate one chunk
  * @size:         in: bytes, at least 1; out: rounded up to whole pages
- * @alignment:    in: bytes, a power of two of at least a page, or 0 for the
- *                context's minimum; out: the alignment that was used
+ * @alignment:    in: bytes, a power of two, or 0 for the context's minimum;
+ *                out: the alignment that was used, at least a page
  * @deadline_ns:  in: give up this long after the call, 0 for 10 seconds, at
- *                most an hour. The migration of a pageblock that is under
- *                way is not broken off: a shared context may overshoot by it.
- *                Nor is a chunk that slides over its own pages to make room.
+ *                most an hour
  * @flags:        in: must be 0
  * @fd:           in: must be 0; out: dma-buf file descriptor, O_CLOEXEC and
  *                O_RDWR, owned by the caller; -1 on failure. Closing the last
@@ -130,15 +132,27 @@ enum cm_reason {
  *                is loaded
  * @free:         out: free bytes of the context after the call
  * @largest_hole: out: largest hole of the context after the call
- * @retries:      out: places that were tried in vain because they were busy
+ * @retries:      out: places that were tried and were busy
  * @reason:       out: enum cm_reason
- * @quota:        out: bytes that the caller's user may have in this context,
- *                CM_QUOTA_NONE when nobody said so
- * @used:         out: bytes that he had before the call, if there is a quota
+ * @quota:        out: bytes that the user who opened the node may have in this
+ *                context, CM_QUOTA_NONE for no limit
+ * @used:         out: bytes that the user had before the call, if there is a
+ *                quota
+ * @max_chunks:   out: chunks that the user may have in this context
+ * @chunks:       out: chunks that the user had before the call
  *
- * The memory is zero. Errors: see enum cm_reason, and EMFILE when the process
- * has no free file descriptor, ENODEV when the context is gone. The
- * structure is written back on these failures, too.
+ * The memory is zero, and cached. Map it with MAP_SHARED, and enclose what the
+ * CPU does with it in DMA_BUF_IOCTL_SYNC. Fill a fresh structure for each call:
+ * one that was written back is INVALID. It is written back on failures, too:
+ * see enum cm_reason for these; besides there are EMFILE when the process has no
+ * free file descriptor and ENODEV when the context is gone.
+ *
+ * The chunk belongs to the user who opened the node. Its memory is charged to
+ * no memory control group: the quota is what limits it.
+ *
+ * A long-term pin of its pages through a mapping (V4L2_MEMORY_USERPTR, io_uring's
+ * registered buffers) is not supported: the kernel would have to move them out
+ * of the bank first. Use the dma-buf instead.
  */
 struct cm_alloc {
 	__u64 size;
@@ -153,6 +167,8 @@ struct cm_alloc {
 	__u32 reason;
 	__u64 quota;
 	__u64 used;
+	__u32 max_chunks;
+	__u32 chunks;
 };
 
 /**
@@ -160,9 +176,10 @@ struct cm_alloc {
  * @fd:    in: descriptor of the chunk; it stays open and becomes stale
  * @flags: in: must be 0
  *
- * Mappings of the chunk raise SIGBUS from now on. EBUSY, and nothing changes,
- * while the chunk is pinned or a driver has imported it; CM_IOC_ATTEST and
- * CM_IOC_PATTERN import it for as long as they run.
+ * For the chunk's owner, the user who opened the node that it is from, and
+ * CAP_SYS_ADMIN (EPERM); it is the credentials of who opened the node used for
+ * this call that count. Mappings of the chunk raise SIGBUS from now on. EBUSY,
+ * and nothing changes, while the chunk is pinned or a driver has imported it.
  */
 struct cm_free {
 	__s32 fd;
@@ -208,8 +225,8 @@ struct cm_unpin {
  * @pins:      out: pins held by open files
  * @imports:   out: drivers attached to the dma-buf
  * @maps:      out: DMA and kernel mappings held by drivers
- * @uid:       out: user that asked for the chunk, as seen from the caller's
- *             user namespace
+ * @uid:       out: user who opened the node that the chunk is from, as seen from
+ *             the caller's user namespace
  * @pid:       out: process that asked for it, in the initial pid namespace
  * @reserved:  must be 0
  * @comm:      out: name of that process, NUL-terminated
@@ -269,8 +286,9 @@ struct cm_run {
  *
  * The dma-buf is attached and mapped for reading by a device, so a driver
  * that does not let others import its buffers makes this fail with its own
- * error. The buffer is not changed. Whoever may ask learns from @dma_bits how
- * many bits the highest address has, and no more without CAP_SYS_RAWIO.
+ * error. The buffer is not changed. All who may ask learn from @dma_bits how
+ * many bits the highest address has, and no more without CAP_SYS_RAWIO. Of a chunk,
+ * the module knows the place itself, and imports nothing.
  */
 struct cm_attest {
 	__s32 fd;
@@ -307,8 +325,8 @@ struct cm_attest {
  * @expected: out: the word that should be at @matched, 0 when all is well
  * @actual:   out: the word that is there, 0 when all is well
  * @found:    out: CM_PATTERN_LINEAR when the kernel used its linear mapping,
- *            which walks physical addresses from the first byte on: whoever
- *            sees the same bytes sees contiguous memory
+ *            which walks physical addresses from the first byte on: those
+ *            who see the same bytes see contiguous memory
  * @reserved: must be 0
  *
  * EACCES when the descriptor is not open for reading, or, for
@@ -355,7 +373,7 @@ struct cm_latency {
  * @successes: out: allocations granted
  * @failures:  out: allocations refused, by enum cm_reason
  * @frees:     out: chunks whose memory is free again
- * @retries:   out: places tried in vain because their pages would not leave
+ * @retries:   out: places that were busy: their pages would not leave
  * @latency:   out: histograms, by size class
  * @moves:       out: chunks that were moved to make room
  * @moved_bytes: out: bytes that were copied for that
@@ -386,7 +404,9 @@ struct cm_stats {
  *
  * An allocation that finds no hole does the same; this is for those who cannot
  * wait then. A chunk stays where it is while it is pinned, mapped by a driver,
- * or while somebody (an O_DIRECT transfer, say) holds its pages. Descriptors,
+ * mapped more than 64 times by user space, or while somebody (an O_DIRECT
+ * transfer, say) holds its pages. Allocations that wait come before its next
+ * move. Descriptors,
  * mappings and contents do not change. Errors are those of CM_IOC_ALLOC, and
  * what was moved until then stays moved; the structure is written back.
  */
@@ -403,9 +423,10 @@ struct cm_compact {
 };
 
 /* cm_layout_entry.state */
-#define CM_CHUNK_FIXED		(1 << 0) /* pinned, or mapped by a driver */
+#define CM_CHUNK_FIXED		(1 << 0) /* pinned, or mapped: see cm_compact */
 #define CM_CHUNK_DRAINING	(1 << 1) /* freed, while somebody holds pages */
 #define CM_CHUNK_OFFSET		(1 << 2) /* the offset was filled in */
+#define CM_CHUNK_HIDDEN		(1 << 3) /* whose it is was not filled in */
 
 /* More entries than this are counted, but not stored. */
 #define CM_LAYOUT_MAX_ENTRIES	(1 << 16)
@@ -421,8 +442,8 @@ struct cm_compact {
  * @pins:      out: pins held by open files
  * @imports:   out: drivers attached to the dma-buf
  * @maps:      out: DMA and kernel mappings held by drivers
- * @uid:       out: user that asked for it, as seen from the caller's user
- *             namespace
+ * @uid:       out: user who opened the node that it is from, as seen from the
+ *             caller's user namespace
  * @pid:       out: process that asked for it, in the initial pid namespace
  * @comm:      out: name of that process, NUL-terminated
  * @name:      out: what DMA_BUF_SET_NAME said, or empty, NUL-terminated
@@ -452,8 +473,9 @@ struct cm_layout_entry {
  * @flags:    in: must be 0
  * @reserved: must be 0
  *
- * Entries are ordered by offset, also where it is not told. What is between
- * them is free, or on its way to be, or to be a chunk.
+ * Entries are ordered by offset, also where that is 0. What is between them is
+ * free, or on its way to be, or to be a chunk. Of chunks of others, @pid, @comm
+ * and @name are left out (CM_CHUNK_HIDDEN) unless the caller has CAP_SYS_ADMIN.
  */
 struct cm_layout {
 	__u64 entries;
@@ -465,7 +487,8 @@ struct cm_layout {
 
 /**
  * struct cm_create - make a context over a part of a bank
- * @name:          in: what the context will be called, NUL-terminated
+ * @name:          in: what the context will be called: 1 to 31 of a-z, 0-9, -
+ *                 and _, NUL-terminated
  * @bank:          in: name of the bank's node below /reserved-memory, with its
  *                 unit address ("camera@70000000"), NUL-terminated
  * @offset:        in: bytes from the start of the bank
@@ -474,14 +497,17 @@ struct cm_layout {
  *                 0 for a page
  * @flags:         in: CM_CONTEXT_PRIVATE or 0
  * @reserved:      must be 0
+ * @error:         out: why it was refused, a sentence, NUL-terminated; must be
+ *                 empty
  *
  * On /dev/cm/control, whose calls need CAP_SYS_ADMIN (EPERM). ENOENT when
  * there is no such bank, EEXIST when there is such a context, EBUSY when a part
- * of the range belongs to another one or, for a private context, would not
- * leave; EINVAL for what cannot be: parts of a reusable bank begin and end at
- * multiples of its pageblocks; ENOSPC when there are 64 contexts already; EINTR
- * when a fatal signal is pending; ENOMEM when the kernel has no memory for it.
- * What EINVAL and EBUSY are for is in the kernel log.
+ * of the range belongs to another one or to a driver or, for a private context,
+ * would not leave; EINVAL for what cannot be: parts of a reusable bank begin and
+ * end at multiples of 2 MiB, or of a pageblock where that is less; ENOSPC when
+ * there are 64 contexts already; EINTR when a fatal signal is pending; ENOMEM
+ * when the kernel has no memory for it. The structure is written back on
+ * failure, too.
  */
 struct cm_create {
 	char name[CM_NAME_LEN];
@@ -491,6 +517,7 @@ struct cm_create {
 	__u64 min_alignment;
 	__u32 flags;
 	__u32 reserved;
+	char error[CM_ERROR_LEN];
 };
 
 /**
@@ -498,32 +525,56 @@ struct cm_create {
  * @name: in: its name, NUL-terminated
  *
  * On /dev/cm/control. ENOENT when there is none, EBUSY while it has chunks or
- * memory of one is on its way back. Who has its node open finds it empty. A
- * context of the device tree is back when the module is loaded again.
+ * memory of one is on its way back. Those who have its node open find it empty.
+ * A context of the device tree is back when the module is loaded again.
  */
 struct cm_destroy {
 	char name[CM_NAME_LEN];
 };
 
 #define CM_QUOTA_NONE		0xffffffffffffffffULL
+#define CM_QUOTA_NO_CHUNKS	0xffffffffU
 #define CM_QUOTA_ANYBODY	0xffffffffU
 
 /**
- * struct cm_quota - say how much of a context a user may have
- * @name:  in: name of the context, NUL-terminated
- * @bytes: in: as much as that, CM_QUOTA_NONE for no limit
- * @uid:   in: the user, or CM_QUOTA_ANYBODY for each one without a quota of his
- *         own
- * @flags: in: must be 0
+ * struct cm_quota - how much of a context a user may have
+ * @name:     in: name of the context, NUL-terminated
+ * @bytes:    in, or out of CM_IOC_GET_QUOTA: bytes that the user may have,
+ *            CM_QUOTA_NONE for no limit
+ * @uid:      in: the user, or CM_QUOTA_ANYBODY for each one without a quota of
+ *            their own
+ * @flags:    in: must be 0
+ * @chunks:   in, or out of CM_IOC_GET_QUOTA: chunks that the user may have,
+ *            CM_QUOTA_NO_CHUNKS for no limit but that of the context
+ * @reserved: must be 0
  *
- * On /dev/cm/control. Quotas go with the context. Whoever has CAP_SYS_RESOURCE
- * may exceed his. ENOENT when there is no such context, ENOMEM.
+ * On /dev/cm/control. Quotas go with the context. CAP_SYS_RESOURCE exceeds them.
+ * All users of a user namespace count as the one who made it. ENOENT when there
+ * is no such context, ENOMEM.
  */
 struct cm_quota {
 	char name[CM_NAME_LEN];
 	__u64 bytes;
 	__u32 uid;
 	__u32 flags;
+	__u32 chunks;
+	__u32 reserved;
+};
+
+/**
+ * struct cm_get_quota - how much of a context a user may have, and has
+ * @quota:       in: @name, @uid and @flags; out: what applies to the user
+ * @used:        out: bytes that the user has, on their way back included
+ * @used_chunks: out: chunks that the user has, likewise
+ * @reserved:    must be 0
+ *
+ * On /dev/cm/control. ENOENT when there is no such context.
+ */
+struct cm_get_quota {
+	struct cm_quota quota;
+	__u64 used;
+	__u32 used_chunks;
+	__u32 reserved;
 };
 
 #define CM_IOC_QUERY	_IOR(CM_IOC_MAGIC, 0x00, struct cm_query)
@@ -539,8 +590,9 @@ struct cm_quota {
 #define CM_IOC_LAYOUT	_IOWR(CM_IOC_MAGIC, 0x0A, struct cm_layout)
 
 /* The calls of /dev/cm/control, which belongs to root. */
-#define CM_IOC_CREATE	_IOW(CM_IOC_MAGIC, 0x20, struct cm_create)
+#define CM_IOC_CREATE	_IOWR(CM_IOC_MAGIC, 0x20, struct cm_create)
 #define CM_IOC_DESTROY	_IOW(CM_IOC_MAGIC, 0x21, struct cm_destroy)
 #define CM_IOC_QUOTA	_IOW(CM_IOC_MAGIC, 0x22, struct cm_quota)
+#define CM_IOC_GET_QUOTA _IOWR(CM_IOC_MAGIC, 0x23, struct cm_get_quota)
 
 #endif /* _UAPI_LINUX_CM_H */

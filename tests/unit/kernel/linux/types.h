@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: 2026 cm-agent authors */
-/* Host stand-in: the types that placement.c and stats.c use. */
+/* Host stand-in: the types that the compiled files use. */
 #ifndef HOST_LINUX_TYPES_H
 #define HOST_LINUX_TYPES_H
 

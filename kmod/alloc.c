@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Alloc: from a request to a dma-buf.
+ *
+ * Where a granule that is taken has room, the caller finds it. Everything else
+ * is done on the context's queue: taking granules, and moving chunks where that
+ * does not suffice. The memory is cleared by the caller.
+ */
+#include <linux/dma-buf.h>
+#include <linux/err.h>
+#include <linux/highmem.h>
+#include <linux/ktime.h>
+#include <linux/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "alloc.h"
+#include "chunk.h"
+#include "compaction.h"
+#include "deadline.h"
+#include "dmabuf.h"
+#include "quota.h"
+#include "request.h"
+#include "stats.h"
+#include "trace.h"
+
+/* Page frames that are cleared before others may lock the chunk. */
+#define ALLOC_CLEAR_PAGES	64
+
+/**
+ * struct alloc_request - an allocation on its way
+ * @request:    the request
+ * @chunk:      what is to have memory, with a reference
+ * @compaction: for a hole, if that is needed
+ */
+struct alloc_request {
+	struct cm_request request;
+	struct cm_chunk *chunk;
+	struct cm_compaction compaction;
+};
+
+/* At the best place. ENOSPC when there is none. */
+static int alloc_occupy(struct cm_chunk *chunk, const struct cm_demand *demand,
+			bool taken)
+{
+	struct cm_context *ctx = demand->ctx;
+	struct cm_want want = {
+		.count = demand->count,
+		.align = demand->align,
+		.horizon = demand->horizon,
+		.taken = taken,
+	};
+	struct cm_place place;
+	int ret = -ENOSPC;
+
+	cm_context_lock(ctx);
+	if (cm_placement_find(&ctx->pool.map, &want, &place)) {
+		cm_placement_insert(&ctx->pool.map, &chunk->extent, &place,
+				    demand->count);
+		ret = 0;
+	}
+	cm_context_unlock(ctx);
+	return ret;
+}
+
+/* At a certain place. EAGAIN when somebody else was faster. */
+static int alloc_occupy_at(struct cm_chunk *chunk,
+			   const struct cm_demand *demand, unsigned long start)
+{
+	struct cm_context *ctx = demand->ctx;
+	struct cm_place place;
+	int ret = -EAGAIN;
+
+	cm_context_lock(ctx);
+	if (cm_placement_at(&ctx->pool.map, start, demand->count, &place)) {
+		cm_placement_insert(&ctx->pool.map, &chunk->extent, &place,
+				    demand->count);
+		ret = 0;
+	}
+	cm_context_unlock(ctx);
+	return ret;
+}
+
+/* EAGAIN when the system would not leave the place. */
+static int alloc_take(struct cm_chunk *chunk, struct cm_demand *demand)
+{
+	struct cm_context *ctx = demand->ctx;
+	int ret = cm_pool_take(&ctx->pool, chunk->extent.start, demand->count,
+				  &demand->deadline);
+
+	if (!ret)
+		return 0;
+	cm_context_lock(ctx);
+	cm_pool_remove(&ctx->pool, &chunk->extent);
+	cm_context_unlock(ctx);
+	if (ret != -EBUSY && ret != -ENOMEM)
+		return ret;
+	demand->busy = ret;
+	demand->retries++;
+	return -EAGAIN;
+}
+
+static bool alloc_is_full(const struct cm_demand *demand)
+{
+	struct cm_context *ctx = demand->ctx;
+	bool full;
+
+	cm_context_lock(ctx);
+	full = cm_placement_free(&ctx->pool.map) < demand->count;
+	cm_context_unlock(ctx);
+	return full;
+}
+
+static int alloc_compact(struct alloc_request *r)
+{
+	struct cm_demand *demand = &r->request.demand;
+	struct cm_compaction *c = &r->compaction;
+	int ret;
+
+	*c = (struct cm_compaction){ .demand = demand };
+	do {
+		ret = -ETIMEDOUT;
+		if (!cm_deadline_is_over(&demand->deadline))
+			ret = cm_compaction_step(c);
+		/* Or small allocations would take what is made free for it. */
+		if (c->planned)
+			cm_pool_keep(&demand->ctx->pool, c->place, demand->count);
+	} while (ret == -EAGAIN);
+	cm_compaction_end(c, ret);
+	if (!ret)
+		ret = alloc_occupy_at(r->chunk, demand, c->place);
+	cm_pool_keep(&demand->ctx->pool, 0, 0);
+	if (!ret)
+		ret = alloc_take(r->chunk, demand);
+	return ret;
+}
+
+/*
+ * Granules that were stuck before the request came are worth a try before it is
+ * refused: so each of them is tried once for it. EAGAIN when there are any.
+ */
+static int alloc_last_resort(struct cm_demand *demand)
+{
+	if (!cm_pool_has_stuck(&demand->ctx->pool, demand->horizon, demand->begin))
+		return -ENOSPC;
+	demand->horizon = demand->begin;
+	return -EAGAIN;
+}
+
+/*
+ * A place at a time: others need not wait until all are tried. Each round knows
+ * one more granule that is stuck.
+ */
+static int alloc_step(struct cm_request *request)
+{
+	struct alloc_request *r = container_of(request, struct alloc_request,
+					       request);
+	struct cm_demand *demand = &request->demand;
+	int ret;
+
+	cm_chunk_drain(demand->ctx);
+	ret = alloc_occupy(r->chunk, demand, false);
+	if (!ret)
+		return alloc_take(r->chunk, demand);
+	demand->full = alloc_is_full(demand);
+	if (demand->full)
+		return -ENOSPC;
+	ret = alloc_compact(r);
+	if (ret == -ENOSPC && !demand->full)
+		ret = alloc_last_resort(demand);
+	return ret;
+}
+
+static void alloc_abandon(struct cm_request *request)
+{
+	struct alloc_request *r = container_of(request, struct alloc_request,
+					       request);
+
+	cm_chunk_discard(r->chunk);
+}
+
+static void alloc_release(struct cm_request *request)
+{
+	struct alloc_request *r = container_of(request, struct alloc_request,
+					       request);
+
+	cm_chunk_put(r->chunk);
+	kfree(r);
+}
+
+static const struct cm_request_ops alloc_ops = {
+	.step = alloc_step,
+	.abandon = alloc_abandon,
+	.release = alloc_release,
+};
+
+static int alloc_on_queue(struct cm_chunk *chunk, struct cm_demand *demand)
+{
+	struct alloc_request *r = kzalloc(sizeof(*r), GFP_KERNEL_ACCOUNT);
+	int ret;
+
+	if (!r)
+		return -ENOMEM;
+	cm_request_init(&r->request, &alloc_ops, demand);
+	cm_chunk_get(chunk);
+	r->chunk = chunk;
+	ret = cm_request_run(&r->request);
+	demand->retries = READ_ONCE(r->request.demand.retries);
+	demand->busy = READ_ONCE(r->request.demand.busy);
+	demand->full = READ_ONCE(r->request.demand.full);
+	cm_request_put(&r->request);
+	return ret;
+}
+
+/* Others may move the chunk in between. */
+static int alloc_clear(struct cm_chunk *chunk,
+		       const struct cm_deadline *deadline)
+{
+	unsigned long i, end, count = chunk->extent.count;
+	int ret = 0;
+
+	for (i = 0; !ret && i < count; i = end) {
+		end = i + min(count - i, (unsigned long)ALLOC_CLEAR_PAGES);
+		down_read(&chunk->lock);
+		for (; i < end; i++)
+			clear_highpage(pfn_to_page(chunk->extent.start + i));
+		up_read(&chunk->lock);
+		cond_resched();
+		if (fatal_signal_pending(current))
+			ret = -EINTR;
+		else if (cm_deadline_is_over(deadline))
+			ret = -ETIMEDOUT;
+	}
+	return ret;
+}
+
+static int alloc_finish(struct cm_chunk *chunk, const struct cm_demand *demand)
+{
+	int ret = alloc_clear(chunk, &demand->deadline);
+
+	if (!ret) {
+		/* The zeros must not come out of a cache over a device's data. */
+		down_read(&chunk->lock);
+		cm_chunk_sync_for_device(chunk, chunk->extent.start);
+		up_read(&chunk->lock);
+		ret = cm_dmabuf_export(chunk);
+	}
+	if (ret)
+		cm_chunk_abandon(chunk);
+	return ret;
+}
+
+static int alloc_fill(struct cm_chunk *chunk, struct cm_demand *demand)
+{
+	int ret = alloc_occupy(chunk, demand, true);
+
+	if (ret)
+		ret = alloc_on_queue(chunk, demand);
+	return ret ?: alloc_finish(chunk, demand);
+}
+
+static struct cm_chunk *alloc_chunk(struct cm_demand *demand,
+				    const struct cm_owner *owner,
+				    struct cm_usage *usage)
+{
+	struct cm_chunk *chunk = cm_chunk_new(demand->ctx, owner, demand->align);
+	int ret;
+
+	if (!chunk)
+		return ERR_PTR(-ENOMEM);
+	ret = cm_quota_charge(demand->ctx, owner->account, demand->count, usage);
+	if (ret) {
+		cm_chunk_put(chunk);
+		return ERR_PTR(ret);
+	}
+	chunk->charged = demand->count;
+	return chunk;
+}
+
+static int alloc_run(struct cm_demand *demand, const struct cm_owner *owner,
+		     struct cm_usage *usage, struct cm_chunk **result)
+{
+	struct cm_chunk *chunk = alloc_chunk(demand, owner, usage);
+	int ret;
+
+	if (IS_ERR(chunk))
+		return PTR_ERR(chunk);
+	ret = alloc_fill(chunk, demand);
+	if (ret)
+		cm_chunk_put(chunk);
+	else
+		*result = chunk;
+	return ret;
+}
+
+static void alloc_report(const struct cm_demand *demand,
+			 const struct cm_usage *usage, struct cm_alloc *req,
+			 u64 ns)
+{
+	struct cm_context *ctx = demand->ctx;
+
+	cm_context_lock(ctx);
+	if (req->reason)
+		cm_stats_failure(&ctx->stats, req->reason, demand->retries);
+	else
+		cm_stats_success(&ctx->stats, req->size, ns, demand->retries);
+	cm_context_space(ctx, &req->free, &req->largest_hole);
+	cm_context_unlock(ctx);
+	req->retries = demand->retries;
+	req->quota = usage->limits.bytes;
+	req->used = usage->limits.bytes == CM_QUOTA_NONE ? 0 : usage->bytes;
+	req->max_chunks = min(usage->limits.chunks, cm_quota_max_chunks());
+	req->chunks = usage->chunks;
+}
+
+/**
+ * cm_alloc() - allocate zeroed, contiguous memory
+ * @ctx:   the context
+ * @owner: who asks for it
+ * @req:   the request; its output members but @fd are filled in
+ *
+ * Sleeps.
+ *
+ * Return: the chunk's dma-buf, the caller's, with the only reference; or an
+ * ERR_PTR() as documented for &struct cm_alloc.
+ */
+struct dma_buf *cm_alloc(struct cm_context *ctx, const struct cm_owner *owner,
+			 struct cm_alloc *req)
+{
+	struct cm_chunk *chunk = NULL;
+	struct cm_demand demand;
+	struct cm_usage usage;
+	u64 ns;
+	int ret;
+
+	cm_quota_read(ctx, owner->account, &usage);
+	ret = cm_demand_init(&demand, ctx, req->size, req->alignment,
+			     req->deadline_ns);
+	if (!ret)
+		ret = alloc_run(&demand, owner, &usage, &chunk);
+	req->reason = cm_demand_reason(&demand, ret);
+	if (!ret) {
+		req->size = (u64)demand.count << PAGE_SHIFT;
+		req->alignment = (u64)demand.align << PAGE_SHIFT;
+		req->id = chunk->id;
+	}
+	ns = ktime_get_ns() - demand.begin;
+	alloc_report(&demand, &usage, req, ns);
+	trace_cm_alloc(dev_name(&ctx->dev), req, ns);
+	if (!ret)
+		return chunk->dmabuf;
+	/* Memory for a file is short, or the table of open files is full. */
+	return ERR_PTR(ret == -ENFILE ? ret : cm_demand_errno(req->reason));
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Pool: the memory of a context: what is taken from the system, what of that is
+ * occupied.
+ */
+#ifndef CM_POOL_H
+#define CM_POOL_H
+
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
+
+#include "bank.h"
+#include "compat.h"
+#include "placement.h"
+
+struct cm_deadline;
+struct cm_refusal;
+struct cm_spec;
+
+/**
+ * struct cm_pool - the memory of a context
+ * @name:        of the context
+ * @bank:        where it lies; NULL granules when there is none (any more)
+ * @dma:         the bank as cm_sync_device() sees it
+ * @private:     every granule was taken at creation, and stays
+ * @linger_work: gives back granules that have been empty for long enough
+ * @shrinker:    gives back those that are empty when the system needs them
+ */
+struct cm_pool {
+	const char *name;
+	struct cm_bank bank;
+	dma_addr_t dma;
+	bool private;
+	struct delayed_work linger_work;
+	struct cm_shrinker shrinker;
+
+	/**
+	 * @lock: protects @map and the granules of @bank, and what the context
+	 * counts. A spinlock, so that nobody who has it can lose the CPU:
+	 * anybody may have a low priority, or hardly any CPU time.
+	 */
+	spinlock_t lock;
+	/** @map: which pages are occupied; of no size when there is no memory */
+	struct cm_placement map;
+};
+
+int cm_pool_init(void);
+void cm_pool_exit(void);
+void cm_pool_later(struct delayed_work *work, unsigned long delay);
+
+void cm_pool_prepare(struct cm_pool *pool);
+int cm_pool_open(struct cm_pool *pool, const struct cm_spec *spec,
+		 struct cm_refusal *why);
+void cm_pool_close(struct cm_pool *pool);
+
+int cm_pool_take(struct cm_pool *pool, unsigned long start, unsigned long count,
+		 const struct cm_deadline *deadline);
+void cm_pool_remove(struct cm_pool *pool, struct cm_extent *extent);
+void cm_pool_keep(struct cm_pool *pool, unsigned long start,
+		  unsigned long count);
+bool cm_pool_has_stuck(struct cm_pool *pool, u64 after, u64 until);
+
+#endif /* CM_POOL_H */

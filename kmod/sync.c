@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Sync: handing memory from the CPU to devices and back.
+ *
+ * A processor that was told a physical address (a DSP, an FPGA) imports
+ * nothing, so there is no device of its own to sync for. The module has one
+ * that stands for all of these: without a node in the device tree it is on no
+ * bus, so it reaches every address as it is, and it is not coherent, so that
+ * syncing for it does what the least coherent device needs, whatever the
+ * board's other devices are. It is also who looks at other exporters' buffers
+ * in attest.c.
+ *
+ * What the two syncs do to a page, on arm64 and on ARMv7 with its outer cache
+ * (Documentation/core-api/dma-api.rst, "dma_sync_single_range_for_cpu"; arch/arm64/
+ * mm/dma-mapping.c, arch/arm/mm/dma-mapping.c): for the device, lines that the
+ * CPU has written go to memory and stay valid. For the CPU, lines are dropped,
+ * so that it reads what a device wrote; a line that it has written and not yet
+ * handed to the device would be lost, so the first comes before the second.
+ * Always DMA_BIDIRECTIONAL: older kernels take DMA_FROM_DEVICE for leave to drop,
+ * before the transfer, what the CPU has written.
+ */
+#include <linux/dma-direct.h>
+#include <linux/dma-mapping.h>
+#include <linux/err.h>
+#include <linux/mm.h>
+#include <linux/platform_device.h>
+
+#include "sync.h"
+
+static struct platform_device *sync_pdev;
+
+/**
+ * cm_sync_init() - register the device
+ *
+ * Return: 0 or an error.
+ */
+int cm_sync_init(void)
+{
+	sync_pdev = platform_device_register_full(&(struct platform_device_info){
+		.name = "cm-sync",
+		.id = PLATFORM_DEVID_NONE,
+		.dma_mask = DMA_BIT_MASK(64),
+	});
+	if (IS_ERR(sync_pdev))
+		return PTR_ERR(sync_pdev);
+	dma_set_max_seg_size(&sync_pdev->dev, UINT_MAX);
+	return 0;
+}
+
+/**
+ * cm_sync_exit() - unregister the device
+ */
+void cm_sync_exit(void)
+{
+	platform_device_unregister(sync_pdev);
+}
+
+/**
+ * cm_sync_device() - the device that stands for all that import nothing
+ *
+ * Return: the device, as long as the module is loaded.
+ */
+struct device *cm_sync_device(void)
+{
+	return &sync_pdev->dev;
+}
+
+/**
+ * cm_sync_map() - map a bank, so that parts of it can be synced
+ * @start: first page frame number
+ * @count: number of page frames
+ * @dma:   set to the address as seen by the device
+ *
+ * Nothing is synced by that: the memory may be the system's.
+ *
+ * Return: 0, or EIO where even this device is given bounce buffers, as it is
+ * with swiotlb=force.
+ */
+int cm_sync_map(unsigned long start, unsigned long count, dma_addr_t *dma)
+{
+	struct page *page = pfn_to_page(start);
+
+	*dma = dma_map_page_attrs(cm_sync_device(), page, 0,
+				  count << PAGE_SHIFT, DMA_BIDIRECTIONAL,
+				  DMA_ATTR_SKIP_CPU_SYNC | DMA_ATTR_NO_WARN);
+	if (dma_mapping_error(cm_sync_device(), *dma))
+		return -EIO;
+	if (dma_to_phys(cm_sync_device(), *dma) == page_to_phys(page))
+		return 0;
+	cm_sync_unmap(*dma, count);
+	return -EIO;
+}
+
+/**
+ * cm_sync_unmap() - undo cm_sync_map()
+ * @dma:   the address
+ * @count: number of page frames
+ */
+void cm_sync_unmap(dma_addr_t dma, unsigned long count)
+{
+	dma_unmap_page_attrs(cm_sync_device(), dma, count << PAGE_SHIFT,
+			     DMA_BIDIRECTIONAL, DMA_ATTR_SKIP_CPU_SYNC);
+}
+
+/**
+ * cm_sync_for_device() - let devices see what the CPU wrote
+ * @dma:    the bank's address
+ * @offset: bytes from there
+ * @size:   bytes
+ */
+void cm_sync_for_device(dma_addr_t dma, u64 offset, size_t size)
+{
+	dma_sync_single_range_for_device(cm_sync_device(), dma, offset, size,
+					 DMA_BIDIRECTIONAL);
+}
+
+/**
+ * cm_sync_for_cpu() - let the CPU see what devices wrote
+ * @dma:    the bank's address
+ * @offset: bytes from there
+ * @size:   bytes
+ */
+void cm_sync_for_cpu(dma_addr_t dma, u64 offset, size_t size)
+{
+	dma_sync_single_range_for_cpu(cm_sync_device(), dma, offset, size,
+				      DMA_BIDIRECTIONAL);
+}

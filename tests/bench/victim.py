@@ -1,0 +1,277 @@
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 cm-agent authors
+"""What the user of a chunk waits for while others have it moved, beside one copy of its bytes."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from boards.remote import RemoteBoard
+
+MIB = 1 << 20
+SIZE = 16 * MIB
+LIMIT = 5
+SECONDS_TO_DIE = 1
+ATTACKERS = {
+    "nobody": "nobody moves it",
+    "nice 0": "moved by a process like any other",
+    "nice 19": "moved by one at nice 19, beside a process that computes on its CPU",
+    "idle": "moved by one of SCHED_IDLE, beside a process that computes on its CPU for 40 s",
+    "cpu.max": "moved by one that may use 1 % of a CPU",
+}
+WAITS = ("touch", "sync", "mmap", "layout")
+
+
+@dataclass(frozen=True)
+class Victim:
+    """In nanoseconds: one copy of the chunk; the longest wait by attacker and what was waited for.
+
+    By attacker, too: how often the chunk moved, and how long SIGKILL took.
+    """
+
+    copy: int
+    waits: dict[str, dict[str, int]]
+    moves: dict[str, int]
+    killed: dict[str, dict[str, int]]
+
+    @property
+    def holds(self) -> bool:
+        """Return whether no wait was too long, whoever had the chunk moved."""
+        attacked = [name for name in ATTACKERS if name != "nobody"]
+        return all(
+            self.moves[name]
+            and all(self.waits[name][it] <= LIMIT * self.copy for it in WAITS)
+            and all(took <= SECONDS_TO_DIE * 10**9 for took in self.killed[name].values())
+            for name in attacked
+        )
+
+    def lines(self) -> list[str]:
+        """Return it for people."""
+        told = [f"using a chunk of 16 MiB that others have moved; one copy: {self.copy / 1e6:.1f} ms"]
+        for name, what in ATTACKERS.items():
+            waits = ", ".join(
+                f"{it} {self.waits[name][it] / 1e6:.1f} ms ({self.waits[name][it] / self.copy:.1f})"
+                for it in WAITS
+            )
+            told.append(f"  {what}: {self.moves[name]} moves")
+            told.append(f"    longest wait (in copies): {waits}")
+            if self.killed[name]:
+                ends = ", ".join(f"{who} {ns / 1e6:.0f} ms" for who, ns in self.killed[name].items())
+                told.append(f"    ended by SIGKILL after: {ends}")
+        verdict = "holds" if self.holds else "BROKEN"
+        return [*told, f"  promised: at most {LIMIT} copies, and 1 s for SIGKILL: {verdict}"]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it for programs."""
+        return {
+            "copy_ns": self.copy,
+            "longest_wait_ns": self.waits,
+            "moves": self.moves,
+            "sigkill_ns": self.killed,
+            "holds": self.holds,
+        }
+
+
+def measure(board: RemoteBoard) -> Victim:
+    """Measure on a board with the context `shared`, empty."""
+    copy = board.call(copy_time, size=SIZE)
+    waits, moves, killed = {}, {}, {}
+    for name in ATTACKERS:
+        seconds = 30 if name == "idle" else 8
+        got = board.call(attack, timeout=240, size=SIZE, attacker=name, seconds=seconds)
+        waits[name], moves[name], killed[name] = got
+    return Victim(copy, waits, moves, killed)
+
+
+def copy_time(size: int) -> int:
+    """Return the nanoseconds that one copy from chunk to chunk takes: the median of nine."""
+    import ctypes
+    import time
+
+    from cm_agent.context import Context
+
+    took = []
+    with (
+        Context("shared") as pool,
+        pool.alloc(size) as source,
+        pool.alloc(size) as target,
+        source.cpu_access("w") as read,
+        target.cpu_access("w") as write,
+    ):
+        addresses = [
+            ctypes.addressof(ctypes.c_char.from_buffer(view)) for view in (write, read)
+        ]
+        for _ in range(10):
+            began = time.monotonic_ns()
+            ctypes.memmove(*addresses, size)
+            took.append(time.monotonic_ns() - began)
+    return sorted(took[1:])[4]
+
+
+def attack(size: int, attacker: str, seconds: float) -> list[Any]:
+    """Use a chunk in several ways at once while somebody has it moved; return the longest waits.
+
+    The victim lives on CPU 0, the attacker and who competes with it on CPU 1. Waits are those of
+    calls outside of Python, which hold no lock of the interpreter.
+    """
+    import ctypes
+    import fcntl
+    import json
+    import mmap
+    import os
+    import random
+    import signal
+    import threading
+    import time
+    from itertools import count as count_up
+    from pathlib import Path
+
+    from cm_agent import uapi
+    from cm_agent.context import Context
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+    libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+    group = Path("/sys/fs/cgroup/attacker")
+    sync = 0x40086200  # DMA_BUF_IOCTL_SYNC
+    private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+
+    def longest(do: Any, until: float) -> int:
+        worst = 0
+        while time.monotonic() < until:
+            began = time.monotonic_ns()
+            do()
+            worst = max(worst, time.monotonic_ns() - began)
+            time.sleep(0.001)
+        return worst
+
+    def child(do: Any) -> tuple[int, int]:
+        reader, writer = os.pipe()
+        pid = os.fork()
+        if not pid:
+            code = 1
+            try:
+                os.close(reader)
+                os.write(writer, json.dumps(do()).encode())
+                code = 0
+            finally:
+                os._exit(code)
+        os.close(writer)
+        return pid, reader
+
+    def use() -> dict[str, int]:
+        """Touch the chunk in one thread, and map other memory in another one."""
+        os.sched_setaffinity(0, {0})
+        place = libc.mmap(None, size, 3, mmap.MAP_SHARED, chunk.fd, 0)
+        spots, worst = [place + at for at in range(0, size, size // 8)], {}
+
+        def touch() -> None:
+            libc.memset(ctypes.c_void_p(random.choice(spots)), 1, 1)
+
+        def map_other() -> None:
+            libc.munmap(libc.mmap(None, 1 << 20, 3, private, -1, 0), 1 << 20)
+
+        def note(name: str, do: Any) -> None:
+            worst[name] = longest(do, until)
+
+        threads = [
+            threading.Thread(target=note, args=it)
+            for it in (("touch", touch), ("mmap", map_other))
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return worst
+
+    def synchronize() -> dict[str, int]:
+        os.sched_setaffinity(0, {0})
+
+        def once() -> None:
+            fcntl.ioctl(chunk.fd, sync, (3).to_bytes(8, "little"))
+            fcntl.ioctl(chunk.fd, sync, (7).to_bytes(8, "little"))
+
+        return {"sync": longest(once, until)}
+
+    def lay_out() -> dict[str, int]:
+        os.sched_setaffinity(0, {0})
+        room = uapi.new_entries(16)
+        with Context("shared") as other:
+
+            def once() -> None:
+                uapi.call(
+                    other.fileno(), "CM_IOC_LAYOUT", entries=uapi.address_of(room), capacity=16
+                )
+
+            return {"layout": longest(once, until)}
+
+    def move() -> None:
+        """Ask for a page at the start, then for all that is free in one piece, again and again."""
+        os.sched_setaffinity(0, {1})
+        with Context("shared") as mine:
+            whole = mine.query().size
+            for turn in count_up():
+                if turn == 1:
+                    lower()
+                for wanted, alignment in ((4096, whole), (mine.query().free, 0)):
+                    try:
+                        mine.compact(wanted, alignment)
+                    except OSError:
+                        time.sleep(0.001)
+
+    def lower() -> None:
+        if attacker == "nice 19":
+            os.nice(19)
+        elif attacker == "idle":
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        elif attacker == "cpu.max":
+            (group / "cgroup.procs").write_text(str(os.getpid()))
+
+    def compute() -> None:
+        os.sched_setaffinity(0, {1})
+        while True:
+            pass
+
+    def kill(pid: int) -> int:
+        began = time.monotonic_ns()
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        return time.monotonic_ns() - began
+
+    if attacker == "cpu.max":
+        (group.parent / "cgroup.subtree_control").write_text("+cpu")
+        group.mkdir(exist_ok=True)
+        (group / "cpu.max").write_text("1000 100000")
+    with Context("shared") as pool:
+        chunk = pool.alloc(size)
+        before = pool.stats().moves
+        others = []
+        if attacker != "nobody":
+            others.append(child(move))
+            while pool.stats().moves < before + 2:
+                time.sleep(0.01)
+        if attacker in ("nice 19", "idle"):
+            others.append(child(compute))
+        before = pool.stats().moves
+        until = time.monotonic() + seconds
+        users = [child(it) for it in (use, synchronize, lay_out)]
+        waits, killed = {}, {}
+        for pid, reader in users:
+            with os.fdopen(reader) as answer:
+                waits |= json.loads(answer.read())
+            os.waitpid(pid, 0)
+        moves = pool.stats().moves - before
+        if others:
+            until = time.monotonic() + 60
+            pid, reader = child(use)
+            time.sleep(1)
+            killed["victim"] = kill(pid)
+            os.close(reader)
+            killed["attacker"] = kill(others[0][0])
+        for pid, reader in others[1:]:
+            kill(pid)
+            os.close(reader)
+        if others:
+            os.close(others[0][1])
+        chunk.close()
+    return [waits, moves, killed]
