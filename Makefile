@@ -9,6 +9,7 @@ OTHER_BOARDS ?= armhf-virt-bullseye exynos4210-smdkc210
 BOARDS ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+FUZZ_ARGS ?=
 ENV ?= ssh
 
 export PYTHONPATH := $(CURDIR)/tests
@@ -19,7 +20,7 @@ venv := build/venv/bin/python
 debug := ioctl ioctl_rights mmap free pin lifetime module refusal attributes control quota parameter \
 	contiguity compaction faults faults_module leaks
 
-.PHONY: help demo test test-kernels test-dkms test-debug test-board bench board module stage \
+.PHONY: help demo test test-kernels test-dkms test-debug test-board bench fuzz board module stage \
 	check-overlay prerequisites lint clean
 
 help: ## list the targets
@@ -44,6 +45,10 @@ test-debug: ## the module's tests on a kernel with KASAN, lockdep, kmemleak and 
 	@$(boards) prepare arm64-virt-debug
 	@LG_BOARD=arm64-virt-debug $(venv) -m pytest --lg-env tests/hil/env/emulated.yaml \
 		$(debug:%=tests/hil/test_%.py) $(PYTEST_ARGS)
+
+fuzz: ## random calls at the module on the debug kernel for 15 minutes; FUZZ_ARGS=--seed=N repeats
+	@$(boards) prepare arm64-virt-debug
+	@$(venv) -m fuzz $(FUZZ_ARGS)
 
 bench: ## figures beside their limits, on the emulated board; BENCH_ARGS=--json for programs
 	@$(boards) prepare $(BOARD)

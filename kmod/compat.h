@@ -219,37 +219,39 @@ static inline void cm_vunmap(struct dma_buf *dmabuf, void *vaddr)
 }
 #endif
 
-void *cm_dmabuf_vmap(struct dma_buf *dmabuf);
-void cm_dmabuf_vunmap(struct dma_buf *dmabuf);
-
-/* The kernel's way to call the two above. */
+/*
+ * Define map_op() and unmap_op(), the kernel's way to call two functions of an
+ * exporter: @map returns an address or an ERR_PTR().
+ */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 18, 0)
-static inline int cm_vmap_op(struct dma_buf *dmabuf, struct iosys_map *map)
-{
-	void *vaddr = cm_dmabuf_vmap(dmabuf);
-
-	if (IS_ERR(vaddr))
-		return PTR_ERR(vaddr);
-	iosys_map_set_vaddr(map, vaddr);
-	return 0;
-}
-
-static inline void cm_vunmap_op(struct dma_buf *dmabuf, struct iosys_map *map)
-{
-	cm_dmabuf_vunmap(dmabuf);
+#define CM_VMAP_OPS(map, unmap)						\
+static int map##_op(struct dma_buf *dmabuf, struct iosys_map *address)	\
+{									\
+	void *vaddr = map(dmabuf);					\
+									\
+	if (IS_ERR(vaddr))						\
+		return PTR_ERR(vaddr);					\
+	iosys_map_set_vaddr(address, vaddr);				\
+	return 0;							\
+}									\
+									\
+static void unmap##_op(struct dma_buf *dmabuf, struct iosys_map *address) \
+{									\
+	unmap(dmabuf);							\
 }
 #else
-static inline void *cm_vmap_op(struct dma_buf *dmabuf)
-{
-	void *vaddr = cm_dmabuf_vmap(dmabuf);
-
-	/* The kernel warns of anything but NULL. */
-	return IS_ERR(vaddr) ? NULL : vaddr;
-}
-
-static inline void cm_vunmap_op(struct dma_buf *dmabuf, void *vaddr)
-{
-	cm_dmabuf_vunmap(dmabuf);
+/* The kernel warns of anything but NULL. */
+#define CM_VMAP_OPS(map, unmap)						\
+static void *map##_op(struct dma_buf *dmabuf)				\
+{									\
+	void *vaddr = map(dmabuf);					\
+									\
+	return IS_ERR(vaddr) ? NULL : vaddr;				\
+}									\
+									\
+static void unmap##_op(struct dma_buf *dmabuf, void *vaddr)		\
+{									\
+	unmap(dmabuf);							\
 }
 #endif
 

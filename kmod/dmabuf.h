@@ -11,7 +11,6 @@
 
 int cm_dmabuf_export(struct cm_chunk *chunk);
 int cm_dmabuf_free(struct cm_chunk *chunk);
-void cm_dmabuf_unmap_users(struct cm_chunk *chunk);
 bool cm_dmabuf_is_in_use(struct cm_chunk *chunk);
 struct cm_chunk *cm_dmabuf_chunk(struct dma_buf *dmabuf);
 struct dma_buf *cm_dmabuf_get(struct cm_context *ctx, int fd);

@@ -15,6 +15,7 @@
 #include "chunk.h"
 #include "deadline.h"
 #include "dmabuf.h"
+#include "mapping.h"
 #include "move.h"
 
 /*
@@ -88,7 +89,7 @@ static int move_isolate(struct cm_chunk *chunk)
 		return -ESTALE;
 	if (cm_chunk_is_fixed(chunk) || cm_dmabuf_is_in_use(chunk))
 		return -EBUSY;
-	cm_dmabuf_unmap_users(chunk);
+	cm_mapping_remove(chunk);
 
 	while (cm_chunk_first_held(chunk, 0) < chunk->extent.count) {
 		if (!--tries)

@@ -25,68 +25,27 @@
  */
 static DEFINE_MUTEX(pattern_mapping_lock);
 
-static void pattern_fill_words(u64 *words, size_t count, u64 seed)
+/* One page. Return: whether to go on; @req says where it is not as expected. */
+static bool pattern_words(struct cm_pattern *req, u64 *words, u64 offset,
+			  bool fill)
 {
-	size_t i;
-
-	for (i = 0; i < count; i += PATTERN_CELL_WORDS)
-		memset64(words + i, seed++, min(count - i, PATTERN_CELL_WORDS));
-}
-
-/* Return: whether all are right; @req says where they are not. */
-static bool pattern_check_words(struct cm_pattern *req, const u64 *words,
-				size_t count, u64 seed)
-{
-	size_t i;
+	size_t i, count = min_t(u64, PAGE_SIZE, req->size - offset) / sizeof(u64);
+	u64 seed = req->seed + offset / CM_PATTERN_CELL;
 
 	for (i = 0; i < count; i++) {
 		u64 expected = seed + i / PATTERN_CELL_WORDS;
-		u64 actual = READ_ONCE(words[i]);
 
-		if (actual == expected)
-			continue;
-		req->matched += i * sizeof(u64);
-		req->expected = expected;
-		req->actual = actual;
-		return false;
+		if (fill)
+			WRITE_ONCE(words[i], expected);
+		else if (READ_ONCE(words[i]) != expected) {
+			req->expected = expected;
+			req->actual = words[i];
+			break;
+		}
 	}
-	req->matched += count * sizeof(u64);
-	return true;
-}
-
-/**
- * struct pattern_part - a page's worth of a dma-buf
- * @words: where it is mapped
- * @count: of words
- * @seed:  of its first cell
- */
-struct pattern_part {
-	u64 *words;
-	size_t count;
-	u64 seed;
-};
-
-/* Return: whether to go on. */
-typedef bool pattern_do(struct cm_pattern *req, const struct pattern_part *part);
-
-static bool pattern_fill(struct cm_pattern *req, const struct pattern_part *part)
-{
-	pattern_fill_words(part->words, part->count, part->seed);
-	return true;
-}
-
-static bool pattern_check(struct cm_pattern *req, const struct pattern_part *part)
-{
-	return pattern_check_words(req, part->words, part->count, part->seed);
-}
-
-static struct pattern_part pattern_part_at(const struct cm_pattern *req,
-					   u64 offset)
-{
-	return (struct pattern_part){
-		.count = min_t(u64, PAGE_SIZE, req->size - offset) / sizeof(u64),
-		.seed = req->seed + offset / CM_PATTERN_CELL,
-	};
+	if (!fill)
+		req->matched = offset + i * sizeof(u64);
+	return i == count;
 }
 
 /*
@@ -94,33 +53,34 @@ static struct pattern_part pattern_part_at(const struct cm_pattern *req,
  * owner may free the chunk, and others may move it, in between.
  */
 static int pattern_chunk_page(struct cm_pattern *req, struct cm_chunk *chunk,
-			      u64 offset, pattern_do *todo)
+			      u64 offset, bool fill)
 {
-	struct pattern_part part = pattern_part_at(req, offset);
-	unsigned long index = offset >> PAGE_SHIFT;
 	struct page *page;
 	int ret = -ESTALE;
 
 	down_read(&chunk->lock);
 	if (!chunk->freed) {
-		page = pfn_to_page(chunk->extent.start + index);
-		if (PageHighMem(page))
-			part.words = kmap_local_page(page);
-		else
-			part.words = page_address(cm_chunk_page(chunk)) + offset;
-		ret = todo(req, &part);
-		flush_dcache_page(page);
-		if (PageHighMem(page))
-			kunmap_local(part.words);
-		else
+		page = pfn_to_page(chunk->extent.start + (offset >> PAGE_SHIFT));
+		if (PageHighMem(page)) {
+			void *words = kmap_local_page(page);
+
+			ret = pattern_words(req, words, offset, fill);
+			flush_dcache_page(page);
+			kunmap_local(words);
+		} else {
+			ret = pattern_words(req, page_address(cm_chunk_page(chunk)) +
+						 offset, offset, fill);
+			flush_dcache_page(page);
 			req->found = CM_PATTERN_LINEAR;
+		}
 	}
 	up_read(&chunk->lock);
 	return ret;
 }
 
-static int pattern_chunk_all(struct cm_pattern *req, struct cm_chunk *chunk,
-			     pattern_do *todo)
+/* @chunk is NULL for a dma-buf that is mapped at @vaddr. */
+static int pattern_pass(struct cm_pattern *req, struct cm_chunk *chunk,
+			void *vaddr, bool fill)
 {
 	u64 offset;
 	int ret = 1;
@@ -129,96 +89,52 @@ static int pattern_chunk_all(struct cm_pattern *req, struct cm_chunk *chunk,
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();
-		ret = pattern_chunk_page(req, chunk, offset, todo);
+		if (chunk)
+			ret = pattern_chunk_page(req, chunk, offset, fill);
+		else
+			ret = pattern_words(req, vaddr + offset, offset, fill);
 	}
 	return min(ret, 0);
 }
 
-static int pattern_chunk(struct cm_pattern *req, struct cm_chunk *chunk)
-{
-	int ret = 0;
-
-	if (req->flags & CM_PATTERN_FILL)
-		ret = pattern_chunk_all(req, chunk, pattern_fill);
-	if (!ret)
-		ret = pattern_chunk_all(req, chunk, pattern_check);
-	return ret;
-}
-
-static int pattern_mapped_all(struct cm_pattern *req, void *vaddr,
-			      pattern_do *todo)
-{
-	u64 offset;
-
-	for (offset = 0; offset < req->size; offset += PAGE_SIZE) {
-		struct pattern_part part = pattern_part_at(req, offset);
-
-		if (fatal_signal_pending(current))
-			return -EINTR;
-		cond_resched();
-		part.words = vaddr + offset;
-		if (!todo(req, &part))
-			break;
-	}
-	return 0;
-}
-
-static int pattern_mapped(struct cm_pattern *req, void *vaddr)
-{
-	int ret = 0;
-
-	if (req->flags & CM_PATTERN_FILL)
-		ret = pattern_mapped_all(req, vaddr, pattern_fill);
-	if (!ret)
-		ret = pattern_mapped_all(req, vaddr, pattern_check);
-	if (!ret && virt_addr_valid(vaddr))
-		req->found = CM_PATTERN_LINEAR;
-	return ret;
-}
-
-/* Mapped before the CPU's access begins: exporters flush the mapping then. */
-static int pattern_import(struct cm_pattern *req, struct dma_buf *dmabuf,
-			  enum dma_data_direction direction)
-{
-	void *vaddr;
-	int ret, end;
-
-	ret = mutex_lock_killable(&pattern_mapping_lock);
-	if (ret)
-		return ret;
-	vaddr = cm_vmap(dmabuf);
-	if (IS_ERR(vaddr)) {
-		ret = PTR_ERR(vaddr);
-		goto unlock;
-	}
-	ret = dma_buf_begin_cpu_access(dmabuf, direction);
-	if (!ret) {
-		ret = pattern_mapped(req, vaddr);
-		end = dma_buf_end_cpu_access(dmabuf, direction);
-		ret = ret ?: end;
-	}
-	cm_vunmap(dmabuf, vaddr);
-unlock:
-	mutex_unlock(&pattern_mapping_lock);
-	return ret;
-}
-
-static int pattern_dmabuf(struct cm_pattern *req, struct dma_buf *dmabuf)
+static int pattern_run(struct cm_pattern *req, struct dma_buf *dmabuf,
+		       void *vaddr)
 {
 	enum dma_data_direction direction = req->flags & CM_PATTERN_FILL ?
 					    DMA_BIDIRECTIONAL : DMA_FROM_DEVICE;
 	struct cm_chunk *chunk = cm_dmabuf_chunk(dmabuf);
 	int ret, end;
 
-	req->size = dmabuf->size;
-	if (!chunk)
-		return pattern_import(req, dmabuf, direction);
 	ret = dma_buf_begin_cpu_access(dmabuf, direction);
 	if (ret)
 		return ret;
-	ret = pattern_chunk(req, chunk);
+	if (req->flags & CM_PATTERN_FILL)
+		ret = pattern_pass(req, chunk, vaddr, true);
+	if (!ret)
+		ret = pattern_pass(req, chunk, vaddr, false);
 	end = dma_buf_end_cpu_access(dmabuf, direction);
 	return ret ?: end;
+}
+
+/* Mapped before the CPU's access begins: exporters flush the mapping then. */
+static int pattern_import(struct cm_pattern *req, struct dma_buf *dmabuf)
+{
+	int ret = mutex_lock_killable(&pattern_mapping_lock);
+	void *vaddr;
+
+	if (ret)
+		return ret;
+	vaddr = cm_vmap(dmabuf);
+	if (IS_ERR(vaddr)) {
+		ret = PTR_ERR(vaddr);
+	} else {
+		ret = pattern_run(req, dmabuf, vaddr);
+		if (!ret && virt_addr_valid(vaddr))
+			req->found = CM_PATTERN_LINEAR;
+		cm_vunmap(dmabuf, vaddr);
+	}
+	mutex_unlock(&pattern_mapping_lock);
+	return ret;
 }
 
 /**
@@ -239,12 +155,15 @@ int cm_pattern(struct cm_pattern *req)
 	if (IS_ERR(dmabuf))
 		return PTR_ERR(dmabuf);
 
+	req->size = dmabuf->size;
 	if (!(dmabuf->file->f_mode & FMODE_READ) ||
 	    (req->flags & CM_PATTERN_FILL &&
 	     !(dmabuf->file->f_mode & FMODE_WRITE)))
 		ret = -EACCES;
+	else if (cm_dmabuf_chunk(dmabuf))
+		ret = pattern_run(req, dmabuf, NULL);
 	else
-		ret = pattern_dmabuf(req, dmabuf);
+		ret = pattern_import(req, dmabuf);
 	dma_buf_put(dmabuf);
 	return ret;
 }

@@ -18,10 +18,11 @@
 #include "plan.h"
 
 /* Pieces and holes to look at: less than 20 ms on a slow emulated board. */
-#define PLAN_STEPS	150000UL
-/* The same, for each of the sizes that cm_plan_largest() tries. */
-#define PLAN_STEPS_FEW	(PLAN_STEPS / 16)
-#define PLAN_NONE	((unsigned long)-1)
+#define PLAN_STEPS		150000UL
+/* The same for each of the sizes that cm_plan_largest() tries, and for all. */
+#define PLAN_STEPS_SIZE		(PLAN_STEPS / 16)
+#define PLAN_STEPS_LARGEST	(PLAN_STEPS * 4)
+#define PLAN_NONE		((unsigned long)-1)
 
 /* When a piece moves, if at all. */
 enum plan_phase { PLAN_STAYS, PLAN_COMPACTED, PLAN_EVICTED, PLAN_SLIDES };
@@ -253,6 +254,7 @@ static void plan_record(struct plan_state *s)
 	unsigned long cost = 0;
 	unsigned int i;
 
+	plan_step(s, 4 * s->n);
 	for (i = 0; i < s->n; i++)
 		cost += plan_moves(s, i) ? s->pieces[i].count : 0;
 	if (cost >= s->cost)
@@ -363,6 +365,8 @@ static void plan_try_segments(struct plan_state *s)
 
 static struct plan_state plan_begin(struct cm_plan *plan, unsigned long align)
 {
+	plan->move_count = 0;
+	plan->cost = 0;
 	return (struct plan_state){
 		.plan = plan,
 		.pieces = plan->pieces,
@@ -380,13 +384,14 @@ static bool plan_search(struct plan_state *s, unsigned long count,
 
 	s->count = count;
 	s->cost = PLAN_NONE;
-	s->limit = s->steps + steps / 4 * 3;
+	/* Enough for a window or two, however many pieces there are. */
+	s->limit = s->steps + steps / 4 * 3 + 8 * s->n;
 	while (plan_try_windows(s, size) && s->steps < s->limit &&
 	       s->plan->count - size > size / 4)
 		size += size / 4 + 1;
 	if (s->cost != PLAN_NONE)
 		return true;
-	/* Whatever it takes to compact a map where nothing is fixed. */
+	/* Enough for one segment: that never fails if it is the whole map. */
 	s->limit = s->steps + steps / 4 + 5 * s->n;
 	plan_try_segments(s);
 	return s->cost != PLAN_NONE;
@@ -447,12 +452,12 @@ bool cm_plan_largest(struct cm_plan *plan, unsigned long align)
 		if (i < s.n)
 			high -= s.pieces[i].count;
 	}
-	for (count = high; low < high && s.steps < PLAN_STEPS;
+	for (count = high; low < high && s.steps < PLAN_STEPS_LARGEST;
 	     count = high - (high - low) / 2) {
-		if (plan_search(&s, count, PLAN_STEPS_FEW))
+		if (plan_search(&s, count, PLAN_STEPS_SIZE))
 			low = count;
 		else
 			high = count - 1;
 	}
-	return low && plan_search(&s, low, PLAN_STEPS_FEW);
+	return low && plan_search(&s, low, PLAN_STEPS_SIZE);
 }

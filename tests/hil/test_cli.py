@@ -45,7 +45,7 @@ def test_alloc_tells_the_chunks_and_what_is_left(board: Any) -> None:
     first, second, third, left = got.stdout.splitlines()
     for line in (first, second, third):
         assert line.startswith("chunk ") and line.endswith(": 8 MiB, aligned to 1 MiB")
-    assert (left, got.code) == ("left: 40 MiB, largest hole 40 MiB", 0)
+    assert (left, got.code) == ("free: 40 MiB, largest hole 40 MiB", 0)
 
 
 def test_alloc_as_json_tells_who_asked(board: Any) -> None:
@@ -62,7 +62,7 @@ def test_alloc_that_fails_ends_with_1_and_frees_what_it_had(board: Any) -> None:
     """Every number that matters is in the sentence."""
     got = board.run("cm-agent alloc private 24MiB --count 3")
     assert got.code == 1
-    assert got.stderr.startswith("cm-agent alloc: context 'private' gave no chunk of 24 MiB: FULL;")
+    assert "alloc: context 'private': allocation of 24 MiB failed: FULL;" in got.stderr
     assert "16 MiB free, largest hole 16 MiB" in got.stderr
     assert got.stdout.count("chunk ") == 2
     assert json.loads(board.check("cm-agent list --json"))[0]["free"] == 64 * MIB

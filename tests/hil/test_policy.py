@@ -97,19 +97,19 @@ def test_when_all_refuse_each_ones_reason_and_numbers_are_told(module: Any) -> N
 
 
 def test_a_wrong_request_is_not_taken_to_the_next_context(module: Any) -> None:
-    """An alignment below a page would be as wrong there."""
+    """An alignment that is no power of two would be as wrong there."""
     (got,) = module.call(misaligned, map="cam=private,shared")
     assert got == "INVALID of private"
 
 
 def misaligned(map: str) -> list[str]:
-    """Ask for a chunk that is aligned to 16 bytes."""
+    """Ask for a chunk that is aligned to 12 KiB."""
     from cm_agent.allocator import Allocator
     from cm_agent.errors import AllocationError
     from cm_agent.policy import Policy
 
     try:
-        Allocator(Policy.parse(map)).alloc("cam", "common", 4096, 16).close()
+        Allocator(Policy.parse(map)).alloc("cam", "common", 4096, 12 << 10).close()
     except AllocationError as error:
         return [f"{error.reason.name} of {error.context}"]
     return []
@@ -245,7 +245,7 @@ def outlive(map: str, doomed: str) -> list[str]:
 def test_a_context_that_is_destroyed_while_it_is_open_is_passed_over(codec: Any) -> None:
     what, refusal = codec.call(outlive, map="cam=right,left", doomed="right")
     assert what == "left"
-    assert refusal == "context 'right' gave no chunk of 4 KiB: it was destroyed"
+    assert refusal == "context 'right': allocation of 4 KiB failed: it was destroyed"
 
 
 # -- the commands
@@ -274,7 +274,7 @@ def test_the_doctor_names_a_rule_whose_context_is_not_there(agent: Any) -> None:
     (finding,) = [it for it in json.loads(got.stdout) if it["ok"] is False]
     assert got.code == 1
     assert "rule 'vivid=private,nowhere' of the policy names context 'nowhere'" in finding["what"]
-    assert "(private, shared)" in finding["mend"]
+    assert "(private, shared)" in finding["fix"]
 
 
 def stream(config: str, taken: dict[str, int]) -> dict[str, Any]:

@@ -156,7 +156,7 @@ def test_a_quota_is_of_one_user_and_one_context(unlimited: Any) -> None:
 def test_the_quota_is_that_of_who_opened_the_context(
     unlimited: Any, opener: int, user: int, number: int
 ) -> None:
-    """Whoever the process has become since."""
+    """Even when the process has become another user's since."""
     unlimited.call(limit, quotas=[["shared", 0, 1000, None]])
     (end,) = unlimited.call(alloc_as, context="shared", uid=opener, sizes=[4096], becomes=user)
     assert end["errno"] == number

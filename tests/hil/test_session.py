@@ -74,16 +74,16 @@ def test_an_alignment_is_read(bench: Bench) -> None:
     info = dict(line.split(maxsplit=1) for line in told[2:12])
     assert (info["size"], info["alignment"], info["name"]) == (str(MIB), str(4 * MIB), "camera")
     assert [line.split()[0] for line in told[12:15]] == ["CHUNK", "1", "2"]
-    assert told[15].startswith("left: ")
+    assert told[15].startswith("free: ")
 
 
 def test_a_failure_has_the_numbers_and_the_session_goes_on(bench: Bench) -> None:
     got = bench("alloc 1MiB", "alloc 65MiB", "alloc much", "aloc 1MiB", "alloc 1MiB", "list")
     first, second, third = got["err"]
-    assert first.startswith("context 'shared' gave no chunk of 65 MiB: FULL; 63 MiB free,")
+    assert first.startswith("context 'shared': allocation of 65 MiB failed: FULL; 63 MiB free,")
     assert second.startswith("alloc: 'much' is not a size")
     assert third == "'aloc' is no command; `help` lists them"
-    assert (got["code"], got["out"][-1]) == (2, "left: 62 MiB, largest hole 62 MiB")
+    assert (got["code"], got["out"][-1]) == (2, "free: 62 MiB, largest hole 62 MiB")
 
 
 def test_a_freed_chunk_is_stale_until_it_is_closed(bench: Bench) -> None:
@@ -93,7 +93,7 @@ def test_a_freed_chunk_is_stale_until_it_is_closed(bench: Bench) -> None:
     assert len(got["err"]) == 5
     assert all("it was freed; all that is left is to `close` it" in line for line in got["err"])
     assert got["out"][2:4] == ["chunk 1 is freed; its descriptor is stale",
-                               "left: 64 MiB, largest hole 64 MiB"]  # fmt: skip
+                               "free: 64 MiB, largest hole 64 MiB"]  # fmt: skip
     assert got["out"][5].split()[-1] == "freed"
     assert got["out"][-2] == "this session holds no chunk"
 
@@ -117,9 +117,9 @@ def test_a_pinned_chunk_tells_its_place_and_is_not_freed(bench: Bench) -> None:
 def test_a_pin_outlives_the_descriptor_and_goes_with_the_session(bench: Bench) -> None:
     told = bench.right("alloc 2MiB", "pin 1", "close 1", "layout")
     assert told[2].endswith("; its memory stays until the session ends (pins: 1)")
-    assert told[3] == "left: 62 MiB, largest hole 62 MiB"
-    assert any("fixed" in line.split() for line in told[4:])
-    assert bench.right("list")[-1] == "left: 64 MiB, largest hole 64 MiB"
+    assert told[3] == "free: 62 MiB, largest hole 62 MiB"
+    assert any("immovable" in line.split() for line in told[4:])
+    assert bench.right("list")[-1] == "free: 64 MiB, largest hole 64 MiB"
 
 
 def test_who_may_not_see_addresses_is_told_what_he_lacks(module: Any) -> None:
@@ -200,7 +200,7 @@ def test_compaction_leaves_one_hole_and_the_bytes(module: Any, context: str) -> 
     )
     rows = [line.split() for line in told if line.strip().startswith("0x")]
     assert sorted(row[3] for row in rows) == ["2", "4", "free"]
-    assert "left: 48 MiB, largest hole 48 MiB" in told
+    assert "free: 48 MiB, largest hole 48 MiB" in told
     assert "chunks moved: 1, copied: 8 MiB" in told or "chunks moved: 2, copied: 16 MiB" in told
 
 

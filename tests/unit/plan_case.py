@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 cm-agent authors
-"""Maps of pieces with a request, drawn for kmod/plan.c; plans are carried out page by page."""
+"""Maps of pieces with a request, drawn for kmod/plan.c; plans are carried out move by move."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hypothesis import strategies as st
-from unit.kernel.planner import BUDGET, Piece, Plan, make_plan, pack_plan
+from unit.kernel.invariants import Extent, check_map
+from unit.kernel.planner import Piece, Plan, make_largest, make_plan
 
 
 @dataclass(frozen=True)
@@ -21,45 +22,55 @@ class Case:
     align: int
     bits: int = 64
 
-    def plan(self, budget: int = BUDGET) -> Plan:
+    @property
+    def free(self) -> int:
+        """Return how many pages nobody has."""
+        return len(self.pages) - sum(piece.count for piece in self.pieces)
+
+    def plan(self) -> Plan:
         """Return what cm_plan_make() plans."""
-        return make_plan(
-            self.pages, self.pieces, self.count, self.align, budget=budget, bits=self.bits
-        )
+        return make_plan(self.pages, self.pieces, self.count, self.align, bits=self.bits)
 
-    def pack(self, budget: int = BUDGET) -> Plan:
-        """Return what cm_plan_pack() plans."""
-        return pack_plan(
-            self.pages, self.pieces, self.count, self.align, budget=budget, bits=self.bits
-        )
+    def largest(self) -> Plan:
+        """Return what cm_plan_largest() plans, for which the count does not matter."""
+        return make_largest(self.pages, self.pieces, self.align, bits=self.bits)
+
+    def extents(self) -> dict[int, Extent]:
+        """Return what is taken, by the number of the piece; where it is, it need not be aligned."""
+        return {
+            number: Extent(
+                it.start, it.count, 1, f"piece {number}, {'fixed' if it.fixed else 'loose'}"
+            )
+            for number, it in enumerate(self.pieces)
+        }
 
 
-def free(pages: range, pieces: Sequence[Piece]) -> int:
-    """Return how many pages nobody has."""
-    return len(pages) - sum(piece.count for piece in pieces)
+def carry_out(case: Case, plan: Plan) -> dict[int, Extent]:
+    """Make the moves; check the map before and after each; return what is where in the end."""
+    now = case.extents()
+    fixed = [now[number] for number, piece in enumerate(case.pieces) if piece.fixed]
+    used = len(case.pages) - case.free
+
+    def check() -> None:
+        check_map(case.pages, sorted(now.values()), used=used, stays=fixed)
+
+    check()
+    for number, to in plan.moves:
+        now[number] = now[number]._replace(start=to, align=case.pieces[number].align)
+        check()
+    return now
 
 
-def carry_out(case: Case, plan: Plan) -> None:
-    """Move page by page; check that nothing is overwritten and that the request then fits."""
-    owners = {
-        page: index
-        for index, piece in enumerate(case.pieces)
-        for page in range(piece.start, piece.start + piece.count)
-    }
-    for index, to in plan.moves:
-        piece = case.pieces[index]
-        new = range(to, to + piece.count)
-        assert not piece.fixed
-        assert to % piece.align == 0
-        assert new[0] in case.pages and new[-1] in case.pages
-        assert all(owners.get(page, index) == index for page in new)
-        for page in [page for page, owner in owners.items() if owner == index]:
-            del owners[page]
-        owners.update(dict.fromkeys(new, index))
+def check_plan(case: Case, plan: Plan) -> None:
+    """Carry a plan out; check that the request then fits, and what the plan says of itself."""
+    now = carry_out(case, plan)
     assert plan.place is not None and plan.place % case.align == 0
     wanted = range(plan.place, plan.place + case.count)
-    assert wanted[0] in case.pages and wanted[-1] in case.pages
-    assert owners.keys().isdisjoint(wanted)
+    check_map(case.pages, sorted(now.values()), free=wanted)
+    moved = [number for number, _ in plan.moves]
+    assert len({*moved}) == len(moved)
+    assert plan.cost == sum(case.pieces[number].count for number in moved)
+    assert all(case.pieces[number].start != to for number, to in plan.moves)
 
 
 @st.composite
@@ -94,6 +105,6 @@ def cases(
         if at > pages.stop:
             break
         pieces.append(piece)
-    unused = free(pages, pieces)
+    unused = len(pages) - sum(piece.count for piece in pieces)
     wanted = draw(st.integers(unused // 2, unused) | st.integers(1, len(pages) + 1))
     return Case(pages, tuple(pieces), max(1, wanted), draw(st.sampled_from(aligns)), bits)

@@ -25,7 +25,7 @@ class Kernel:
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []
         self.number, self.error = 0, b""
-        self.quota = Quota(3 * MIB, None, 2 * MIB, 1)
+        self.quota = Quota(3 * MIB, 7, 2 * MIB, 1)
 
     def submit(self, fd: int, request: str, argument: Any) -> None:
         """Do a request."""
@@ -130,28 +130,26 @@ def test_a_quota_is_read_back_for_the_user_who_is_asked_about(
     ]
 
 
+EACH = "each user without a quota of their own may have"
 LINES = {
-    "quota left --user 1000": (None, "user 1000 may have 3 MiB; in use: 2 MiB in 1 chunk"),
-    "quota left": (None, "each user without a quota of their own may have 3 MiB"),
-    "quota left 1MiB": (
-        (MIB, uapi.QUOTA_NO_CHUNKS),
-        "each user without a quota of their own may have 1 MiB",
+    "quota left --user 1000": (
+        None,
+        "user 1000 may have 3 MiB, in at most 7 chunks; in use: 2 MiB in 1 chunk",
     ),
-    "quota left none --user 1000": (
+    "quota left": (None, f"{EACH} 3 MiB, in at most 7 chunks"),
+    "quota left 1MiB": ((MIB, 7), f"{EACH} 1 MiB, in at most 7 chunks"),
+    "quota left 0 --chunks none": ((0, uapi.QUOTA_NO_CHUNKS), f"{EACH} 0 B"),
+    "quota left none --chunks none --user 0": (
         (uapi.QUOTA_NONE, uapi.QUOTA_NO_CHUNKS),
-        "user 1000 may have as much as there is",
+        "user 0 may have as much as there is",
     ),
     "quota left --chunks 1 --user 0": (
         (3 * MIB, 1),
         "user 0 may have 3 MiB, in at most 1 chunk; root may exceed it",
     ),
-    "quota left none --chunks 9 --user 1000": (
-        (uapi.QUOTA_NONE, 9),
-        "user 1000 may have as much as there is, in at most 9 chunks",
-    ),
-    "quota left 0 --chunks none --user 1000": (
-        (0, uapi.QUOTA_NO_CHUNKS),
-        "user 1000 may have 0 B",
+    "quota left none --user 1000": (
+        (uapi.QUOTA_NONE, 7),
+        "user 1000 may have as much as there is, in at most 7 chunks",
     ),
 }
 

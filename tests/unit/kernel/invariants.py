@@ -1,71 +1,93 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 cm-agent authors
-"""What must hold of every map, before and after every step; a broken map is printed."""
+"""What holds for a map of page frames at any time; whoever breaks it sees the map."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
-from string import ascii_letters
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
-# A map of more page frames is printed as a table only.
-MOST_DRAWN = 200
+
+class Extent(NamedTuple):
+    """Page frames that are taken; `name` tells whose they are when the map is printed."""
+
+    start: int
+    count: int
+    align: int = 1
+    name: str = ""
+
+    @property
+    def stop(self) -> int:
+        """Return the number of the page frame behind it."""
+        return self.start + self.count
 
 
 def check_map(
     pages: range,
-    extents: Sequence[tuple[int, int]],
+    extents: Sequence[Extent],
+    *,
+    used: int | None = None,
+    stays: Sequence[Extent] = (),
+    free: range | None = None,
     facts: Mapping[str, tuple[object, object]] | None = None,
-    rows: Mapping[str, str] | None = None,
+    notes: Sequence[str] = (),
 ) -> None:
-    """Check a map; raise AssertionError with all that is wrong, and the map, if anything is.
+    """Check a map; raise AssertionError with what is wrong and the map, if something is.
 
-    pages: the page frames of the map
-    extents: start and count of what is occupied, in the order of the map
-    facts: by name what was found, and what is expected
-    rows: by name a character for each page frame, printed below the map
+    Extents are in order, not empty, in the map, aligned, and do not overlap.
+    used: number of page frames that all extents have; stays: extents that must be there unchanged;
+    free: page frames that none may have; facts: by name what was found, and what should have been;
+    notes: lines to print behind the map.
     """
-    wrong = [*_wrong_extents(pages, extents)]
+    wrong = [
+        *_misplaced(pages, extents),
+        *(f"{_tell(extent)} is gone" for extent in stays if extent not in extents),
+    ]
+    if used is not None and used != sum(extent.count for extent in extents):
+        wrong.append(f"{sum(extent.count for extent in extents)} page frames in use, not {used}")
+    if free is not None:
+        wrong += _not_free(pages, extents, free)
     for name, (found, expected) in (facts or {}).items():
         if found != expected:
             wrong.append(f"{name}: {found}, not {expected}")
     if wrong:
-        raise AssertionError("\n".join([*wrong, draw_map(pages, extents, rows)]))
+        raise AssertionError("\n".join([*wrong, *draw_map(pages, extents), *notes]))
 
 
-def _wrong_extents(pages: range, extents: Sequence[tuple[int, int]]) -> Iterable[str]:
-    for start, count in extents:
-        if count < 1:
-            yield f"{start}+{count} is empty"
-        if start < pages.start or start + count > pages.stop:
-            yield f"{start}+{count} is outside the map"
-    for (start, count), (after, after_count) in pairwise(extents):
-        if after < start:
-            yield f"{after}+{after_count} comes after {start}+{count}: not in order"
-        elif after < start + count:
-            yield f"{start}+{count} and {after}+{after_count} overlap"
+def draw_map(pages: range, extents: Sequence[Extent]) -> list[str]:
+    """Return a line for each extent and each hole."""
+    lines, at = [f"map {pages.start} to {pages.stop}:"], pages.start
+    for extent in extents:
+        if extent.start > at:
+            lines.append(f"  {at:>8} {extent.start - at:>8}  -")
+        lines.append(f"  {_tell(extent)}")
+        at = max(at, extent.stop)
+    if at < pages.stop:
+        lines.append(f"  {at:>8} {pages.stop - at:>8}  -")
+    return lines
 
 
-def draw_map(
-    pages: range, extents: Sequence[tuple[int, int]], rows: Mapping[str, str] | None = None
-) -> str:
-    """Return a map as text: a letter for each page frame of an extent, "." free, "!" twice."""
-    names = [ascii_letters[index % len(ascii_letters)] for index in range(len(extents))]
-    lines = [f"map {pages.start}+{len_of(pages)}"]
-    if len_of(pages) <= MOST_DRAWN:
-        drawn = ["."] * len_of(pages)
-        for name, (start, count) in zip(names, extents, strict=True):
-            for page in range(max(start, pages.start), min(start + count, pages.stop)):
-                at = page - pages.start
-                drawn[at] = name if drawn[at] == "." else "!"
-        width = max(map(len, ["extents", *(rows or {})]))
-        for title, row in {"extents": "".join(drawn), **(rows or {})}.items():
-            lines.append(f"  {title:{width}} |{row}|")
-    for name, (start, count) in zip(names, extents, strict=True):
-        lines.append(f"  {name}: {start}+{count}, {start - pages.start} behind the start")
-    return "\n".join(lines)
+def _misplaced(pages: range, extents: Sequence[Extent]) -> Iterator[str]:
+    behind = pages.start
+    for extent in extents:
+        if extent.count < 1:
+            yield f"{_tell(extent)} is empty"
+        if extent.start < pages.start or extent.stop > pages.stop:
+            yield f"{_tell(extent)} is not in the map"
+        elif extent.start < behind:
+            yield f"{_tell(extent)} overlaps what is before it, or is out of order"
+        if extent.start % extent.align:
+            yield f"{_tell(extent)} is not aligned"
+        behind = max(behind, extent.stop)
 
 
-def len_of(pages: range) -> int:
-    """Return the number of page frames, which may be too large for len()."""
-    return pages.stop - pages.start
+def _not_free(pages: range, extents: Sequence[Extent], free: range) -> Iterator[str]:
+    if free.start < pages.start or free.stop > pages.stop:
+        yield f"{free.start} to {free.stop} is not in the map"
+    for extent in extents:
+        if extent.start < free.stop and free.start < extent.stop:
+            yield f"{_tell(extent)} is between {free.start} and {free.stop}"
+
+
+def _tell(extent: Extent) -> str:
+    return f"{extent.start:>8} {extent.count:>8}  {extent.name or 'taken'}, align {extent.align}"

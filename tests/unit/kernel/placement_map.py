@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from unit.kernel.host import load
+from unit.kernel.invariants import Extent
 
 # A horizon after which nothing can be stuck: no granule is avoided.
 NEVER = (1 << 64) - 1
@@ -159,14 +160,15 @@ class PlacementMap:
         """Free the pages of an extent."""
         self._lib.cm_placement_remove(self._map, self.extents.pop(start), now)
 
-    def walk(self, direction: str = "next") -> list[tuple[int, int]]:
-        """Return (start, count) of what is in the list, read along "next" or "prev"."""
+    def walk(self, direction: str = "next") -> list[Extent]:
+        """Return what is in the list, read along "next" or "prev"."""
         known = {self._ffi.addressof(extent, "node"): extent for extent in self.extents.values()}
         head = self._ffi.addressof(self._map, "extents")
         node, found = getattr(head, direction), []
         while node != head:
             extent = known.pop(node)
-            found.append((self._pages(extent.start), self._pages(extent.count)))
+            name = "reserved" if extent.reserved else "chunk"
+            found.append(Extent(self._pages(extent.start), self._pages(extent.count), name=name))
             node = getattr(node, direction)
         return found
 

@@ -4,14 +4,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from itertools import count as count_up
 from typing import Any, NamedTuple
 
 from unit.kernel.host import load
 
-BUDGET = 500_000
 GARBAGE = 0xA5
 
 
@@ -39,66 +37,35 @@ class Plan:
     place: int | None
     moves: tuple[Move, ...]
     cost: int
-    exhausted: bool
-    ended: bool = False
+
+
+NO_PLAN = Plan(None, (), 0)
 
 
 def make_plan(
-    pages: range,
-    pieces: Sequence[Piece],
-    count: int,
-    align: int = 1,
-    *,
-    budget: int = BUDGET,
-    bits: int = 64,
-    questions: int | None = None,
+    pages: range, pieces: Sequence[Piece], count: int, align: int = 1, *, bits: int = 64
 ) -> Plan:
-    """Return what cm_plan_make() plans.
-
-    questions: how often it is told to go on when it asks; None for always.
-    """
-    return _plan("cm_plan_make", pages, pieces, count, align, budget, bits, questions)
-
-
-def pack_plan(
-    pages: range,
-    pieces: Sequence[Piece],
-    count: int,
-    align: int = 1,
-    *,
-    budget: int = BUDGET,
-    bits: int = 64,
-    questions: int | None = None,
-) -> Plan:
-    """Return what cm_plan_pack() plans."""
-    return _plan("cm_plan_pack", pages, pieces, count, align, budget, bits, questions)
-
-
-def _plan(
-    function: str,
-    pages: range,
-    pieces: Sequence[Piece],
-    count: int,
-    align: int,
-    budget: int,
-    bits: int,
-    questions: int | None,
-) -> Plan:
-    """Return what the C code plans; check that it stays within the memory that it was given."""
+    """Return what cm_plan_make() plans."""
     ffi, lib = load("plan", bits)
-    slot_count = lib.cm_plan_slots(len(pieces))
-    slots = ffi.new("struct cm_slot[]", slot_count + 1)
-    move_count = lib.cm_plan_moves(len(pieces))
-    moves = ffi.new("struct cm_move[]", move_count + 1)
-    for memory in (slots, moves):
+    return run_planner(ffi, lib, pages, pieces, lambda plan: lib.cm_plan_make(plan, count, align))
+
+
+def make_largest(pages: range, pieces: Sequence[Piece], align: int = 1, *, bits: int = 64) -> Plan:
+    """Return what cm_plan_largest() plans."""
+    ffi, lib = load("plan", bits)
+    return run_planner(ffi, lib, pages, pieces, lambda plan: lib.cm_plan_largest(plan, align))
+
+
+def run_planner(
+    ffi: Any, lib: Any, pages: range, pieces: Sequence[Piece], function: Callable[[Any], bool]
+) -> Plan:
+    """Return what a function plans; check that it stays within the memory that it was given."""
+    scratch_count = lib.cm_plan_scratch_count(len(pieces))
+    scratch = ffi.new("struct cm_plan_scratch[]", scratch_count + 1)
+    moves = ffi.new("struct cm_move[]", len(pieces) + 1)
+    for memory in (scratch, moves):
         ffi.memmove(memory, bytes([GARBAGE]) * ffi.sizeof(memory), ffi.sizeof(memory))
     c_pieces = ffi.new("struct cm_piece[]", [asdict(piece) for piece in pieces])
-    left = iter(range(questions)) if questions is not None else count_up()
-
-    @ffi.callback("bool(const void *)")
-    def go_on(_: object) -> bool:
-        return next(left, None) is not None
-
     plan: Any = ffi.new(
         "struct cm_plan *",
         {
@@ -106,15 +73,16 @@ def _plan(
             "count": len(pages),
             "pieces": c_pieces,
             "piece_count": len(pieces),
-            "slots": slots,
+            "scratch": scratch,
             "moves": moves,
-            "go_on": go_on,
+            "move_count": len(pieces) + 1,
         },
     )
-    found = getattr(lib, function)(plan, count, align, budget)
-    for last in (slots[slot_count : slot_count + 1], moves[move_count : move_count + 1]):
+    found = function(plan)
+    for last in (scratch[scratch_count : scratch_count + 1], moves[len(pieces) : len(pieces) + 1]):
         assert set(bytes(ffi.buffer(last))) == {GARBAGE}
     if not found:
-        return Plan(None, (), 0, plan.exhausted, plan.ended)
+        assert plan.move_count == 0
+        return NO_PLAN
     made = [Move(move.piece, move.to) for move in moves[0 : plan.move_count]]
-    return Plan(plan.place, tuple(made), plan.cost, plan.exhausted, plan.ended)
+    return Plan(plan.place, tuple(made), plan.cost)

@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Importer: drivers that use a chunk, and the CPU that takes turns with them.
+ */
+#include <linux/dma-mapping.h>
+#include <linux/mm.h>
+#include <linux/scatterlist.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+#include "importer.h"
+#include "reach.h"
+#include "trace.h"
+
+/**
+ * struct cm_attachment - a driver that imports a chunk
+ * @node:      in &cm_chunk.attachments
+ * @dev:       the driver's device
+ * @segment:   length of an entry of @table but the last, in bytes
+ * @table:     the chunk, as one entry if @segment allows
+ * @mapped:    @table is mapped for @dev
+ * @direction: in which direction it is mapped
+ */
+struct cm_attachment {
+	struct list_head node;
+	struct device *dev;
+	unsigned long segment;
+	struct sg_table table;
+	bool mapped;
+	enum dma_data_direction direction;
+};
+
+/*
+ * A limit that the driver states is kept. Most drivers that want contiguous
+ * memory state none: the DMA API supposes 64 KiB then, but what they expect is
+ * one entry, which every exporter of contiguous memory gives them.
+ */
+static unsigned long importer_segment_limit(struct device *dev)
+{
+	const struct device_dma_parameters *parms = dev->dma_parms;
+
+	if (!parms || !parms->max_segment_size)
+		return UINT_MAX & PAGE_MASK;
+	return max_t(unsigned long, parms->max_segment_size & PAGE_MASK,
+		     PAGE_SIZE);
+}
+
+static int importer_alloc_table(struct cm_attachment *att, size_t size)
+{
+	att->segment = importer_segment_limit(att->dev);
+	return sg_alloc_table(&att->table, (size - 1) / att->segment + 1,
+			      GFP_KERNEL);
+}
+
+static void importer_fill_table(struct cm_attachment *att,
+				const struct cm_chunk *chunk)
+{
+	unsigned long pfn = chunk->extent.start, left = cm_chunk_size(chunk);
+	struct scatterlist *sg;
+	unsigned int i;
+
+	for_each_sgtable_sg(&att->table, sg, i) {
+		unsigned long length = min(left, att->segment);
+
+		sg_set_page(sg, pfn_to_page(pfn), length, 0);
+		pfn += length >> PAGE_SHIFT;
+		left -= length;
+	}
+}
+
+static void importer_count_import(struct cm_chunk *chunk, int change)
+{
+	cm_context_lock(chunk->ctx);
+	chunk->imports += change;
+	cm_context_unlock(chunk->ctx);
+}
+
+/**
+ * cm_importer_attach() - a driver takes note of a chunk
+ * @dmabuf: the chunk's
+ * @attach: the driver's
+ *
+ * Return: 0 or ENOMEM.
+ */
+int cm_importer_attach(struct dma_buf *dmabuf,
+		       struct dma_buf_attachment *attach)
+{
+	struct cm_chunk *chunk = dmabuf->priv;
+	struct cm_attachment *att;
+	int ret;
+
+	att = kzalloc(sizeof(*att), GFP_KERNEL);
+	if (!att)
+		return -ENOMEM;
+	att->dev = attach->dev;
+	ret = importer_alloc_table(att, cm_chunk_size(chunk));
+	if (ret)
+		goto free_attachment;
+
+	down_write(&chunk->lock);
+	list_add(&att->node, &chunk->attachments);
+	importer_count_import(chunk, 1);
+	attach->priv = att;
+	up_write(&chunk->lock);
+	return 0;
+
+free_attachment:
+	kfree(att);
+	return ret;
+}
+
+/**
+ * cm_importer_detach() - undo cm_importer_attach()
+ * @dmabuf: the chunk's
+ * @attach: the driver's
+ */
+void cm_importer_detach(struct dma_buf *dmabuf,
+			struct dma_buf_attachment *attach)
+{
+	struct cm_chunk *chunk = dmabuf->priv;
+	struct cm_attachment *att = attach->priv;
+
+	down_write(&chunk->lock);
+	list_del(&att->node);
+	importer_count_import(chunk, -1);
+	up_write(&chunk->lock);
+	sg_free_table(&att->table);
+	kfree(att);
+}
+
+static void importer_trace_sync(struct cm_chunk *chunk,
+				const struct cm_attachment *att, bool for_device)
+{
+	struct cm_context *ctx = chunk->ctx;
+
+	trace_cm_sync(dev_name(&ctx->dev), chunk->id,
+		      (u64)(chunk->extent.start - ctx->pool.bank.start) << PAGE_SHIFT,
+		      cm_chunk_size(chunk), dev_name(att->dev), for_device);
+}
+
+static int importer_map_attachment(struct cm_chunk *chunk,
+				   struct cm_attachment *att,
+				   enum dma_data_direction direction)
+{
+	int ret;
+
+	ret = cm_reach_check(chunk, att->dev);
+	if (ret)
+		return ret;
+	/* Only now: an attached driver that maps nothing does not fix the place. */
+	importer_fill_table(att, chunk);
+	/*
+	 * Synced explicitly: the chunk is mapped for more than one device, and
+	 * the DMA API takes overlapping mappings only without an implied sync.
+	 */
+	ret = dma_map_sgtable(att->dev, &att->table, direction,
+			      DMA_ATTR_SKIP_CPU_SYNC);
+	if (ret)
+		return ret;
+	if (cm_reach_is_bounced(chunk, att->dev, &att->table)) {
+		dma_unmap_sgtable(att->dev, &att->table, direction,
+				  DMA_ATTR_SKIP_CPU_SYNC);
+		return -EIO;
+	}
+	/*
+	 * Before older kernels drop what the CPU wrote, for a device that only
+	 * writes, it is in memory: the device may write less than all of it.
+	 * And a coherent device's sync does nothing, though others that import
+	 * the chunk may not be coherent.
+	 */
+	cm_chunk_sync_for_device(chunk, chunk->extent.start);
+	importer_trace_sync(chunk, att, true);
+	dma_sync_sgtable_for_device(att->dev, &att->table, direction);
+	return 0;
+}
+
+/**
+ * cm_importer_map() - map a chunk for a driver's device, which fixes its place
+ * @attach:    the driver's
+ * @direction: what the device does
+ *
+ * Return: the table, or ERR_PTR(): ESTALE when the chunk was freed, EIO when the
+ * device does not reach it, ENOMEM.
+ */
+struct sg_table *cm_importer_map(struct dma_buf_attachment *attach,
+				 enum dma_data_direction direction)
+{
+	struct cm_chunk *chunk = attach->dmabuf->priv;
+	struct cm_attachment *att = attach->priv;
+	int ret;
+
+	/* Not refused when attached: videobuf2 of 6.12 leaks the dma-buf then. */
+	down_write(&chunk->lock);
+	ret = chunk->freed ? -ESTALE : importer_map_attachment(chunk, att, direction);
+	if (!ret) {
+		att->mapped = true;
+		att->direction = direction;
+		cm_chunk_hold(chunk, &chunk->maps);
+	}
+	up_write(&chunk->lock);
+	return ret ? ERR_PTR(ret) : &att->table;
+}
+
+/**
+ * cm_importer_unmap() - undo cm_importer_map()
+ * @attach:    the driver's
+ * @table:     what that returned
+ * @direction: the same
+ */
+void cm_importer_unmap(struct dma_buf_attachment *attach,
+		       struct sg_table *table,
+		       enum dma_data_direction direction)
+{
+	struct cm_chunk *chunk = attach->dmabuf->priv;
+	struct cm_attachment *att = attach->priv;
+
+	down_write(&chunk->lock);
+	importer_trace_sync(chunk, att, false);
+	dma_sync_sgtable_for_cpu(att->dev, table, direction);
+	dma_unmap_sgtable(att->dev, table, direction, DMA_ATTR_SKIP_CPU_SYNC);
+	att->mapped = false;
+	cm_chunk_unhold(chunk, &chunk->maps);
+	up_write(&chunk->lock);
+}
+
+/*
+ * Importers are synced, and always the module's own device: a processor that
+ * was told the physical address imports nothing, yet must see what the CPU
+ * wrote. What another CPU user has not written back yet must not be dropped,
+ * so that is written back first.
+ */
+static void importer_begin(struct cm_chunk *chunk)
+{
+	struct cm_attachment *att;
+
+	cm_chunk_sync_for_device(chunk, chunk->extent.start);
+	list_for_each_entry(att, &chunk->attachments, node) {
+		if (!att->mapped)
+			continue;
+		importer_trace_sync(chunk, att, false);
+		dma_sync_sgtable_for_cpu(att->dev, &att->table, att->direction);
+	}
+	cm_chunk_sync_for_cpu(chunk);
+	if (chunk->vmaps)
+		invalidate_kernel_vmap_range(chunk->vaddr, cm_chunk_size(chunk));
+}
+
+/*
+ * After the module's own device has been synced there is nothing left that an
+ * importer's sync for a device that only writes could drop.
+ */
+static void importer_end(struct cm_chunk *chunk)
+{
+	struct cm_attachment *att;
+
+	if (chunk->vmaps)
+		flush_kernel_vmap_range(chunk->vaddr, cm_chunk_size(chunk));
+	cm_chunk_sync_for_device(chunk, chunk->extent.start);
+	list_for_each_entry(att, &chunk->attachments, node) {
+		if (!att->mapped)
+			continue;
+		importer_trace_sync(chunk, att, true);
+		dma_sync_sgtable_for_device(att->dev, &att->table,
+					    att->direction);
+	}
+}
+
+static int importer_access(struct dma_buf *dmabuf,
+			   void (*sync)(struct cm_chunk *chunk))
+{
+	struct cm_chunk *chunk = dmabuf->priv;
+	int ret = 0;
+
+	down_read(&chunk->lock);
+	if (chunk->freed)
+		ret = -ESTALE;
+	else
+		sync(chunk);
+	up_read(&chunk->lock);
+	return ret;
+}
+
+/**
+ * cm_importer_begin_access() - let the CPU see what devices wrote
+ * @dmabuf:    the chunk's
+ * @direction: what the CPU does
+ *
+ * Return: 0, or ESTALE when the chunk was freed.
+ */
+int cm_importer_begin_access(struct dma_buf *dmabuf,
+			     enum dma_data_direction direction)
+{
+	return importer_access(dmabuf, importer_begin);
+}
+
+/**
+ * cm_importer_end_access() - let devices see what the CPU wrote
+ * @dmabuf:    the chunk's
+ * @direction: what the CPU did
+ *
+ * Return: 0, or ESTALE when the chunk was freed.
+ */
+int cm_importer_end_access(struct dma_buf *dmabuf,
+			   enum dma_data_direction direction)
+{
+	return importer_access(dmabuf, importer_end);
+}
