@@ -268,7 +268,8 @@ static struct cm_chunk *alloc_chunk(struct cm_demand *demand,
 
 	if (!chunk)
 		return ERR_PTR(-ENOMEM);
-	ret = cm_quota_charge(demand->ctx, owner->account, demand->count, usage);
+	ret = cm_quota_charge(&demand->ctx->quotas, owner->account,
+			      demand->count, usage);
 	if (ret) {
 		cm_chunk_put(chunk);
 		return ERR_PTR(ret);
@@ -333,7 +334,7 @@ struct dma_buf *cm_alloc(struct cm_context *ctx, const struct cm_owner *owner,
 	u64 ns;
 	int ret;
 
-	cm_quota_read(ctx, owner->account, &usage);
+	cm_quota_read(&ctx->quotas, owner->account, &usage);
 	ret = cm_demand_init(&demand, ctx, req->size, req->alignment,
 			     req->deadline_ns);
 	if (!ret)

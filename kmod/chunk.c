@@ -47,6 +47,7 @@ struct cm_chunk *cm_chunk_new(struct cm_context *ctx,
 	INIT_LIST_HEAD(&chunk->drain);
 	INIT_LIST_HEAD(&chunk->attachments);
 	init_rwsem(&chunk->lock);
+	mutex_init(&chunk->sync_lock);
 	get_device(&ctx->dev);
 	/* The open node holds the module; the chunk may outlive it. */
 	__module_get(THIS_MODULE);
@@ -57,8 +58,8 @@ static void chunk_uncharge(struct cm_chunk *chunk)
 {
 	lockdep_assert_held(&chunk->ctx->pool.lock);
 	if (chunk->charged)
-		cm_quota_uncharge(chunk->ctx, chunk->owner.account,
-				  chunk->charged);
+		cm_quota_uncharge(&chunk->ctx->quotas,
+				  chunk->owner.account, chunk->charged);
 	chunk->charged = 0;
 }
 
@@ -339,17 +340,13 @@ void cm_chunk_unhold(struct cm_chunk *chunk, u32 *count)
 	cm_context_unlock(chunk->ctx);
 }
 
-static u64 chunk_offset(const struct cm_chunk *chunk, unsigned long start)
-{
-	return (u64)(start - chunk->ctx->pool.bank.start) << PAGE_SHIFT;
-}
-
 static void chunk_trace_sync(struct cm_chunk *chunk, unsigned long start,
 			     bool for_device)
 {
 	trace_cm_sync(dev_name(&chunk->ctx->dev), chunk->id,
-		      chunk_offset(chunk, start), cm_chunk_size(chunk),
-		      dev_name(cm_sync_device()), for_device);
+		      (u64)(start - chunk->ctx->pool.bank.start) << PAGE_SHIFT,
+		      cm_chunk_size(chunk), dev_name(cm_sync_device()),
+		      for_device);
 }
 
 /**
@@ -360,8 +357,7 @@ static void chunk_trace_sync(struct cm_chunk *chunk, unsigned long start,
 void cm_chunk_sync_for_device(struct cm_chunk *chunk, unsigned long start)
 {
 	chunk_trace_sync(chunk, start, true);
-	cm_sync_for_device(chunk->ctx->pool.dma, chunk_offset(chunk, start),
-			   cm_chunk_size(chunk));
+	cm_sync_for_device(start, chunk->extent.count);
 }
 
 /**
@@ -373,7 +369,7 @@ void cm_chunk_sync_for_device(struct cm_chunk *chunk, unsigned long start)
 void cm_chunk_sync_for_cpu(struct cm_chunk *chunk)
 {
 	chunk_trace_sync(chunk, chunk->extent.start, false);
-	cm_sync_for_cpu(chunk->ctx->pool.dma,
-			chunk_offset(chunk, chunk->extent.start),
-			cm_chunk_size(chunk));
+	mutex_lock(&chunk->sync_lock);
+	cm_sync_for_cpu(chunk->extent.start, chunk->extent.count);
+	mutex_unlock(&chunk->sync_lock);
 }

@@ -8,6 +8,7 @@
 #include <linux/atomic.h>
 #include <linux/kref.h>
 #include <linux/mm.h>
+#include <linux/mutex.h>
 #include <linux/rwsem.h>
 #include <linux/sched.h>
 #include <linux/uidgid.h>
@@ -47,6 +48,7 @@ struct cm_owner {
  *            &cm_context.queue only
  * @drain:    in &cm_context.drains
  * @drained:  pages that nobody else holds any more, once freed
+ * @sync_lock: for one cm_sync_for_cpu() at a time; taken after @lock
  * @lock:     taken for reading to use the memory and for writing to change
  *            whether and how it may be used. What is below is changed with
  *            this and the context's lock, so that either suffices to read it
@@ -76,6 +78,7 @@ struct cm_chunk {
 	u64 stuck;
 	struct list_head drain;
 	unsigned long drained;
+	struct mutex sync_lock;
 
 	struct rw_semaphore lock;
 	struct cm_extent extent;

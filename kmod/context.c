@@ -9,7 +9,6 @@
 #include <linux/wait.h>
 
 #include "context.h"
-#include "quota.h"
 #include "spec.h"
 
 static LIST_HEAD(context_list);
@@ -153,7 +152,7 @@ static void context_free_work(struct work_struct *work)
 	if (ctx->queue)
 		destroy_workqueue(ctx->queue);
 	cm_pool_close(&ctx->pool);
-	cm_quota_drop(ctx);
+	cm_quota_drop(&ctx->quotas);
 	kfree(ctx);
 	if (atomic_dec_and_test(&context_count))
 		wake_up(&context_all_gone);
@@ -176,7 +175,7 @@ static struct cm_context *context_alloc(const struct cm_spec *spec,
 		return NULL;
 	atomic_inc(&context_count);
 	cm_pool_prepare(&ctx->pool);
-	INIT_LIST_HEAD(&ctx->users);
+	cm_quota_init(&ctx->quotas);
 	INIT_LIST_HEAD(&ctx->drains);
 	INIT_DELAYED_WORK(&ctx->drain_work, drain);
 	INIT_DELAYED_WORK(&ctx->free_work, context_free_work);

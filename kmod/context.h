@@ -12,6 +12,7 @@
 #include <uapi/linux/cm.h>
 
 #include "pool.h"
+#include "quota.h"
 
 #define CM_MODULE_VERSION	"0.1.0"
 
@@ -31,8 +32,7 @@ struct cm_spec;
  * @drain_work:  gives back chunks once nobody holds their pages
  * @free_work:   the end of the context
  * @compactions: number of compactions so far; for @queue only
- * @users:       what users may have, and have
- * @charged:     number of chunks that users are charged for
+ * @quotas:      what users may have, and have; with a lock of its own
  * @chunks:      number of chunks whose descriptors are alive
  * @pinned:      page frames of chunks that are pinned or mapped by drivers
  * @draining:    page frames of freed chunks that somebody still holds
@@ -40,7 +40,7 @@ struct cm_spec;
  * @drain_delay: jiffies until they are looked at again
  * @stats:       counters
  *
- * From @users on, and @gone: for &cm_pool.lock. Lock order: mmap_lock and the
+ * From @chunks on, and @gone: for &cm_pool.lock. Lock order: mmap_lock and the
  * dma_resv lock, &cm_chunk.lock, then the mapping's i_mmap_rwsem or
  * &cm_pool.lock.
  */
@@ -55,9 +55,8 @@ struct cm_context {
 	struct delayed_work drain_work;
 	struct delayed_work free_work;
 	u64 compactions;
+	struct cm_quotas quotas;
 
-	struct list_head users;
-	unsigned int charged;
 	unsigned int chunks;
 	unsigned long pinned;
 	unsigned long draining;

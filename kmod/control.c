@@ -96,7 +96,7 @@ static int control_call_quota(struct cm_call *call)
 	ctx = cm_context_find(req->name);
 	if (!ctx)
 		return -ENOENT;
-	ret = cm_quota_set(ctx, uid, &limits);
+	ret = cm_quota_set(&ctx->quotas, uid, &limits);
 	put_device(&ctx->dev);
 	return ret;
 }
@@ -115,7 +115,7 @@ static int control_call_get_quota(struct cm_call *call)
 	ctx = cm_context_find(req->quota.name);
 	if (!ctx)
 		return -ENOENT;
-	cm_quota_read(ctx, uid, &usage);
+	cm_quota_read(&ctx->quotas, uid, &usage);
 	put_device(&ctx->dev);
 	req->quota.bytes = usage.limits.bytes;
 	req->quota.chunks = usage.limits.chunks;

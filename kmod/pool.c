@@ -344,7 +344,6 @@ static void pool_release(struct cm_pool *pool)
 	cm_shrinker_unregister(&pool->shrinker);
 	if (pool->bank.reusable)
 		pool_give(pool, U64_MAX, &next, ULONG_MAX);
-	cm_sync_unmap(pool->dma, pool->bank.count);
 	cm_bank_release(&pool->bank);
 }
 
@@ -378,7 +377,7 @@ int cm_pool_open(struct cm_pool *pool, const struct cm_spec *spec,
 
 	if (ret)
 		return ret;
-	if (cm_sync_map(pool->bank.start, pool->bank.count, &pool->dma)) {
+	if (cm_sync_is_bounced(pool->bank.start)) {
 		cm_bank_release(&pool->bank);
 		return cm_refuse(why, -EINVAL,
 				 "swiotlb=force gives every device bounce buffers: drivers could never reach a chunk");

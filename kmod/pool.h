@@ -21,7 +21,6 @@ struct cm_spec;
  * struct cm_pool - the memory of a context
  * @name:        of the context
  * @bank:        where it lies; NULL granules when there is none (any more)
- * @dma:         the bank as cm_sync_device() sees it
  * @private:     every granule was taken at creation, and stays
  * @linger_work: gives back granules that have been empty for long enough
  * @shrinker:    gives back those that are empty when the system needs them
@@ -29,7 +28,6 @@ struct cm_spec;
 struct cm_pool {
 	const char *name;
 	struct cm_bank bank;
-	dma_addr_t dma;
 	bool private;
 	struct delayed_work linger_work;
 	struct cm_shrinker shrinker;

@@ -9,7 +9,8 @@
 #include <linux/slab.h>
 #include <linux/user_namespace.h>
 
-#include "context.h"
+#include <uapi/linux/cm.h>
+
 #include "limit.h"
 #include "quota.h"
 
@@ -23,7 +24,7 @@ MODULE_PARM_DESC(max_chunks, "chunks that a context has at most, 1 to 65536 (409
 
 /**
  * struct cm_user - what one user may have, and has
- * @node:    in &cm_context.users
+ * @node:    in &cm_quotas.users
  * @uid:     the user; INVALID_UID for everybody without limits of their own
  * @limited: @limits were set for this user
  * @limits:  what the user may have
@@ -55,6 +56,17 @@ unsigned int cm_quota_max_chunks(void)
 }
 
 /**
+ * cm_quota_init() - begin without limits
+ * @quotas: of a new context
+ */
+void cm_quota_init(struct cm_quotas *quotas)
+{
+	spin_lock_init(&quotas->lock);
+	INIT_LIST_HEAD(&quotas->users);
+	quotas->charged = 0;
+}
+
+/**
  * cm_quota_account() - the user whose quota a process uses
  * @cred: credentials of who opened the node
  *
@@ -73,54 +85,54 @@ kuid_t cm_quota_account(const struct cred *cred)
 	return uid;
 }
 
-static struct cm_user *quota_find(struct cm_context *ctx, kuid_t uid)
+static struct cm_user *quota_find(struct cm_quotas *quotas, kuid_t uid)
 {
 	struct cm_user *user;
 
-	lockdep_assert_held(&ctx->pool.lock);
-	list_for_each_entry(user, &ctx->users, node)
+	lockdep_assert_held(&quotas->lock);
+	list_for_each_entry(user, &quotas->users, node)
 		if (user->uid.val == uid.val)
 			return user;
 	return NULL;
 }
 
 /* @fresh is used up and cleared if there is no such user yet. */
-static struct cm_user *quota_find_or_add(struct cm_context *ctx, kuid_t uid,
+static struct cm_user *quota_find_or_add(struct cm_quotas *quotas, kuid_t uid,
 					 struct cm_user **fresh)
 {
-	struct cm_user *user = quota_find(ctx, uid);
+	struct cm_user *user = quota_find(quotas, uid);
 
 	if (user)
 		return user;
 	user = *fresh;
 	*fresh = NULL;
 	*user = (struct cm_user){ .uid = uid, .limits = quota_none };
-	list_add(&user->node, &ctx->users);
+	list_add(&user->node, &quotas->users);
 	return user;
 }
 
-static const struct cm_limits *quota_limits(struct cm_context *ctx,
+static const struct cm_limits *quota_limits(struct cm_quotas *quotas,
 					    const struct cm_user *user)
 {
 	const struct cm_user *everybody;
 
 	if (user && user->limited)
 		return &user->limits;
-	everybody = quota_find(ctx, INVALID_UID);
+	everybody = quota_find(quotas, INVALID_UID);
 	return everybody ? &everybody->limits : &quota_none;
 }
 
-static void quota_fill(struct cm_context *ctx, const struct cm_user *user,
+static void quota_fill(struct cm_quotas *quotas, const struct cm_user *user,
 		       struct cm_usage *usage)
 {
-	usage->limits = *quota_limits(ctx, user);
+	usage->limits = *quota_limits(quotas, user);
 	usage->bytes = user ? user->count << PAGE_SHIFT : 0;
 	usage->chunks = user ? user->chunks : 0;
 }
 
 /**
  * cm_quota_set() - set what a user may have
- * @ctx:    the context
+ * @quotas: of the context
  * @uid:    the user, or INVALID_UID for everybody without limits of their own
  * @limits: what the user may have
  *
@@ -128,7 +140,7 @@ static void quota_fill(struct cm_context *ctx, const struct cm_user *user,
  *
  * Return: 0 or ENOMEM.
  */
-int cm_quota_set(struct cm_context *ctx, kuid_t uid,
+int cm_quota_set(struct cm_quotas *quotas, kuid_t uid,
 		 const struct cm_limits *limits)
 {
 	struct cm_user *fresh = kmalloc(sizeof(*fresh), GFP_KERNEL);
@@ -136,36 +148,34 @@ int cm_quota_set(struct cm_context *ctx, kuid_t uid,
 
 	if (!fresh)
 		return -ENOMEM;
-	cm_context_lock(ctx);
-	user = quota_find_or_add(ctx, uid, &fresh);
-	user->limited = limits->bytes != CM_QUOTA_NONE ||
-			limits->chunks != CM_QUOTA_NO_CHUNKS ||
-			uid_valid(uid);
+	spin_lock(&quotas->lock);
+	user = quota_find_or_add(quotas, uid, &fresh);
+	user->limited = true;
 	user->limits = *limits;
-	cm_context_unlock(ctx);
+	spin_unlock(&quotas->lock);
 	kfree(fresh);
 	return 0;
 }
 
 /**
  * cm_quota_read() - what a user may have, and has
- * @ctx:   the context
+ * @quotas: of the context
  * @uid:   the user, or INVALID_UID for what applies to everybody
  * @usage: filled in
  */
-void cm_quota_read(struct cm_context *ctx, kuid_t uid, struct cm_usage *usage)
+void cm_quota_read(struct cm_quotas *quotas, kuid_t uid, struct cm_usage *usage)
 {
-	cm_context_lock(ctx);
-	quota_fill(ctx, quota_find(ctx, uid), usage);
-	cm_context_unlock(ctx);
+	spin_lock(&quotas->lock);
+	quota_fill(quotas, quota_find(quotas, uid), usage);
+	spin_unlock(&quotas->lock);
 }
 
-static int quota_check(struct cm_context *ctx, const struct cm_usage *usage,
+static int quota_check(struct cm_quotas *quotas, const struct cm_usage *usage,
 		       unsigned long count, bool exceed)
 {
 	const struct cm_limits *limits = &usage->limits;
 
-	if (ctx->charged >= cm_quota_max_chunks())
+	if (quotas->charged >= cm_quota_max_chunks())
 		return -EUSERS;
 	if (exceed)
 		return 0;
@@ -181,7 +191,7 @@ static int quota_check(struct cm_context *ctx, const struct cm_usage *usage,
 
 /**
  * cm_quota_charge() - charge a user for a chunk to come
- * @ctx:    the context
+ * @quotas: of the context
  * @uid:    the user
  * @count:  page frames
  * @before: filled in with what the user had before, also on failure
@@ -191,7 +201,7 @@ static int quota_check(struct cm_context *ctx, const struct cm_usage *usage,
  * Return: 0; EDQUOT for too many bytes, EUSERS for too many chunks, of the user
  * or in the context; ENOMEM.
  */
-int cm_quota_charge(struct cm_context *ctx, kuid_t uid, unsigned long count,
+int cm_quota_charge(struct cm_quotas *quotas, kuid_t uid, unsigned long count,
 		    struct cm_usage *before)
 {
 	struct cm_user *fresh = kmalloc(sizeof(*fresh), GFP_KERNEL);
@@ -201,47 +211,51 @@ int cm_quota_charge(struct cm_context *ctx, kuid_t uid, unsigned long count,
 
 	if (!fresh)
 		return -ENOMEM;
-	cm_context_lock(ctx);
-	quota_fill(ctx, quota_find(ctx, uid), before);
-	ret = quota_check(ctx, before, count, exceed);
+	spin_lock(&quotas->lock);
+	quota_fill(quotas, quota_find(quotas, uid), before);
+	ret = quota_check(quotas, before, count, exceed);
 	if (!ret) {
-		user = quota_find_or_add(ctx, uid, &fresh);
+		user = quota_find_or_add(quotas, uid, &fresh);
 		user->count += count;
 		user->chunks++;
-		ctx->charged++;
+		quotas->charged++;
 	}
-	cm_context_unlock(ctx);
+	spin_unlock(&quotas->lock);
 	kfree(fresh);
 	return ret;
 }
 
 /**
  * cm_quota_uncharge() - undo cm_quota_charge()
- * @ctx:   the context, locked
- * @uid:   the same user
- * @count: the same number of page frames
+ * @quotas: of the context
+ * @uid:    the same user
+ * @count:  the same number of page frames
  */
-void cm_quota_uncharge(struct cm_context *ctx, kuid_t uid, unsigned long count)
+void cm_quota_uncharge(struct cm_quotas *quotas, kuid_t uid,
+		       unsigned long count)
 {
-	struct cm_user *user = quota_find(ctx, uid);
+	struct cm_user *user;
 
-	ctx->charged--;
+	spin_lock(&quotas->lock);
+	user = quota_find(quotas, uid);
+	quotas->charged--;
 	user->count -= count;
 	user->chunks--;
-	if (user->chunks || user->limited)
-		return;
-	list_del(&user->node);
-	kfree(user);
+	if (!user->chunks && !user->limited) {
+		list_del(&user->node);
+		kfree(user);
+	}
+	spin_unlock(&quotas->lock);
 }
 
 /**
  * cm_quota_drop() - forget all limits of a context that nobody uses any more
- * @ctx: the context
+ * @quotas: of the context
  */
-void cm_quota_drop(struct cm_context *ctx)
+void cm_quota_drop(struct cm_quotas *quotas)
 {
 	struct cm_user *user, *next;
 
-	list_for_each_entry_safe(user, next, &ctx->users, node)
+	list_for_each_entry_safe(user, next, &quotas->users, node)
 		kfree(user);
 }

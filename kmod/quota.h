@@ -5,10 +5,11 @@
 #ifndef CM_QUOTA_H
 #define CM_QUOTA_H
 
+#include <linux/list.h>
+#include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/uidgid.h>
 
-struct cm_context;
 struct cred;
 
 /**
@@ -33,14 +34,28 @@ struct cm_usage {
 	u32 chunks;
 };
 
+/**
+ * struct cm_quotas - what users may have of a context, and have
+ * @users:   those who have limits of their own, or chunks
+ * @charged: number of chunks that they are charged for
+ */
+struct cm_quotas {
+	/** @lock: protects what is below; taken last of all */
+	spinlock_t lock;
+	struct list_head users;
+	unsigned int charged;
+};
+
+void cm_quota_init(struct cm_quotas *quotas);
 unsigned int cm_quota_max_chunks(void);
 kuid_t cm_quota_account(const struct cred *cred);
-int cm_quota_set(struct cm_context *ctx, kuid_t uid,
+int cm_quota_set(struct cm_quotas *quotas, kuid_t uid,
 		 const struct cm_limits *limits);
-void cm_quota_read(struct cm_context *ctx, kuid_t uid, struct cm_usage *usage);
-int cm_quota_charge(struct cm_context *ctx, kuid_t uid, unsigned long count,
+void cm_quota_read(struct cm_quotas *quotas, kuid_t uid, struct cm_usage *usage);
+int cm_quota_charge(struct cm_quotas *quotas, kuid_t uid, unsigned long count,
 		    struct cm_usage *before);
-void cm_quota_uncharge(struct cm_context *ctx, kuid_t uid, unsigned long count);
-void cm_quota_drop(struct cm_context *ctx);
+void cm_quota_uncharge(struct cm_quotas *quotas, kuid_t uid,
+		       unsigned long count);
+void cm_quota_drop(struct cm_quotas *quotas);
 
 #endif /* CM_QUOTA_H */

@@ -11,18 +11,17 @@
  * in attest.c.
  *
  * What the two syncs do to a page, on arm64 and on ARMv7 with its outer cache
- * (Documentation/core-api/dma-api.rst, "dma_sync_single_range_for_cpu"; arch/arm64/
+ * (Documentation/core-api/dma-api.rst, "dma_sync_single_for_cpu"; arch/arm64/
  * mm/dma-mapping.c, arch/arm/mm/dma-mapping.c): for the device, lines that the
  * CPU has written go to memory and stay valid. For the CPU, lines are dropped,
  * so that it reads what a device wrote; a line that it has written and not yet
  * handed to the device would be lost, so the first comes before the second.
- * Always DMA_BIDIRECTIONAL: older kernels take DMA_FROM_DEVICE for leave to drop,
- * before the transfer, what the CPU has written.
  */
 #include <linux/dma-direct.h>
 #include <linux/dma-mapping.h>
 #include <linux/err.h>
 #include <linux/mm.h>
+#include <linux/pfn.h>
 #include <linux/platform_device.h>
 
 #include "sync.h"
@@ -65,63 +64,74 @@ struct device *cm_sync_device(void)
 	return &sync_pdev->dev;
 }
 
-/**
- * cm_sync_map() - map a bank, so that parts of it can be synced
- * @start: first page frame number
- * @count: number of page frames
- * @dma:   set to the address as seen by the device
- *
- * Nothing is synced by that: the memory may be the system's.
- *
- * Return: 0, or EIO where even this device is given bounce buffers, as it is
- * with swiotlb=force.
- */
-int cm_sync_map(unsigned long start, unsigned long count, dma_addr_t *dma)
+/* Mapped for the length of one sync: the address is arithmetic, no resource. */
+static int sync_map(unsigned long start, unsigned long count,
+		    enum dma_data_direction direction, dma_addr_t *dma)
 {
-	struct page *page = pfn_to_page(start);
-
-	*dma = dma_map_page_attrs(cm_sync_device(), page, 0,
-				  count << PAGE_SHIFT, DMA_BIDIRECTIONAL,
+	*dma = dma_map_page_attrs(cm_sync_device(), pfn_to_page(start), 0,
+				  count << PAGE_SHIFT, direction,
 				  DMA_ATTR_SKIP_CPU_SYNC | DMA_ATTR_NO_WARN);
-	if (dma_mapping_error(cm_sync_device(), *dma))
-		return -EIO;
-	if (dma_to_phys(cm_sync_device(), *dma) == page_to_phys(page))
-		return 0;
-	cm_sync_unmap(*dma, count);
-	return -EIO;
+	return dma_mapping_error(cm_sync_device(), *dma);
+}
+
+static void sync_unmap(dma_addr_t dma, unsigned long count,
+		       enum dma_data_direction direction)
+{
+	dma_unmap_page_attrs(cm_sync_device(), dma, count << PAGE_SHIFT,
+			     direction, DMA_ATTR_SKIP_CPU_SYNC);
 }
 
 /**
- * cm_sync_unmap() - undo cm_sync_map()
- * @dma:   the address
- * @count: number of page frames
+ * cm_sync_is_bounced() - whether even this device is given bounce buffers
+ * @start: number of a page frame
+ *
+ * So it is with swiotlb=force: no driver could ever reach a chunk itself.
+ *
+ * Return: whether.
  */
-void cm_sync_unmap(dma_addr_t dma, unsigned long count)
+bool cm_sync_is_bounced(unsigned long start)
 {
-	dma_unmap_page_attrs(cm_sync_device(), dma, count << PAGE_SHIFT,
-			     DMA_BIDIRECTIONAL, DMA_ATTR_SKIP_CPU_SYNC);
+	dma_addr_t dma;
+	bool bounced;
+
+	if (sync_map(start, 1, DMA_TO_DEVICE, &dma))
+		return true;
+	bounced = dma_to_phys(cm_sync_device(), dma) != PFN_PHYS(start);
+	sync_unmap(dma, 1, DMA_TO_DEVICE);
+	return bounced;
 }
 
 /**
  * cm_sync_for_device() - let devices see what the CPU wrote
- * @dma:    the bank's address
- * @offset: bytes from there
- * @size:   bytes
+ * @start: first page frame number
+ * @count: number of page frames
  */
-void cm_sync_for_device(dma_addr_t dma, u64 offset, size_t size)
+void cm_sync_for_device(unsigned long start, unsigned long count)
 {
-	dma_sync_single_range_for_device(cm_sync_device(), dma, offset, size,
-					 DMA_BIDIRECTIONAL);
+	dma_addr_t dma;
+
+	if (WARN_ON_ONCE(sync_map(start, count, DMA_TO_DEVICE, &dma)))
+		return;
+	dma_sync_single_for_device(cm_sync_device(), dma, count << PAGE_SHIFT,
+				   DMA_TO_DEVICE);
+	sync_unmap(dma, count, DMA_TO_DEVICE);
 }
 
 /**
  * cm_sync_for_cpu() - let the CPU see what devices wrote
- * @dma:    the bank's address
- * @offset: bytes from there
- * @size:   bytes
+ * @start: first page frame number
+ * @count: number of page frames
+ *
+ * Not for the same page frames at once: the kernel's DMA-API debugging takes
+ * more than seven mappings of a page for a mistake.
  */
-void cm_sync_for_cpu(dma_addr_t dma, u64 offset, size_t size)
+void cm_sync_for_cpu(unsigned long start, unsigned long count)
 {
-	dma_sync_single_range_for_cpu(cm_sync_device(), dma, offset, size,
-				      DMA_BIDIRECTIONAL);
+	dma_addr_t dma;
+
+	if (WARN_ON_ONCE(sync_map(start, count, DMA_FROM_DEVICE, &dma)))
+		return;
+	dma_sync_single_for_cpu(cm_sync_device(), dma, count << PAGE_SHIFT,
+				DMA_FROM_DEVICE);
+	sync_unmap(dma, count, DMA_FROM_DEVICE);
 }

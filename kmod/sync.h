@@ -13,9 +13,8 @@ int cm_sync_init(void);
 void cm_sync_exit(void);
 struct device *cm_sync_device(void);
 
-int cm_sync_map(unsigned long start, unsigned long count, dma_addr_t *dma);
-void cm_sync_unmap(dma_addr_t dma, unsigned long count);
-void cm_sync_for_device(dma_addr_t dma, u64 offset, size_t size);
-void cm_sync_for_cpu(dma_addr_t dma, u64 offset, size_t size);
+bool cm_sync_is_bounced(unsigned long start);
+void cm_sync_for_device(unsigned long start, unsigned long count);
+void cm_sync_for_cpu(unsigned long start, unsigned long count);
 
 #endif /* CM_SYNC_H */

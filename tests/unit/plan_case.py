@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hypothesis import strategies as st
 from unit.kernel.invariants import Extent, check_map
@@ -56,7 +56,7 @@ def carry_out(case: Case, plan: Plan) -> dict[int, Extent]:
 
     check()
     for number, to in plan.moves:
-        now[number] = now[number]._replace(start=to, align=case.pieces[number].align)
+        now[number] = replace(now[number], start=to, align=case.pieces[number].align)
         check()
     return now
 

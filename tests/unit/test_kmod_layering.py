@@ -86,7 +86,7 @@ def test_no_file_includes_one_above_it() -> None:
         for included in sorted(file.includes)
         if depth(included) < depth(file.noun)
     ]
-    assert above == []
+    assert not above, "\n".join(above)
 
 
 def test_no_file_calls_one_above_it() -> None:
@@ -97,7 +97,7 @@ def test_no_file_calls_one_above_it() -> None:
         for name in sorted(file.names & definer.keys() - {*file.defines})
         if depth(definer[name]) < depth(file.noun)
     ]
-    assert above == []
+    assert not above, "\n".join(above)
 
 
 def test_header_declares_what_its_own_file_defines() -> None:
@@ -108,7 +108,7 @@ def test_header_declares_what_its_own_file_defines() -> None:
         for name in sorted(declared_in(header.code))
         if definer.get(name) != noun
     ]
-    assert foreign == []
+    assert not foreign, "\n".join(foreign)
 
 
 def declared_in(code: str) -> list[str]:

@@ -339,6 +339,12 @@ def test_alignment_is_that_of_the_address(bits: int) -> None:
 
 
 @both_words
+def test_end_of_a_range_is_aligned_down(bits: int) -> None:
+    map_ = PlacementMap(range(16), 3, granules("st"), bits=bits)
+    assert start_of_best(map_, Want(4, 8)) == 8
+
+
+@both_words
 def test_smallest_hole_that_is_large_enough(bits: int) -> None:
     map_ = PlacementMap(range(30), bits=bits)
     for start in (4, 12):

@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from random import Random
 
 import pytest
 from hypothesis import given, settings
 from unit.kernel.invariants import check_map
-from unit.kernel.planner import NO_PLAN, Piece, Plan
+from unit.kernel.planner import NO_PLAN, Piece, Plan, make_timed
 from unit.plan_case import Case, carry_out, cases, check_plan
 
 plain = cases(200, 30, (1,), (False,))
@@ -79,7 +81,12 @@ def test_thousands_of_pieces_make_way_for_a_request_for_all_free_pages(bits: int
     """However few of the steps the search before has left."""
     pieces = tuple(Piece(3 * i, 1 + i % 2) for i in range(20_000))
     case = Case(range(0, 60_000), pieces, 30_000, 1, bits)
-    check_plan(case, case.plan())
+    plan = case.plan()
+    now = case.extents()
+    now |= {number: replace(now[number], start=to) for number, to in plan.moves}
+    assert plan.place is not None
+    free = range(plan.place, plan.place + case.count)
+    check_map(case.pages, sorted(now.values()), free=free)
 
 
 @given(cases(60, 20))
@@ -116,15 +123,22 @@ def test_hundreds_of_pieces_stay_where_one_can_make_way() -> None:
 
 
 def test_what_is_evicted_takes_the_smallest_hole_that_is_enough() -> None:
-    """Largest first: otherwise piece 1 might take the hole that piece 2 needs."""
+    """Otherwise piece 4 might take the hole that piece 5 needs."""
     here, posts = (Piece(10, 2), Piece(13, 3)), [Piece(at, 1, 1, True) for at in (3, 6, 9, 19)]
     pieces = (Piece(0, 1), *posts[:3], *here, posts[3])
-    case = Case(range(0, 20), pieces, 9, 1)
-    assert case.plan() == NO_PLAN
+    assert Case(range(0, 20), pieces, 9, 1).plan() == NO_PLAN
     case = Case(range(0, 24), (*pieces, Piece(23, 1, 1, True)), 9, 1)
     plan = case.plan()
     check_plan(case, plan)
     assert {(case.pieces[it.piece].count, it.to) for it in plan.moves} == {(3, 20), (2, 1)}
+
+
+def test_the_largest_is_evicted_first() -> None:
+    """Otherwise one of the others would be in the hole that it needs."""
+    here = (Piece(0, 2), Piece(3, 2), Piece(6, 3))
+    posts = (Piece(10, 1, 1, True), Piece(15, 1, 1, True), Piece(19, 1, 1, True))
+    case = Case(range(0, 20), (*here, *posts), 10, 1)
+    check_plan(case, case.plan())
 
 
 def test_pieces_that_find_no_hole_slide_beside_those_that_do() -> None:
@@ -152,6 +166,23 @@ def test_segment_where_nothing_goes_is_not_compacted() -> None:
     plan = case.plan()
     check_plan(case, plan)
     assert 3 not in {move.piece for move in plan.moves}
+
+
+@pytest.mark.parametrize("most_align", [1, 8])
+@pytest.mark.parametrize("fixed_every", [1 << 20, 500, 40])
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.9])
+def test_time_is_bounded(most_align: int, fixed_every: int, share: float) -> None:
+    """4,096 pieces, between 1 and 8 pages long, with as many free as taken."""
+    chance, pieces, at = Random(most_align * fixed_every), [], 0
+    for number in range(4096):
+        align = most_align if number % 3 else 1
+        at += chance.randrange(8)
+        at += -at % align
+        pieces.append(Piece(at, chance.randrange(1, 9), align, number % fixed_every == 7))
+        at += pieces[-1].count
+    free = at - sum(piece.count for piece in pieces)
+    timed = make_timed(range(0, at), pieces, int(free * share), most_align)
+    assert timed.steps <= 150_000 + 20 * len(pieces)
 
 
 def test_empty_map_is_given_whole() -> None:

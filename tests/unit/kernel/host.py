@@ -33,19 +33,29 @@ WORD = {
 }
 
 
+FAST = ("-O2",)
+
+
 @cache
-def load(noun: str, bits: int = 64) -> tuple[FFI, Any]:
+def load(
+    noun: str,
+    bits: int = 64,
+    *,
+    declared: str = "",
+    defined: str = "",
+    flags: tuple[str, ...] = SANITIZED,
+) -> tuple[FFI, Any]:
     """Compile kmod/<noun>.c with longs of so many bits; declare what kmod/<noun>.h does.
 
-    If kmod/<noun>_*.c are there, they are parts of it.
+    declared, defined: a function behind the end of the file, which knows its static ones.
     """
     ffi = FFI()
-    declared = _gcc(*WORD[bits], "-E", "-P", KMOD / f"{noun}.h")
-    ffi.cdef(INLINE_FUNCTION.sub("", declared))
+    header = _gcc(*WORD[bits], "-E", "-P", KMOD / f"{noun}.h")
+    ffi.cdef(INLINE_FUNCTION.sub("", header) + declared)
     with TemporaryDirectory(prefix="cm-host-") as place:
-        library = Path(place, f"{noun}{bits}.so")
-        sources = [KMOD / f"{noun}.c", *KMOD.glob(f"{noun}_*.c")]
-        _gcc(*WORD[bits], *SANITIZED, "-shared", "-fPIC", "-o", library, *sources)
+        library, source = Path(place, f"{noun}{bits}.so"), Path(place, f"{noun}.c")
+        source.write_text(f'#include "{KMOD / noun}.c"\n{defined}')
+        _gcc(*WORD[bits], *flags, "-shared", "-fPIC", "-o", library, source)
         return ffi, ffi.dlopen(str(library))
 
 

@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 
-class Extent(NamedTuple):
+@dataclass(frozen=True, order=True)
+class Extent:
     """Page frames that are taken; `name` tells whose they are when the map is printed."""
 
     start: int

@@ -6,11 +6,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from time import perf_counter
 from typing import Any, NamedTuple
 
-from unit.kernel.host import load
+from unit.kernel.host import SANITIZED, load
 
 GARBAGE = 0xA5
+COUNTED = "bool make_counted(struct cm_plan *, unsigned long, unsigned long, unsigned long *)"
+COUNTING = """
+bool make_counted(struct cm_plan *plan, unsigned long count, unsigned long align,
+                  unsigned long *steps)
+{
+    struct plan_state s = plan_begin(plan, align);
+    bool found = plan_search(&s, count, PLAN_STEPS);
+
+    *steps = s.steps;
+    return found;
+}
+"""
 
 
 @dataclass(frozen=True)
@@ -47,16 +60,47 @@ def make_plan(
 ) -> Plan:
     """Return what cm_plan_make() plans."""
     ffi, lib = load("plan", bits)
-    return run_planner(ffi, lib, pages, pieces, lambda plan: lib.cm_plan_make(plan, count, align))
+    return _run(ffi, lib, pages, pieces, lambda plan: lib.cm_plan_make(plan, count, align))
 
 
 def make_largest(pages: range, pieces: Sequence[Piece], align: int = 1, *, bits: int = 64) -> Plan:
     """Return what cm_plan_largest() plans."""
     ffi, lib = load("plan", bits)
-    return run_planner(ffi, lib, pages, pieces, lambda plan: lib.cm_plan_largest(plan, align))
+    return _run(ffi, lib, pages, pieces, lambda plan: lib.cm_plan_largest(plan, align))
 
 
-def run_planner(
+class Timed(NamedTuple):
+    """A plan, and what it took to make it."""
+
+    plan: Plan
+    steps: int
+    seconds: float
+
+
+def make_timed(
+    pages: range,
+    pieces: Sequence[Piece],
+    count: int,
+    align: int = 1,
+    *,
+    flags: tuple[str, ...] = SANITIZED,
+) -> Timed:
+    """Return what cm_plan_make() plans, with its steps."""
+    ffi, lib = load("plan", declared=f"{COUNTED};", defined=f"{COUNTED};{COUNTING}", flags=flags)
+    steps, took = ffi.new("unsigned long *"), 0.0
+
+    def timed(plan: Any) -> bool:
+        nonlocal took
+        begin = perf_counter()
+        found = lib.make_counted(plan, count, align, steps)
+        took = perf_counter() - begin
+        return bool(found)
+
+    made = _run(ffi, lib, pages, pieces, timed)
+    return Timed(made, steps[0], took)
+
+
+def _run(
     ffi: Any, lib: Any, pages: range, pieces: Sequence[Piece], function: Callable[[Any], bool]
 ) -> Plan:
     """Return what a function plans; check that it stays within the memory that it was given."""
