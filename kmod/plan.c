@@ -18,7 +18,7 @@
 #include "plan.h"
 
 /* Pieces and holes to look at: less than 20 ms on a slow emulated board. */
-#define PLAN_STEPS		150000UL
+#define PLAN_STEPS		120000UL
 /* The same for each of the sizes that cm_plan_largest() tries, and for all. */
 #define PLAN_STEPS_SIZE		(PLAN_STEPS / 16)
 #define PLAN_STEPS_LARGEST	(PLAN_STEPS * 4)
@@ -151,15 +151,14 @@ static bool plan_evict(struct plan_state *s, unsigned int i)
 {
 	struct cm_plan_hole *hole = plan_best_fit(s, &s->pieces[i]);
 	struct cm_plan_scratch *scratch = &s->scratch[i];
-	unsigned int k;
 
 	scratch->no_hole = !hole;
 	if (!hole)
 		return false;
 	scratch->phase = PLAN_EVICTED;
 	scratch->to = ALIGN(hole->start, s->pieces[i].align);
-	for (k = hole->first; k < hole->behind; k++)
-		s->scratch[k].phase = PLAN_COMPACTED;
+	for (; hole->first < hole->behind; hole->first++)
+		s->scratch[hole->first].phase = PLAN_COMPACTED;
 	hole->start = scratch->to + s->pieces[i].count;
 	if (hole->start == hole->end)
 		*hole = s->scratch[--s->holes].hole;

@@ -18,7 +18,7 @@ bool make_counted(struct cm_plan *plan, unsigned long count, unsigned long align
                   unsigned long *steps)
 {
     struct plan_state s = plan_begin(plan, align);
-    bool found = plan_search(&s, count, PLAN_STEPS);
+    bool found = count ? plan_search(&s, count, PLAN_STEPS) : cm_plan_largest(plan, align);
 
     *steps = s.steps;
     return found;
@@ -85,7 +85,7 @@ def make_timed(
     *,
     flags: tuple[str, ...] = SANITIZED,
 ) -> Timed:
-    """Return what cm_plan_make() plans, with its steps."""
+    """Return what cm_plan_make() plans, with its steps; cm_plan_largest() for a count of 0."""
     ffi, lib = load("plan", declared=f"{COUNTED};", defined=f"{COUNTED};{COUNTING}", flags=flags)
     steps, took = ffi.new("unsigned long *"), 0.0
 
