@@ -25,6 +25,8 @@ REFUSED = {
     "same-label": 'another context is called "good-shared"',
     "odd-alignment": r"min-alignment\) is 12288: must be a power of two",
     "not-reusable": r"bank lonely\S* is not reusable: .*add cm,private to the context",
+    "foreign": 'bank foreign has another use: its compatible is not "shared-dma-pool"',
+    "lent": "bank lent is the memory-region of /ordinary; give the context a bank of its own",
     "same-bank": r"bank pool\S*: \d+ bytes from 0 on already belong to another context",
     # 7.2 refuses it itself, at boot: "Reserved memory: incorrect alignment of CMA region".
     "crooked": r"bank crooked (.*base and size must be multiples of \d+ bytes"

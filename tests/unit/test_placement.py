@@ -228,11 +228,13 @@ class Placement(RuleBasedStateMachine):
     @rule(target=extents, data=st.data(), reserved=st.booleans())
     def occupy_at(self, data: st.DataObject, reserved: bool) -> Any:
         """Occupy certain pages, also kept ones: all of them are free, or nothing happens."""
-        pages = self.model.pages
-        start = data.draw(st.sampled_from(pages), label="start")
-        count = data.draw(st.integers(1, 12) | st.just(pages.stop - start), label="count")
+        pages, limit = self.model.pages, (1 << self.bits) - 1
+        around = st.integers(max(0, pages.start - 9), min(limit, pages.stop + 9))
+        start = data.draw(st.sampled_from(pages) | around, label="start")
+        to_the_end = st.just(max(1, pages.stop - start))
+        count = data.draw(st.integers(1, 12) | to_the_end, label="count")
         wanted = range(start, start + count)
-        inside = wanted.stop <= pages.stop
+        inside = pages.start <= wanted.start and wanted.stop <= pages.stop
         place = self.map.at(start, count)
         free = inside and self.model.occupied().isdisjoint(wanted)
         self.expect(is_free=((wanted, place is not None), (wanted, free)))
@@ -405,7 +407,7 @@ def test_what_is_reserved_is_occupied_but_not_used(bits: int) -> None:
     map_ = PlacementMap(range(20), bits=bits)
     start = map_.insert(map_.at(4, 8), 8, reserved=True)
     assert (map_.used, map_.free, map_.largest_hole) == (0, 20, 8)
-    assert map_.at(11, 1) is None
+    assert [map_.at(*where) for where in [(3, 2), (11, 1), (20, 1), (21, 1)]] == [None] * 4
     map_.remove(start)
     assert (map_.used, map_.free, map_.largest_hole) == (0, 20, 20)
 

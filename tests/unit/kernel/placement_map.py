@@ -69,6 +69,7 @@ class PlacementMap:
         self._map: Any = self._ffi.new("struct cm_placement *")
         size = self._ffi.sizeof(self._map[0])
         self._ffi.memmove(self._map, bytes([GARBAGE]) * size, size)
+        self.keep(pages.start, len(pages))
         self.extents: dict[int, Any] = {}
         self._lib.cm_placement_init(self._map, self._bank)
 
