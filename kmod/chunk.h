@@ -48,7 +48,6 @@ struct cm_owner {
  *            &cm_context.queue only
  * @drain:    in &cm_context.drains
  * @drained:  pages that nobody else holds any more, once freed
- * @sync_lock: for one cm_sync_for_cpu() at a time; taken after @lock
  * @lock:     taken for reading to use the memory and for writing to change
  *            whether and how it may be used. What is below is changed with
  *            this and the context's lock, so that either suffices to read it
@@ -78,6 +77,7 @@ struct cm_chunk {
 	u64 stuck;
 	struct list_head drain;
 	unsigned long drained;
+	/** @sync_lock: for one cm_sync_for_cpu() at a time; after @lock */
 	struct mutex sync_lock;
 
 	struct rw_semaphore lock;

@@ -87,11 +87,9 @@ static inline bool cm_fences_are_signalled(struct dma_resv *resv)
 #define kunmap_local(address)	kunmap_atomic(address)
 #endif
 
-/**
- * struct cm_shrinker - a shrinker, which kernels since 6.7 allocate themselves
- * @count_objects: as in &struct shrinker
- * @scan_objects:  as in &struct shrinker
- * @shrinker:      the kernel's; NULL, or without a function, if not registered
+/*
+ * A shrinker, which kernels since 6.7 allocate themselves; the functions are those
+ * of &struct shrinker. Zeroed, it may be unregistered.
  */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
 struct cm_shrinker {

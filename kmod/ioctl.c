@@ -16,8 +16,8 @@ static bool ioctl_is_same(unsigned int cmd, unsigned int other)
 	       _IOC_NR(cmd) == _IOC_NR(other) && _IOC_DIR(cmd) == _IOC_DIR(other);
 }
 
-static const struct cm_ioctl *ioctl_find(const struct cm_ioctl *table, size_t count,
-				   unsigned int cmd)
+static const struct cm_ioctl *ioctl_find(const struct cm_ioctl *table,
+					 size_t count, unsigned int cmd)
 {
 	size_t i;
 
@@ -28,7 +28,7 @@ static const struct cm_ioctl *ioctl_find(const struct cm_ioctl *table, size_t co
 }
 
 static int ioctl_copy_in(const struct cm_ioctl *ioctl, void *arg,
-		   const void __user *uarg, size_t usize)
+			 const void __user *uarg, size_t usize)
 {
 	if (usize < ioctl->first_size)
 		return -EINVAL;
@@ -38,7 +38,7 @@ static int ioctl_copy_in(const struct cm_ioctl *ioctl, void *arg,
 }
 
 static int ioctl_copy_out(const struct cm_ioctl *ioctl, const void *arg,
-		    void __user *uarg, size_t usize)
+			  void __user *uarg, size_t usize)
 {
 	size_t ksize = _IOC_SIZE(ioctl->cmd);
 

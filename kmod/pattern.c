@@ -35,9 +35,9 @@ static bool pattern_words(struct cm_pattern *req, u64 *words, u64 offset,
 	for (i = 0; i < count; i++) {
 		u64 expected = seed + i / PATTERN_CELL_WORDS;
 
-		if (fill)
+		if (fill) {
 			WRITE_ONCE(words[i], expected);
-		else if (READ_ONCE(words[i]) != expected) {
+		} else if (READ_ONCE(words[i]) != expected) {
 			req->expected = expected;
 			req->actual = words[i];
 			break;

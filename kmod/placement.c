@@ -164,8 +164,8 @@ static void placement_consider_range(struct placement_search *s,
  * @want:  what is looked for
  * @place: set to the place
  *
- * The best one takes the fewest granules from the system, and lies in the
- * smallest free range then.
+ * Of the first and the last place in each free range, the best one takes the
+ * fewest granules from the system, and lies in the smallest range then.
  *
  * Return: false when there is none; @place is then unchanged.
  */

@@ -185,7 +185,7 @@ static int request_wait(struct cm_request *request)
 
 	if (now < deadline)
 		ret = __wait_event_hrtimeout(request->wait,
-					     smp_load_acquire(&request->state) != REQUEST_WAITING,
+					     READ_ONCE(request->state) != REQUEST_WAITING,
 					     ns_to_ktime(deadline - now),
 					     TASK_KILLABLE);
 	if (!ret)
@@ -217,7 +217,7 @@ int cm_request_run(struct cm_request *request)
 			cm_request_put(request);
 		return ret;
 	}
-	/* Pairs with the cmpxchg() in request_end(). */
+	/* What the worker wrote before its cmpxchg() in request_end(). */
 	smp_rmb();
 	return request->error;
 }

@@ -10,7 +10,7 @@
 
 /* Index of the smallest class or bucket whose bound, base << (step * i), holds value. */
 static unsigned int stats_log2_index(u64 value, unsigned int base_shift,
-			       unsigned int step, unsigned int count)
+				     unsigned int step, unsigned int count)
 {
 	unsigned int bits = value > 1 ? ilog2(value - 1) + 1 : 0;
 

@@ -37,9 +37,7 @@ class Lateness:
     def holds(self) -> bool:
         """Return whether requests returned in time, and nothing was lost."""
         return all(
-            self.p99(scene) <= LIMIT_NS
-            and len(set(self.free[scene])) == 1
-            for scene in SCENES
+            self.p99(scene) <= LIMIT_NS and len(set(self.free[scene])) == 1 for scene in SCENES
         )
 
     def lines(self) -> list[str]:

@@ -13,7 +13,7 @@ LOOPS = 4
 
 @dataclass(frozen=True)
 class Fairness:
-    """How the allocations ended, what the longest took in nanoseconds, and how many chunks moved."""
+    """How the allocations ended, the nanoseconds of the longest, and how many chunks moved."""
 
     outcomes: dict[str, int]
     longest: int
@@ -29,8 +29,8 @@ class Fairness:
         ends = ", ".join(f"{reason}: {n}" for reason, n in self.outcomes.items())
         verdict = "holds" if self.holds else "BROKEN"
         return [
-            f"{ROUNDS} allocations that need compaction, with a deadline of 1 s, beside {LOOPS} loops"
-            " of COMPACT:",
+            f"{ROUNDS} allocations that need compaction, with a deadline of 1 s,"
+            f" beside {LOOPS} loops of COMPACT:",
             f"  {ends}; longest {self.longest / 1e6:.0f} ms; {self.moves} moves",
             f"  promised: none is out of time: {verdict}",
         ]
@@ -55,6 +55,7 @@ def compete(rounds: int, loops: int) -> list[Any]:
     import os
     import signal
     import time
+    from contextlib import suppress
 
     from cm_agent import uapi
     from cm_agent.context import Context
@@ -63,10 +64,8 @@ def compete(rounds: int, loops: int) -> list[Any]:
     def compact() -> None:
         with Context("shared") as mine:
             while True:
-                try:
+                with suppress(AllocationError):
                     mine.compact(0)
-                except AllocationError:
-                    pass
 
     children = []
     for _ in range(loops):

@@ -40,8 +40,9 @@ class Stuck:
         told = ["one page held at 32 MiB of the shared context of 64 MiB:"]
         for it in REQUESTS:
             told.append(
-                f"  {it}: {self.held[it][0]} after {self.held[it][1] / 1e6:.1f} ms; without the page"
-                f" {self.free[it][0]} after {self.free[it][1] / 1e6:.1f} ms ({self.ratio(it):.2f})"
+                f"  {it}: {self.held[it][0]} after {self.held[it][1] / 1e6:.1f} ms; without the"
+                f" page {self.free[it][0]} after {self.free[it][1] / 1e6:.1f} ms"
+                f" ({self.ratio(it):.2f})"
             )
         verdict = "holds" if self.holds else "BROKEN"
         return [*told, f"  promised: granted, BUSY, BUSY, within {LIMIT} times as long: {verdict}"]

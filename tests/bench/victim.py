@@ -46,7 +46,9 @@ class Victim:
 
     def lines(self) -> list[str]:
         """Return it for people."""
-        told = [f"using a chunk of 16 MiB that others have moved; one copy: {self.copy / 1e6:.1f} ms"]
+        told = [
+            f"using a chunk of 16 MiB that others have moved; one copy: {self.copy / 1e6:.1f} ms"
+        ]
         for name, what in ATTACKERS.items():
             waits = ", ".join(
                 f"{it} {self.waits[name][it] / 1e6:.1f} ms ({self.waits[name][it] / self.copy:.1f})"
@@ -55,7 +57,9 @@ class Victim:
             told.append(f"  {what}: {self.moves[name]} moves")
             told.append(f"    longest wait (in copies): {waits}")
             if self.killed[name]:
-                ends = ", ".join(f"{who} {ns / 1e6:.0f} ms" for who, ns in self.killed[name].items())
+                ends = ", ".join(
+                    f"{who} {ns / 1e6:.0f} ms" for who, ns in self.killed[name].items()
+                )
                 told.append(f"    ended by SIGKILL after: {ends}")
         verdict = "holds" if self.holds else "BROKEN"
         return [*told, f"  promised: at most {LIMIT} copies, and 1 s for SIGKILL: {verdict}"]
@@ -97,9 +101,7 @@ def copy_time(size: int) -> int:
         source.cpu_access("w") as read,
         target.cpu_access("w") as write,
     ):
-        addresses = [
-            ctypes.addressof(ctypes.c_char.from_buffer(view)) for view in (write, read)
-        ]
+        addresses = [ctypes.addressof(ctypes.c_char.from_buffer(view)) for view in (write, read)]
         for _ in range(10):
             began = time.monotonic_ns()
             ctypes.memmove(*addresses, size)
@@ -175,8 +177,7 @@ def attack(size: int, attacker: str, seconds: float) -> list[Any]:
             worst[name] = longest(do, until)
 
         threads = [
-            threading.Thread(target=note, args=it)
-            for it in (("touch", touch), ("mmap", map_other))
+            threading.Thread(target=note, args=it) for it in (("touch", touch), ("mmap", map_other))
         ]
         for thread in threads:
             thread.start()

@@ -46,7 +46,9 @@ def one_round(board: RemoteBoard, seed: int) -> int:
     with step(f"attacking with seed {seed}"):
         told = board.call(attack, timeout=ROUND_SECONDS * 4, seed=seed, seconds=ROUND_SECONDS)
     ended = ", ".join(f"{number}: {n}" for number, n in sorted(told["ended"].items()))
-    say(f"seed {seed}: {told['processes']} processes, {told['moves']} moves; calls by errno {ended}")
+    say(
+        f"seed {seed}: {told['processes']} processes, {told['moves']} moves; calls by errno {ended}"
+    )
     log = board.check("dmesg --notime").splitlines()
     wrong = list(complaints(log, OF_OTHERS))
     if wrong:

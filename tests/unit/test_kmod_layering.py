@@ -45,12 +45,13 @@ class Source:
         text = path.read_text()
         self.noun = path.stem
         self.includes = set(INCLUDE.findall(text)) - {self.noun}
-        self.code = DIRECTIVE.sub("", COMMENT_OR_TEXT.sub("", text))
+        bare = COMMENT_OR_TEXT.sub("", text)
+        self.code = DIRECTIVE.sub("", bare)
         functions = FUNCTION.findall(self.code)
         self.static = {name for head, name in functions if "static" in head.split()}
         self.functions = {name for _, name in functions} - self.static
         self.defines = self.functions | {*OBJECT.findall(self.code)}
-        self.names = set(re.findall(r"\bcm_\w+", NO_FUNCTION.sub("", self.code)))
+        self.names = set(re.findall(r"\bcm_\w+", NO_FUNCTION.sub("", bare)))
 
 
 def layers_of(kbuild: str) -> list[str]:
@@ -140,7 +141,7 @@ EXAMPLE = """\
 /* cm_comment() */
 #define EXAMPLE(name) \\
 static int name##_show(void) \\
-{ return 0; }
+{ return cm_other_macro(); }
 static LIST_HEAD(example_list);
 static const struct cm_other_ops example_ops = {
 	.get = example_get,
@@ -176,7 +177,7 @@ def test_sources_are_read_right(tmp_path: Path) -> None:
     assert source.defines == {"cm_example_init", "cm_example_ops"}
     assert source.names == {
         "cm_example_declared", "cm_example_init", "cm_example_ops", "cm_other_check",
-        "cm_other_find",
+        "cm_other_find", "cm_other_macro",
     }  # fmt: skip
 
 
