@@ -94,7 +94,7 @@ def test_the_command_line_creates_and_destroys(bare: Any, banks: dict[str, str])
     assert bare.call(look, sizes={"it": [8 * MIB]})["it"][:2] == [8 * MIB, True]
     assert bare.check("cm-agent destroy it") == "it: destroyed"
     got = bare.run("cm-agent destroy it")
-    assert got.code == 1 and "there is no such context; there are none: `cm-" in got.stderr
+    assert got.code == 1 and "there are none: run `cm-agent doctor`" in got.stderr
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
