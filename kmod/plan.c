@@ -404,8 +404,8 @@ static bool plan_search(struct plan_state *s, unsigned long count,
  */
 unsigned int cm_plan_scratch_count(unsigned int piece_count)
 {
-	/* One more hole than pieces. */
-	return piece_count + 1;
+	/* There is one more hole, but what is beside the way does not count. */
+	return piece_count;
 }
 
 /**

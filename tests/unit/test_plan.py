@@ -149,6 +149,14 @@ def test_pieces_that_find_no_hole_slide_beside_those_that_do() -> None:
     assert plan.cost == 8
 
 
+def test_pieces_far_away_stay_where_neighbors_can_slide() -> None:
+    """No hole takes any piece, but the last one can slide; so could all the others."""
+    case = Case(range(0, 86), (*(Piece(7 * i, 6) for i in range(10)), Piece(75, 6)), 10, 1)
+    plan = case.plan()
+    check_plan(case, plan)
+    assert plan.cost == 6
+
+
 def test_piece_goes_beyond_a_fixed_one_after_others_are_compacted_there() -> None:
     here = (Piece(0, 3), Piece(5, 3))
     there = (Piece(13, 2), Piece(17, 2, 1, True))
@@ -156,6 +164,15 @@ def test_piece_goes_beyond_a_fixed_one_after_others_are_compacted_there() -> Non
     plan = case.plan()
     check_plan(case, plan)
     assert {move.piece for move in plan.moves} > {3}
+
+
+def test_piece_that_is_not_aligned_stays_when_others_are_compacted() -> None:
+    """Page 8 is the next that would do for piece 2, and another piece has it."""
+    there = (Piece(6, 2, 4), Piece(8, 3), Piece(12, 3), Piece(16, 1, 1, True))
+    case = Case(range(0, 17), (Piece(0, 2), Piece(4, 1, 1, True), *there), 4, 1)
+    plan = case.plan()
+    check_plan(case, plan)
+    assert 2 not in {move.piece for move in plan.moves}
 
 
 def test_segment_where_nothing_goes_is_not_compacted() -> None:
@@ -225,6 +242,13 @@ def test_largest_hole_is_not_smaller_than_before(case: Case) -> None:
     plan, before = case.largest(), longest(case)
     after = length_after(case, plan) if plan.place is not None else 0
     assert after > before if plan.moves else after == before
+
+
+def test_largest_hole_among_thousands_of_fixed_pieces_is_found() -> None:
+    """Though there is no time to try every size."""
+    pieces = [Piece(2 * i + 4 * (i >= 9000), 1, 1, True) for i in range(20_000)]
+    case = Case(range(0, 40_004), tuple(pieces), 1, 1)
+    assert case.largest() == Plan(17_999, (), 0)
 
 
 @given(cases(60, 20))
