@@ -10,6 +10,7 @@ from boards.remote import RemoteBoard
 MIB = 1 << 20
 SIZE = 16 * MIB
 LIMIT = 5
+ROUNDS = 10
 SECONDS_TO_DIE = 1
 ATTACKERS = {
     "nobody": "nobody moves it",
@@ -80,8 +81,7 @@ def measure(board: RemoteBoard) -> Victim:
     copy = board.call(copy_time, size=SIZE)
     waits, moves, killed = {}, {}, {}
     for name in ATTACKERS:
-        seconds = 30 if name == "idle" else 8
-        got = board.call(attack, timeout=240, size=SIZE, attacker=name, seconds=seconds)
+        got = board.call(attack, timeout=200, size=SIZE, attacker=name, rounds=ROUNDS)
         waits[name], moves[name], killed[name] = got
     return Victim(copy, waits, moves, killed)
 
@@ -109,11 +109,12 @@ def copy_time(size: int) -> int:
     return sorted(took[1:])[4]
 
 
-def attack(size: int, attacker: str, seconds: float) -> list[Any]:
+def attack(size: int, attacker: str, rounds: int) -> list[Any]:
     """Use a chunk in several ways at once while somebody has it moved; return the longest waits.
 
-    The victim lives on CPU 0, the attacker and who competes with it on CPU 1. Waits are those of
-    calls outside of Python, which hold no lock of the interpreter.
+    Each round has a new chunk, at the start of the context, where it is in the attacker's way. The
+    victim lives on CPU 0, the attacker and who competes with it on CPU 1. Waits are those of calls
+    outside of Python, which hold no lock of the interpreter.
     """
     import ctypes
     import fcntl
@@ -124,7 +125,7 @@ def attack(size: int, attacker: str, seconds: float) -> list[Any]:
     import signal
     import threading
     import time
-    from itertools import count as count_up
+    from contextlib import suppress
     from pathlib import Path
 
     from cm_agent import uapi
@@ -137,10 +138,11 @@ def attack(size: int, attacker: str, seconds: float) -> list[Any]:
     group = Path("/sys/fs/cgroup/attacker")
     sync = 0x40086200  # DMA_BUF_IOCTL_SYNC
     private = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    flags = mmap.mmap(-1, 4096)  # [0]: the users stop; [1]: the round that the attacker is at
 
-    def longest(do: Any, until: float) -> int:
+    def longest(do: Any) -> int:
         worst = 0
-        while time.monotonic() < until:
+        while not flags[0]:
             began = time.monotonic_ns()
             do()
             worst = max(worst, time.monotonic_ns() - began)
@@ -174,8 +176,9 @@ def attack(size: int, attacker: str, seconds: float) -> list[Any]:
             libc.munmap(libc.mmap(None, 1 << 20, 3, private, -1, 0), 1 << 20)
 
         def note(name: str, do: Any) -> None:
-            worst[name] = longest(do, until)
+            worst[name] = longest(do)
 
+        touch()
         threads = [
             threading.Thread(target=note, args=it) for it in (("touch", touch), ("mmap", map_other))
         ]
@@ -192,7 +195,7 @@ def attack(size: int, attacker: str, seconds: float) -> list[Any]:
             fcntl.ioctl(chunk.fd, sync, (3).to_bytes(8, "little"))
             fcntl.ioctl(chunk.fd, sync, (7).to_bytes(8, "little"))
 
-        return {"sync": longest(once, until)}
+        return {"sync": longest(once)}
 
     def lay_out() -> dict[str, int]:
         os.sched_setaffinity(0, {0})
@@ -204,29 +207,26 @@ def attack(size: int, attacker: str, seconds: float) -> list[Any]:
                     other.fileno(), "CM_IOC_LAYOUT", entries=uapi.address_of(room), capacity=16
                 )
 
-            return {"layout": longest(once, until)}
+            return {"layout": longest(once)}
 
     def move() -> None:
-        """Ask for a page at the start, then for all that is free in one piece, again and again."""
+        """Ask for a page that only the start of the context has, once a round."""
         os.sched_setaffinity(0, {1})
         with Context("shared") as mine:
-            whole = mine.query().size
-            for turn in count_up():
-                if turn == 1:
-                    lower()
-                for wanted, alignment in ((4096, whole), (mine.query().free, 0)):
-                    try:
-                        mine.compact(wanted, alignment)
-                    except OSError:
-                        time.sleep(0.001)
-
-    def lower() -> None:
-        if attacker == "nice 19":
-            os.nice(19)
-        elif attacker == "idle":
-            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-        elif attacker == "cpu.max":
-            (group / "cgroup.procs").write_text(str(os.getpid()))
+            whole, done = mine.query().size, 0
+            if attacker == "nice 19":
+                os.nice(19)
+            elif attacker == "idle":
+                os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+            elif attacker == "cpu.max":
+                (group / "cgroup.procs").write_text(str(os.getpid()))
+            while True:
+                if flags[1] == done:
+                    time.sleep(0.002)
+                    continue
+                done = flags[1]
+                with suppress(OSError):
+                    mine.compact(4096, whole)
 
     def compute() -> None:
         os.sched_setaffinity(0, {1})
@@ -243,36 +243,48 @@ def attack(size: int, attacker: str, seconds: float) -> list[Any]:
         (group.parent / "cgroup.subtree_control").write_text("+cpu")
         group.mkdir(exist_ok=True)
         (group / "cpu.max").write_text("1000 100000")
+    others, waits, killed = [], {}, {}
+    if attacker != "nobody":
+        others.append(child(move))
+    if attacker in ("nice 19", "idle"):
+        others.append(child(compute))
     with Context("shared") as pool:
-        chunk = pool.alloc(size)
-        before = pool.stats().moves
-        others = []
-        if attacker != "nobody":
-            others.append(child(move))
-            while pool.stats().moves < before + 2:
+        moves = -pool.stats().moves
+        for turn in range(1, rounds + 1):
+            chunk = pool.alloc(size)
+            flags[0] = 0
+            before = pool.stats().moves
+            users = [child(it) for it in (use, synchronize, lay_out)]
+            time.sleep(0.2)
+            flags[1] = turn
+            until = time.monotonic() + 8
+            while attacker != "nobody" and pool.stats().moves == before:
+                if time.monotonic() > until:
+                    break
                 time.sleep(0.01)
-        if attacker in ("nice 19", "idle"):
-            others.append(child(compute))
-        before = pool.stats().moves
-        until = time.monotonic() + seconds
-        users = [child(it) for it in (use, synchronize, lay_out)]
-        waits, killed = {}, {}
-        for pid, reader in users:
-            with os.fdopen(reader) as answer:
-                waits |= json.loads(answer.read())
-            os.waitpid(pid, 0)
-        moves = pool.stats().moves - before
+            time.sleep(0.2)
+            flags[0] = 1
+            for pid, reader in users:
+                with os.fdopen(reader) as answer:
+                    for name, worst in json.loads(answer.read()).items():
+                        waits[name] = max(worst, waits.get(name, 0))
+                os.waitpid(pid, 0)
+            chunk.close()
+        moves += pool.stats().moves
         if others:
-            until = time.monotonic() + 60
+            chunk = pool.alloc(size)
+            flags[0] = 0
             pid, reader = child(use)
-            time.sleep(1)
+            time.sleep(0.3)
+            flags[1] = rounds + 1
+            time.sleep(0.01)
             killed["victim"] = kill(pid)
             os.close(reader)
             killed["attacker"] = kill(others[0][0])
-        for pid, reader in others[1:]:
-            kill(pid)
-            os.close(reader)
-        if others:
-            os.close(others[0][1])
-        chunk.close()
+            chunk.close()
+    for pid, reader in others[1:]:
+        kill(pid)
+        os.close(reader)
+    if others:
+        os.close(others[0][1])
     return [waits, moves, killed]
