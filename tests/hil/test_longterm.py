@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 cm-agent authors
+"""Long-term pins of a mapped chunk's pages: no use of a chunk that is supported, and no harm.
+
+The kernel moves pages out of a bank before it pins them for long, which ours cannot be. What it
+answers differs; seen on:
+
+- 6.12.117: TODO
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+CONTEXTS = pytest.mark.parametrize("context", ["shared", "private"])
+
+
+def pin_for_long(context: str, how: str, free_first: bool = False) -> dict[str, Any]:
+    """Have a child map a chunk and pin it for long: as a buffer of io_uring, or of vivid by
+    V4L2_MEMORY_USERPTR. Kill it when it has its answer, or after 10 s; free the chunk.
+
+    Tell the answer (an errno or 0, or "none"), whether the child was gone within 60 s, how FREE
+    ended, and what is free before and, as soon as that is the same, or after 60 s, afterwards.
+    """
+    import ctypes
+    import fcntl
+    import mmap
+    import os
+    import select
+    import signal
+    import time
+
+    from cm_agent.context import Context
+    from cm_agent.v4l2 import uapi as v4l2
+    from cm_agent.v4l2.device import VideoDevice
+    from cm_agent.v4l2.lookup import find
+
+    io_uring_setup, io_uring_register, capture, userptr, size = 425, 427, 1, 2, 1 << 20
+
+    def call(number: int, *arguments: Any) -> int:
+        libc = ctypes.CDLL(None, use_errno=True)
+        result: int = libc.syscall(number, *arguments)
+        if result < 0:
+            raise OSError(ctypes.get_errno(), "syscall")
+        return result
+
+    def register(address: int) -> None:
+        ring = call(io_uring_setup, 4, ctypes.create_string_buffer(120))
+        vector = (ctypes.c_size_t * 2)(address, size)
+        call(io_uring_register, ring, 0, vector, 1)
+
+    def queue(address: int) -> None:
+        device = VideoDevice(find("vivid"))
+        device.capture.negotiate(640, 480, "RGB3")
+        kept.append(device)
+        asked = {"count": 1, "type": capture, "memory": userptr}
+        given = {"type": capture, "memory": userptr, "m": {"userptr": address}, "length": size}
+        for name, kind, members in (
+            ("VIDIOC_REQBUFS", "struct v4l2_requestbuffers *", asked),
+            ("VIDIOC_QBUF", "struct v4l2_buffer *", given),
+        ):
+            argument = v4l2.ffi.new(kind, members)
+            fcntl.ioctl(device.fileno(), v4l2.NUMBERS[name], v4l2.ffi.buffer(argument))
+
+    def kill() -> None:
+        os.kill(child, signal.SIGKILL)
+        limit = time.monotonic() + 60
+        while not os.waitpid(child, os.WNOHANG)[0]:
+            if time.monotonic() > limit:
+                told["gone"] = False
+                os.waitpid(child, 0)
+                return
+            time.sleep(0.05)
+        told["gone"] = True
+
+    def free() -> None:
+        try:
+            pool.free(chunk)
+            told["free"] = 0
+        except OSError as error:
+            told["free"] = error.errno
+
+    told: dict[str, Any] = {}
+    kept: list[Any] = []
+    reader, writer = os.pipe()
+    with Context(context) as pool:
+        before, chunk = pool.query(), pool.alloc(size)
+        with chunk:
+            if not (child := os.fork()):
+                try:
+                    view = mmap.mmap(chunk.fd, size)
+                    view[::4096] = b"\1" * (size // 4096)
+                    address, number = ctypes.addressof(ctypes.c_char.from_buffer(view)), 0
+                    try:
+                        {"io_uring": register, "userptr": queue}[how](address)
+                    except OSError as error:
+                        number = error.errno or 255
+                    os.write(writer, bytes([number]))
+                    signal.pause()
+                finally:
+                    os._exit(1)
+            answered = select.select([reader], [], [], 10)[0]
+            told["answer"] = os.read(reader, 1)[0] if answered else "none"
+            held = pool.info(chunk)
+            told["fixed"] = [held.pins, held.imports, held.maps]
+            for do in (free, kill) if free_first else (kill, free):
+                do()
+        limit = time.monotonic() + 60
+        while (after := pool.query()) != before and time.monotonic() < limit:
+            time.sleep(0.05)
+    for fd in (reader, writer):
+        os.close(fd)
+    return told | {"same": after == before}
+
+
+HARMLESS = {"gone": True, "fixed": [0, 0, 0], "free": 0, "same": True}
+
+
+@CONTEXTS
+@pytest.mark.parametrize("free_first", [False, True], ids=["killed first", "freed first"])
+def test_io_urings_registered_buffers(module: Any, context: str, free_first: bool) -> None:
+    got = module.call(pin_for_long, context=context, how="io_uring", free_first=free_first)
+    print(f"{context}: {got.pop('answer')}")
+    assert got == HARMLESS
+
+
+@pytest.fixture
+def user_vivid(module: Any) -> Iterator[Any]:
+    """The board with a camera driver that takes memory of user space; vivid with contiguous buffers
+    does not.
+    """
+    module.check("modprobe vivid n_devs=1 node_types=0x1 allocators=0 multiplanar=1")
+    yield module
+    module.check("modprobe -r vivid")
+
+
+@CONTEXTS
+@pytest.mark.lg_feature("vivid")
+def test_v4l2_user_pointers(user_vivid: Any, context: str) -> None:
+    got = user_vivid.call(pin_for_long, context=context, how="userptr")
+    print(f"{context}: {got.pop('answer')}")
+    assert got == HARMLESS
