@@ -3,9 +3,17 @@
 """Long-term pins of a mapped chunk's pages: no use of a chunk that is supported, and no harm.
 
 The kernel moves pages out of a bank before it pins them for long, which ours cannot be. What it
-answers differs; seen on:
+answers differs, and may: SIGKILL ends it, and the chunk can be freed. Seen:
 
-- 6.12.117: TODO
+| kernel | io_uring's registered buffers | V4L2_MEMORY_USERPTR |
+|---|---|---|
+| 5.10.223 (armhf) | tries for ever, SIGKILL or not | pinned |
+| 6.1.176 (arm64) | tries until it is killed | tries until it is killed |
+| 6.12.117 (arm64) | tries until it is killed | tries until it is killed |
+| 7.2.12 (arm64) | tries until it is killed | tries until it is killed |
+
+Of the first, the kernel's own check_and_migrate_cma_pages() is the reason: it looks at no signal,
+and waits for pages to become what they cannot be, until 5.13. So it is not tried there.
 """
 
 from __future__ import annotations
@@ -23,7 +31,7 @@ def pin_for_long(context: str, how: str, free_first: bool = False) -> dict[str, 
     V4L2_MEMORY_USERPTR. Kill it when it has its answer, or after 10 s; free the chunk.
 
     Tell the answer (an errno or 0, or "none"), whether the child was gone within 60 s, how FREE
-    ended, and what is free before and, as soon as that is the same, or after 60 s, afterwards.
+    ended, and whether the context is what it was within another 60 s.
     """
     import ctypes
     import fcntl
@@ -68,13 +76,9 @@ def pin_for_long(context: str, how: str, free_first: bool = False) -> dict[str, 
     def kill() -> None:
         os.kill(child, signal.SIGKILL)
         limit = time.monotonic() + 60
-        while not os.waitpid(child, os.WNOHANG)[0]:
-            if time.monotonic() > limit:
-                told["gone"] = False
-                os.waitpid(child, 0)
-                return
+        while not (gone := os.waitpid(child, os.WNOHANG)[0]) and time.monotonic() < limit:
             time.sleep(0.05)
-        told["gone"] = True
+        told["gone"] = gone == child
 
     def free() -> None:
         try:
@@ -116,13 +120,22 @@ def pin_for_long(context: str, how: str, free_first: bool = False) -> dict[str, 
     return told | {"same": after == before}
 
 
+def kernel(module: Any) -> tuple[int, int]:
+    """Return the version of the board's kernel."""
+    major, minor = module.check("uname -r").split(".")[:2]
+    return int(major), int(minor.partition("-")[0])
+
+
 HARMLESS = {"gone": True, "fixed": [0, 0, 0], "free": 0, "same": True}
 
 
 @CONTEXTS
 @pytest.mark.parametrize("free_first", [False, True], ids=["killed first", "freed first"])
 def test_io_urings_registered_buffers(module: Any, context: str, free_first: bool) -> None:
-    got = module.call(pin_for_long, context=context, how="io_uring", free_first=free_first)
+    if kernel(module) < (5, 13):
+        pytest.skip("this kernel could not be stopped from trying")
+    scene = {"how": "io_uring", "free_first": free_first}
+    got = module.call(pin_for_long, timeout=300, context=context, **scene)
     print(f"{context}: {got.pop('answer')}")
     assert got == HARMLESS
 
@@ -140,6 +153,6 @@ def user_vivid(module: Any) -> Iterator[Any]:
 @CONTEXTS
 @pytest.mark.lg_feature("vivid")
 def test_v4l2_user_pointers(user_vivid: Any, context: str) -> None:
-    got = user_vivid.call(pin_for_long, context=context, how="userptr")
+    got = user_vivid.call(pin_for_long, timeout=300, context=context, how="userptr")
     print(f"{context}: {got.pop('answer')}")
     assert got == HARMLESS
