@@ -86,7 +86,7 @@ static int alloc_take(struct cm_chunk *chunk, struct cm_demand *demand)
 {
 	struct cm_context *ctx = demand->ctx;
 	int ret = cm_pool_take(&ctx->pool, chunk->extent.start, demand->count,
-				  &demand->deadline);
+			       &demand->deadline);
 
 	if (!ret)
 		return 0;
@@ -136,18 +136,6 @@ static int alloc_compact(struct alloc_request *r)
 }
 
 /*
- * Granules that were stuck before the request came are worth a try before it is
- * refused: so each of them is tried once for it. EAGAIN when there are any.
- */
-static int alloc_last_resort(struct cm_demand *demand)
-{
-	if (!cm_pool_has_stuck(&demand->ctx->pool, demand->horizon, demand->begin))
-		return -ENOSPC;
-	demand->horizon = demand->begin;
-	return -EAGAIN;
-}
-
-/*
  * A place at a time: others need not wait until all are tried. Each round knows
  * one more granule that is stuck.
  */
@@ -166,9 +154,11 @@ static int alloc_step(struct cm_request *request)
 	if (demand->full)
 		return -ENOSPC;
 	ret = alloc_compact(r);
-	if (ret == -ENOSPC && !demand->full)
-		ret = alloc_last_resort(demand);
-	return ret;
+	if (ret != -ENOSPC || demand->full || demand->horizon == demand->begin)
+		return ret;
+	/* What was stuck before the request came is tried once before it fails. */
+	demand->horizon = demand->begin;
+	return -EAGAIN;
 }
 
 static void alloc_abandon(struct cm_request *request)
@@ -221,10 +211,10 @@ static int alloc_clear(struct cm_chunk *chunk,
 
 	for (i = 0; !ret && i < count; i = end) {
 		end = i + min(count - i, (unsigned long)ALLOC_CLEAR_PAGES);
-		down_read(&chunk->lock);
+		cm_chunk_lock_use(chunk);
 		for (; i < end; i++)
 			clear_highpage(pfn_to_page(chunk->extent.start + i));
-		up_read(&chunk->lock);
+		cm_chunk_unlock_use(chunk);
 		cond_resched();
 		if (fatal_signal_pending(current))
 			ret = -EINTR;
@@ -240,9 +230,10 @@ static int alloc_finish(struct cm_chunk *chunk, const struct cm_demand *demand)
 
 	if (!ret) {
 		/* The zeros must not come out of a cache over a device's data. */
-		down_read(&chunk->lock);
-		cm_chunk_sync_for_device(chunk, chunk->extent.start);
-		up_read(&chunk->lock);
+		cm_chunk_lock_use(chunk);
+		cm_chunk_sync_for_device(chunk, chunk->extent.start,
+					 chunk->extent.count);
+		cm_chunk_unlock_use(chunk);
 		ret = cm_dmabuf_export(chunk);
 	}
 	if (ret)

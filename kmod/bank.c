@@ -24,8 +24,8 @@ static DEFINE_MUTEX(bank_list_lock);
 /*
  * A page that does not leave makes a whole granule useless, so smaller ones
  * lose less; each one taken costs about the same, so larger ones are cheaper
- * to take. The figures are in tests/bench/README.md. Not smaller than a huge
- * page of 4 KiB pages: alloc_contig_range() needs all of it, or fails.
+ * to take. Not smaller than a huge page of 4 KiB pages: alloc_contig_range()
+ * needs all of it, or fails.
  */
 #define BANK_GRANULE_BYTES	SZ_2M
 

@@ -4,7 +4,9 @@
  */
 #include <linux/capability.h>
 #include <linux/cred.h>
+#include <linux/delay.h>
 #include <linux/dma-buf.h>
+#include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -17,6 +19,10 @@
 /* How often freed chunks are looked at whose pages somebody holds. */
 #define CHUNK_DRAIN_FIRST	msecs_to_jiffies(20)
 #define CHUNK_DRAIN_LAST	msecs_to_jiffies(1000)
+
+/* How long a move waits for those who use the chunk, and how often it looks. */
+#define CHUNK_MOVE_WAIT_NS	(20 * NSEC_PER_MSEC)
+#define CHUNK_MOVE_LOOK_US	200
 
 static atomic64_t chunk_last_id = ATOMIC64_INIT(0);
 
@@ -47,6 +53,7 @@ struct cm_chunk *cm_chunk_new(struct cm_context *ctx,
 	INIT_LIST_HEAD(&chunk->drain);
 	INIT_LIST_HEAD(&chunk->attachments);
 	init_rwsem(&chunk->lock);
+	init_waitqueue_head(&chunk->moved);
 	mutex_init(&chunk->sync_lock);
 	get_device(&ctx->dev);
 	/* The open node holds the module; the chunk may outlive it. */
@@ -134,6 +141,56 @@ int cm_chunk_info(struct cm_chunk *chunk, struct cm_info *info)
 	info->pid = chunk->pid;
 	strscpy(info->comm, chunk->comm, sizeof(info->comm));
 	return 0;
+}
+
+/**
+ * cm_chunk_lock_use() - keep a chunk in its place, and from being freed
+ * @chunk: the chunk
+ *
+ * To use its memory, for a short time. A move that waits goes first, or its turn
+ * would never come while somebody uses the chunk again and again; but not a
+ * second one.
+ */
+void cm_chunk_lock_use(struct cm_chunk *chunk)
+{
+	unsigned int move = READ_ONCE(chunk->moving);
+
+	wait_event(chunk->moved,
+		   !(move & 1) || READ_ONCE(chunk->moving) != move);
+	down_read(&chunk->lock);
+}
+
+/**
+ * cm_chunk_unlock_use() - undo cm_chunk_lock_use()
+ * @chunk: the chunk
+ */
+void cm_chunk_unlock_use(struct cm_chunk *chunk)
+{
+	up_read(&chunk->lock);
+}
+
+/**
+ * cm_chunk_lock_move() - take a chunk's lock for writing, to move it
+ * @chunk: the chunk
+ *
+ * For &cm_context.queue only. Not by getting in line for the lock: one of those
+ * who use the chunk may be kept from running for as long as others please, and
+ * everybody else would wait behind this.
+ *
+ * Return: 0, or EBUSY when somebody uses it for longer than CHUNK_MOVE_WAIT_NS.
+ */
+int cm_chunk_lock_move(struct cm_chunk *chunk)
+{
+	u64 limit = ktime_get_ns() + CHUNK_MOVE_WAIT_NS;
+	bool locked;
+
+	WRITE_ONCE(chunk->moving, chunk->moving + 1);
+	while (!(locked = down_write_trylock(&chunk->lock)) &&
+	       ktime_get_ns() < limit)
+		usleep_range(CHUNK_MOVE_LOOK_US, 2 * CHUNK_MOVE_LOOK_US);
+	WRITE_ONCE(chunk->moving, chunk->moving + 1);
+	wake_up_all(&chunk->moved);
+	return locked ? 0 : -EBUSY;
 }
 
 /**
@@ -273,7 +330,9 @@ static void chunk_end_drain(struct cm_chunk *chunk)
  * cm_chunk_drain() - give back freed chunks that nobody holds any more
  * @ctx: the context
  *
- * For the context's works, whose end the end of the context waits for.
+ * For the context's works, whose end the end of the context waits for. Two of
+ * them may be here at once, and the second one sees none of them: so the first
+ * one sees to it that what is left is looked at again.
  */
 void cm_chunk_drain(struct cm_context *ctx)
 {
@@ -288,6 +347,8 @@ void cm_chunk_drain(struct cm_context *ctx)
 			chunk_end_drain(chunk);
 	cm_context_lock(ctx);
 	list_splice(&drains, &ctx->drains);
+	if (!list_empty(&ctx->drains) && !delayed_work_pending(&ctx->drain_work))
+		cm_pool_later(&ctx->drain_work, ctx->drain_delay);
 	cm_context_unlock(ctx);
 }
 
@@ -302,12 +363,10 @@ void cm_chunk_drain_work(struct work_struct *work)
 	struct cm_context *ctx = container_of(to_delayed_work(work),
 					      struct cm_context, drain_work);
 
-	cm_chunk_drain(ctx);
 	cm_context_lock(ctx);
 	ctx->drain_delay = min(2 * ctx->drain_delay, CHUNK_DRAIN_LAST);
-	if (!list_empty(&ctx->drains))
-		cm_pool_later(&ctx->drain_work, ctx->drain_delay);
 	cm_context_unlock(ctx);
+	cm_chunk_drain(ctx);
 }
 
 /**
@@ -341,35 +400,40 @@ void cm_chunk_unhold(struct cm_chunk *chunk, u32 *count)
 }
 
 static void chunk_trace_sync(struct cm_chunk *chunk, unsigned long start,
-			     bool for_device)
+			     unsigned long count, bool for_device)
 {
 	trace_cm_sync(dev_name(&chunk->ctx->dev), chunk->id,
 		      (u64)(start - chunk->ctx->pool.bank.start) << PAGE_SHIFT,
-		      cm_chunk_size(chunk), dev_name(cm_sync_device()),
+		      (u64)count << PAGE_SHIFT, dev_name(cm_sync_device()),
 		      for_device);
 }
 
 /**
  * cm_chunk_sync_for_device() - let devices see what the CPU wrote
  * @chunk: the chunk, its lock held
- * @start: first page frame number of where it is, or will be
+ * @start: first page frame number, of where it is or will be
+ * @count: page frames
  */
-void cm_chunk_sync_for_device(struct cm_chunk *chunk, unsigned long start)
+void cm_chunk_sync_for_device(struct cm_chunk *chunk, unsigned long start,
+			      unsigned long count)
 {
-	chunk_trace_sync(chunk, start, true);
-	cm_sync_for_device(start, chunk->extent.count);
+	chunk_trace_sync(chunk, start, count, true);
+	cm_sync_for_device(start, count);
 }
 
 /**
  * cm_chunk_sync_for_cpu() - let the CPU see what devices wrote
  * @chunk: the chunk, its lock held
+ * @start: first page frame number
+ * @count: page frames
  *
  * What the CPU has written since it last was handed to the device is lost.
  */
-void cm_chunk_sync_for_cpu(struct cm_chunk *chunk)
+void cm_chunk_sync_for_cpu(struct cm_chunk *chunk, unsigned long start,
+			   unsigned long count)
 {
-	chunk_trace_sync(chunk, chunk->extent.start, false);
+	chunk_trace_sync(chunk, start, count, false);
 	mutex_lock(&chunk->sync_lock);
-	cm_sync_for_cpu(chunk->extent.start, chunk->extent.count);
+	cm_sync_for_cpu(start, count);
 	mutex_unlock(&chunk->sync_lock);
 }

@@ -12,6 +12,7 @@
 #include <linux/rwsem.h>
 #include <linux/sched.h>
 #include <linux/uidgid.h>
+#include <linux/wait.h>
 
 #include "context.h"
 
@@ -33,8 +34,8 @@ struct cm_owner {
 
 /**
  * struct cm_chunk - a chunk
- * @ref:      one for the dma-buf, one for the memory, one for whoever works on
- *            it. With the first one come references on the context's device
+ * @ref:      one for the dma-buf, one for the memory, one for each that works
+ *            on it. With the first one come references on the context's device
  *            and on the module
  * @ctx:      its context
  * @id:       number for humans and programs, never used twice
@@ -48,9 +49,12 @@ struct cm_owner {
  *            &cm_context.queue only
  * @drain:    in &cm_context.drains
  * @drained:  pages that nobody else holds any more, once freed
- * @lock:     taken for reading to use the memory and for writing to change
- *            whether and how it may be used. What is below is changed with
+ * @lock:     taken for reading to use the memory, by cm_chunk_lock_use(), and
+ *            for writing to change whether and how it may be used. What is below is changed with
  *            this and the context's lock, so that either suffices to read it
+ * @moving:   odd while a move waits for those who use the memory
+ * @moved:    where those wait who would use it, until that move has the lock or
+ *            has given up
  * @extent:   where it is; linked as long as it has memory
  * @freed:    its memory is on its way back, or gone: descriptors and mappings
  *            are stale, and it is moved no more
@@ -81,6 +85,8 @@ struct cm_chunk {
 	struct mutex sync_lock;
 
 	struct rw_semaphore lock;
+	unsigned int moving;
+	wait_queue_head_t moved;
 	struct cm_extent extent;
 	bool freed;
 	u32 pins;
@@ -99,7 +105,7 @@ static inline size_t cm_chunk_size(const struct cm_chunk *chunk)
 	return chunk->extent.count << PAGE_SHIFT;
 }
 
-/* Whether a driver, or somebody who was told its address, relies on its place. */
+/* Whether a driver, or a device that got its address, relies on its place. */
 static inline bool cm_chunk_is_fixed(const struct cm_chunk *chunk)
 {
 	return chunk->pins || chunk->maps ||
@@ -124,6 +130,10 @@ bool cm_chunk_belongs_to(const struct cm_chunk *chunk,
 			 const struct cm_owner *owner);
 int cm_chunk_info(struct cm_chunk *chunk, struct cm_info *info);
 
+void cm_chunk_lock_use(struct cm_chunk *chunk);
+void cm_chunk_unlock_use(struct cm_chunk *chunk);
+int cm_chunk_lock_move(struct cm_chunk *chunk);
+
 void cm_chunk_discard(struct cm_chunk *chunk);
 bool cm_chunk_retire(struct cm_chunk *chunk);
 void cm_chunk_abandon(struct cm_chunk *chunk);
@@ -136,7 +146,9 @@ void cm_chunk_drain(struct cm_context *ctx);
 void cm_chunk_hold(struct cm_chunk *chunk, u32 *count);
 void cm_chunk_unhold(struct cm_chunk *chunk, u32 *count);
 
-void cm_chunk_sync_for_device(struct cm_chunk *chunk, unsigned long start);
-void cm_chunk_sync_for_cpu(struct cm_chunk *chunk);
+void cm_chunk_sync_for_device(struct cm_chunk *chunk, unsigned long start,
+			      unsigned long count);
+void cm_chunk_sync_for_cpu(struct cm_chunk *chunk, unsigned long start,
+			   unsigned long count);
 
 #endif /* CM_CHUNK_H */

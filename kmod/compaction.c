@@ -270,7 +270,8 @@ static const struct cm_request_ops compaction_request_ops = {
 
 static int compaction_run(struct cm_demand *demand, struct cm_compact *req)
 {
-	struct compaction_request *r = kzalloc(sizeof(*r), GFP_KERNEL);
+	struct compaction_request *r = kzalloc(sizeof(*r),
+					       GFP_KERNEL_ACCOUNT);
 	int ret;
 
 	if (!r)

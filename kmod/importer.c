@@ -5,12 +5,16 @@
 #include <linux/dma-mapping.h>
 #include <linux/mm.h>
 #include <linux/scatterlist.h>
+#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
 #include "importer.h"
 #include "reach.h"
 #include "trace.h"
+
+/* Page frames that are synced at once for the CPU. */
+#define IMPORTER_PIECE	(SZ_1M >> PAGE_SHIFT)
 
 /**
  * struct cm_attachment - a driver that imports a chunk
@@ -168,7 +172,8 @@ static int importer_map_attachment(struct cm_chunk *chunk,
 	 * And a coherent device's sync does nothing, though others that import
 	 * the chunk may not be coherent.
 	 */
-	cm_chunk_sync_for_device(chunk, chunk->extent.start);
+	cm_chunk_sync_for_device(chunk, chunk->extent.start,
+				 chunk->extent.count);
 	importer_trace_sync(chunk, att, true);
 	dma_sync_sgtable_for_device(att->dev, &att->table, direction);
 	return 0;
@@ -225,39 +230,41 @@ void cm_importer_unmap(struct dma_buf_attachment *attach,
 
 /*
  * Importers are synced, and always the module's own device: a processor that
- * was told the physical address imports nothing, yet must see what the CPU
+ * got the physical address imports nothing, yet must see what the CPU
  * wrote. What another CPU user has not written back yet must not be dropped,
  * so that is written back first.
  */
-static void importer_begin(struct cm_chunk *chunk)
+static void importer_begin(struct cm_chunk *chunk, unsigned long start,
+			   unsigned long count)
 {
 	struct cm_attachment *att;
 
-	cm_chunk_sync_for_device(chunk, chunk->extent.start);
+	cm_chunk_sync_for_device(chunk, start, count);
 	list_for_each_entry(att, &chunk->attachments, node) {
 		if (!att->mapped)
 			continue;
 		importer_trace_sync(chunk, att, false);
 		dma_sync_sgtable_for_cpu(att->dev, &att->table, att->direction);
 	}
-	cm_chunk_sync_for_cpu(chunk);
+	cm_chunk_sync_for_cpu(chunk, start, count);
 	if (chunk->vmaps)
 		invalidate_kernel_vmap_range(chunk->vaddr, cm_chunk_size(chunk));
 }
 
 /*
- * After the module's own device has been synced there is nothing left that an
- * importer's sync for a device that only writes could drop.
+ * Nothing for devices that only write: what the CPU wrote is in memory by then,
+ * and ARMv7 and older kernels would drop what others write meanwhile.
  */
-static void importer_end(struct cm_chunk *chunk)
+static void importer_end(struct cm_chunk *chunk, unsigned long start,
+			 unsigned long count)
 {
 	struct cm_attachment *att;
 
 	if (chunk->vmaps)
 		flush_kernel_vmap_range(chunk->vaddr, cm_chunk_size(chunk));
-	cm_chunk_sync_for_device(chunk, chunk->extent.start);
+	cm_chunk_sync_for_device(chunk, start, count);
 	list_for_each_entry(att, &chunk->attachments, node) {
-		if (!att->mapped)
+		if (!att->mapped || att->direction == DMA_FROM_DEVICE)
 			continue;
 		importer_trace_sync(chunk, att, true);
 		dma_sync_sgtable_for_device(att->dev, &att->table,
@@ -265,18 +272,29 @@ static void importer_end(struct cm_chunk *chunk)
 	}
 }
 
+/*
+ * In pieces, so that a move of the chunk need not wait for all of it. A chunk
+ * that drivers have mapped is not moved, and synced as they mapped it: at once.
+ */
 static int importer_access(struct dma_buf *dmabuf,
-			   void (*sync)(struct cm_chunk *chunk))
+			   void (*sync)(struct cm_chunk *chunk,
+					unsigned long start, unsigned long count))
 {
 	struct cm_chunk *chunk = dmabuf->priv;
+	unsigned long done, count, all = chunk->extent.count;
 	int ret = 0;
 
-	down_read(&chunk->lock);
-	if (chunk->freed)
-		ret = -ESTALE;
-	else
-		sync(chunk);
-	up_read(&chunk->lock);
+	for (done = 0; !ret && done < all; done += count) {
+		count = all - done;
+		cm_chunk_lock_use(chunk);
+		if (!chunk->maps)
+			count = min_t(unsigned long, count, IMPORTER_PIECE);
+		if (chunk->freed)
+			ret = -ESTALE;
+		else
+			sync(chunk, chunk->extent.start + done, count);
+		cm_chunk_unlock_use(chunk);
+	}
 	return ret;
 }
 

@@ -39,7 +39,7 @@ static int mapping_populate(struct vm_area_struct *vma, struct cm_chunk *chunk,
 
 /*
  * The lock is held until the pages are in the page table, so that
- * cm_chunk_free() either finds them there or is seen here.
+ * cm_dmabuf_free() either finds them there or is seen here.
  */
 static vm_fault_t mapping_fault(struct vm_fault *vmf)
 {
@@ -47,15 +47,15 @@ static vm_fault_t mapping_fault(struct vm_fault *vmf)
 	struct cm_chunk *chunk = vma->vm_private_data;
 	int ret;
 
-	down_read(&chunk->lock);
+	cm_chunk_lock_use(chunk);
 	if (chunk->freed || vmf->pgoff >= chunk->extent.count) {
-		up_read(&chunk->lock);
+		cm_chunk_unlock_use(chunk);
 		return VM_FAULT_SIGBUS;
 	}
 	ret = mapping_populate(vma, chunk, vma->vm_start);
 	if (ret == -EBUSY)
 		ret = mapping_populate(vma, chunk, vmf->address & PAGE_MASK);
-	up_read(&chunk->lock);
+	cm_chunk_unlock_use(chunk);
 
 	if (ret && ret != -EBUSY)
 		return vmf_error(ret);

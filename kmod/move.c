@@ -4,8 +4,8 @@
  *
  * The granules of the new place are taken first, while nothing is locked that a
  * free, a query or a page fault needs. Then the chunk is locked, every page
- * table entry of it is removed, its bytes are copied, and whoever touches a
- * mapping next faults the new pages in.
+ * table entry of it is removed, its bytes are copied, and the next access
+ * to a mapping faults the new pages in.
  */
 #include <linux/delay.h>
 #include <linux/highmem.h>
@@ -18,13 +18,7 @@
 #include "mapping.h"
 #include "move.h"
 
-/*
- * A chunk is not waited for by getting in line for its lock: those who come to
- * use it would wait behind, and one of them may hold it for as long as it is
- * kept from running. A page held for a moment (by a system call that copies) is
- * let go by the last of the other tries.
- */
-#define MOVE_LOCK_TRIES	20
+/* A page that a system call copies from or to is let go in a moment. */
 #define MOVE_HELD_TRIES	5
 #define MOVE_WAIT_US	200
 
@@ -64,18 +58,6 @@ static void move_unreserve(struct cm_context *ctx, struct cm_extent *rest)
 	cm_context_unlock(ctx);
 }
 
-static int move_lock(struct cm_chunk *chunk)
-{
-	int tries = MOVE_LOCK_TRIES;
-
-	while (!down_write_trylock(&chunk->lock)) {
-		if (!--tries)
-			return -EBUSY;
-		usleep_range(MOVE_WAIT_US, 2 * MOVE_WAIT_US);
-	}
-	return 0;
-}
-
 /*
  * Remove all mappings of a chunk, and see whether anybody still holds a page.
  * Nobody gets hold of one after that: faults wait for the chunk's lock, and
@@ -107,7 +89,7 @@ static void move_copy_page(unsigned long to, unsigned long from)
 
 /*
  * Like memmove(): a chunk may slide over its own pages. It is not given up when
- * time is over: its users would have waited in vain, again and again.
+ * time is over: its users would have waited for nothing, again and again.
  */
 static void move_copy(const struct cm_chunk *chunk, unsigned long to)
 {
@@ -147,7 +129,7 @@ static void move_exchange(struct cm_chunk *chunk, unsigned long to,
 }
 
 /*
- * A device that was told the address may have written to the chunk while it was
+ * A device that got the address may have written to the chunk while it was
  * pinned, and nobody has synced since: the CPU's caches may hold what was there
  * before. So what the CPU wrote goes to memory, and then the caches forget the
  * old place; the copy reads what is there. Afterwards the new place is written
@@ -156,14 +138,15 @@ static void move_exchange(struct cm_chunk *chunk, unsigned long to,
 static int move_relocate(struct cm_chunk *chunk, unsigned long to,
 			 struct cm_extent *rest)
 {
+	unsigned long from = chunk->extent.start, count = chunk->extent.count;
 	int ret = move_isolate(chunk);
 
 	if (ret)
 		return ret;
-	cm_chunk_sync_for_device(chunk, chunk->extent.start);
-	cm_chunk_sync_for_cpu(chunk);
+	cm_chunk_sync_for_device(chunk, from, count);
+	cm_chunk_sync_for_cpu(chunk, from, count);
 	move_copy(chunk, to);
-	cm_chunk_sync_for_device(chunk, to);
+	cm_chunk_sync_for_device(chunk, to, count);
 	move_exchange(chunk, to, rest);
 	return 0;
 }
@@ -199,7 +182,7 @@ int cm_move(struct cm_chunk *chunk, unsigned long to,
 		ret = -EAGAIN;
 	if (!ret)
 		ret = cm_deadline_is_over(deadline) ? -ETIMEDOUT :
-						      move_lock(chunk);
+						      cm_chunk_lock_move(chunk);
 	if (!ret) {
 		ret = move_relocate(chunk, to, &rest);
 		up_write(&chunk->lock);

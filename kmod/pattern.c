@@ -58,7 +58,7 @@ static int pattern_chunk_page(struct cm_pattern *req, struct cm_chunk *chunk,
 	struct page *page;
 	int ret = -ESTALE;
 
-	down_read(&chunk->lock);
+	cm_chunk_lock_use(chunk);
 	if (!chunk->freed) {
 		page = pfn_to_page(chunk->extent.start + (offset >> PAGE_SHIFT));
 		if (PageHighMem(page)) {
@@ -74,7 +74,7 @@ static int pattern_chunk_page(struct cm_pattern *req, struct cm_chunk *chunk,
 			req->found = CM_PATTERN_LINEAR;
 		}
 	}
-	up_read(&chunk->lock);
+	cm_chunk_unlock_use(chunk);
 	return ret;
 }
 

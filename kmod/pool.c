@@ -16,8 +16,8 @@
 #include "trace.h"
 
 /*
- * Pages in flight (of a process that ends, of a fault) are busy until whoever
- * has them gets to run; those that stay longer are stuck.
+ * Pages in flight (of a process that ends, of a fault) are busy until the
+ * process gets to run; those that stay longer are stuck.
  */
 #define POOL_BUSY_WAIT_US	1000
 #define POOL_PRIVATE_TRIES	50
@@ -46,14 +46,17 @@ void cm_pool_later(struct delayed_work *work, unsigned long delay)
 	mod_delayed_work(pool_background, work, delay);
 }
 
-/* Called with the lock held, so that it cannot run after cm_pool_close(). */
-static void pool_linger_later(struct cm_pool *pool)
+/*
+ * Called with the lock held, so that it cannot run after cm_pool_close(). It
+ * looks every second at the latest: the time may have been made shorter.
+ */
+static void pool_linger_later(struct cm_pool *pool, u64 ns)
 {
 	lockdep_assert_held(&pool->lock);
 	if (!pool->private && pool->map.count &&
 	    !delayed_work_pending(&pool->linger_work))
 		cm_pool_later(&pool->linger_work,
-			      nsecs_to_jiffies(pool_linger_ns()) + 1);
+			      nsecs_to_jiffies(min_t(u64, ns, NSEC_PER_SEC)) + 1);
 }
 
 static int pool_take_pages(struct cm_pool *pool, unsigned long start,
@@ -117,7 +120,7 @@ static void pool_note(struct cm_pool *pool, unsigned long start,
 		granule->taken = true;
 		granule->since = granule->users ? 0 : now;
 	}
-	pool_linger_later(pool);
+	pool_linger_later(pool, pool_linger_ns());
 	spin_unlock(&pool->lock);
 }
 
@@ -179,11 +182,11 @@ void cm_pool_remove(struct cm_pool *pool, struct cm_extent *extent)
 {
 	lockdep_assert_held(&pool->lock);
 	cm_placement_remove(&pool->map, extent, ktime_get_ns());
-	pool_linger_later(pool);
+	pool_linger_later(pool, pool_linger_ns());
 }
 
 /**
- * cm_pool_keep() - keep a range for whoever is making a hole there
+ * cm_pool_keep() - keep a range for a compaction that makes a hole there
  * @pool:  the pool
  * @start: first page frame number
  * @count: page frames, 0 to end that
@@ -195,27 +198,6 @@ void cm_pool_keep(struct cm_pool *pool, unsigned long start,
 	pool->map.kept_start = start;
 	pool->map.kept_count = count;
 	spin_unlock(&pool->lock);
-}
-
-/**
- * cm_pool_has_stuck() - whether granules are stuck since some time
- * @pool:  the pool
- * @after: ktime_get_ns(): not those that were stuck by then
- * @until: ktime_get_ns(): nor those that were only later
- *
- * Return: whether there are any.
- */
-bool cm_pool_has_stuck(struct cm_pool *pool, u64 after, u64 until)
-{
-	bool found = false;
-	unsigned long i;
-
-	spin_lock(&pool->lock);
-	for (i = 0; i < pool->bank.granule_count && !found; i++)
-		found = cm_granule_is_stuck(&pool->bank.granules[i], after) &&
-			!cm_granule_is_stuck(&pool->bank.granules[i], until);
-	spin_unlock(&pool->lock);
-	return found;
 }
 
 /*
@@ -273,7 +255,7 @@ static void pool_linger_work(struct work_struct *work)
 	if (next == U64_MAX)
 		return;
 	spin_lock(&pool->lock);
-	pool_linger_later(pool);
+	pool_linger_later(pool, next + linger - now);
 	spin_unlock(&pool->lock);
 }
 

@@ -56,6 +56,5 @@ int cm_pool_take(struct cm_pool *pool, unsigned long start, unsigned long count,
 void cm_pool_remove(struct cm_pool *pool, struct cm_extent *extent);
 void cm_pool_keep(struct cm_pool *pool, unsigned long start,
 		  unsigned long count);
-bool cm_pool_has_stuck(struct cm_pool *pool, u64 after, u64 until);
 
 #endif /* CM_POOL_H */

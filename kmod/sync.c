@@ -2,7 +2,7 @@
 /*
  * Sync: handing memory from the CPU to devices and back.
  *
- * A processor that was told a physical address (a DSP, an FPGA) imports
+ * A processor that got a physical address (a DSP, an FPGA) imports
  * nothing, so there is no device of its own to sync for. The module has one
  * that stands for all of these: without a node in the device tree it is on no
  * bus, so it reaches every address as it is, and it is not coherent, so that

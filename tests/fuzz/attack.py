@@ -60,7 +60,7 @@ def attack(seed: int, seconds: float, processes: int = 4) -> dict[str, Any]:
                     self.ended["0"] += 1
                 except OSError as error:
                     self.ended[str(error.errno)] += 1
-                except IndexError:
+                except (IndexError, ValueError):
                     pass  # another thread took the last one
 
         def ioctl(self, chance: random.Random, name: str, **members: int) -> Any:

@@ -118,6 +118,37 @@ def test_without_the_shrinker_it_is_kept_as_long_as_the_parameter_says(lingering
     assert got["end"] > SIZE - SLACK, got
 
 
+@COUNTED
+def test_a_shorter_time_is_for_what_lingers_already(lingering: Any) -> None:
+    got = lingering.call(alloc_and_close, size=SIZE, linger_ms=60_000, then="")
+    assert got["end"] > SIZE - SLACK, got
+    assert lingering.call(shorten, size=SIZE) == "back"
+
+
+def shorten(size: int) -> str:
+    """Set the parameter to no time at all; tell whether memory comes back within 30 s."""
+    import time
+    from pathlib import Path
+
+    from cm_agent.context import Context
+
+    def free() -> int:
+        Path("/proc/sys/vm/stat_refresh").write_text("1")
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) << 10 for line in lines if line.startswith("CmaFree:"))
+
+    before = free()
+    Path("/sys/module/cm/parameters/linger_ms").write_text("0")
+    with Context("shared") as pool:
+        pool.alloc(4096).close()
+    limit = time.monotonic() + 30
+    while free() < before + size // 2:
+        if time.monotonic() > limit:
+            return f"{free() - before:,} bytes came back"
+        time.sleep(0.1)
+    return "back"
+
+
 def write_parameter(name: str, values: list[str]) -> list[list[Any]]:
     """Write a module parameter; tell each one's errno and what the parameter is then."""
     from pathlib import Path

@@ -139,7 +139,8 @@ enum cm_reason {
  * @used:         out: bytes that the user had before the call, if there is a
  *                quota
  * @max_chunks:   out: chunks that the user may have in this context
- * @chunks:       out: chunks that the user had before the call
+ * @chunks:       out: chunks that the user had before the call; with @reason
+ *                CHUNKS and fewer than @max_chunks, the context has too many
  *
  * The memory is zero, and cached. Map it with MAP_SHARED, and enclose what the
  * CPU does with it in DMA_BUF_IOCTL_SYNC. Fill a fresh structure for each call:
@@ -151,8 +152,10 @@ enum cm_reason {
  * no memory control group: the quota is what limits it.
  *
  * A long-term pin of its pages through a mapping (V4L2_MEMORY_USERPTR, io_uring's
- * registered buffers) is not supported: the kernel would have to move them out
- * of the bank first. Use the dma-buf instead.
+ * registered buffers) is not supported: the kernel tries to move them out of the
+ * bank first, which never succeeds. It goes on until the process is killed; Linux
+ * before 5.13 does not even see that, and the chunk's memory is lost until the
+ * next boot. Use the dma-buf instead.
  */
 struct cm_alloc {
 	__u64 size;
@@ -406,9 +409,10 @@ struct cm_stats {
  * wait then. A chunk stays where it is while it is pinned, mapped by a driver,
  * mapped more than 64 times by user space, or while somebody (an O_DIRECT
  * transfer, say) holds its pages. Allocations that wait come before its next
- * move. Descriptors,
- * mappings and contents do not change. Errors are those of CM_IOC_ALLOC, and
- * what was moved until then stays moved; the structure is written back.
+ * move. Those who use a chunk that is moved wait for that, and not twice in a
+ * row. Descriptors, mappings and contents do not change. Errors are those of
+ * CM_IOC_ALLOC, and what was moved until then stays moved; the structure is
+ * written back.
  */
 struct cm_compact {
 	__u64 size;
