@@ -106,7 +106,7 @@ def test_a_place_that_the_board_reserves_no_more_may_be_taken(tmp_path: Path) ->
 
 PLAIN = [
     ("0x01000000>;\n\t\t\treusable;", "0x01000000>;"),
-    ('"shared-dma-pool";\n\t\t\treg = <0xa8', '"cm-agent,test";\n\t\t\treg = <0xa8'),
+    ('compatible = "shared-dma-pool";\n\t\t\treg = <0xa8', "reg = <0xa8"),
 ]
 
 

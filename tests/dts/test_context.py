@@ -14,7 +14,10 @@ from .board_tree import OVERLAY, changed, complaints, everything
 REGION = "memory-region = <&camera>;"
 LABEL = 'label = "shared";'
 ALIGNMENT = "cm,min-alignment = <0x100000>;"
-CAMERA = '"shared-dma-pool";\n\t\t\treg = <0xa0000000 0x04000000>;\n\t\t\treusable;'
+POOL = 'compatible = "shared-dma-pool";'
+CAMERA = POOL + "\n\t\t\treg = <0xa0000000 0x04000000>;\n\t\t\treusable;"
+PLAIN = CAMERA.replace(POOL, "").replace("reusable;", "")
+USER = "\tother: other { };\n\tvpu { memory-region = <&other>, <&camera>; };\n\tcontext-shared"
 DEEPER = "};\n\tcontext-private"
 
 MISTAKES = {
@@ -67,7 +70,7 @@ MISTAKES = {
         r"cm,min-alignment is <0x1 0x0>",
     ),
     "shared, in a bank that is not": (
-        [(CAMERA, CAMERA.replace("reusable;", "").replace("shared-dma-pool", "cm-agent,test"))],
+        [(CAMERA, PLAIN)],
         r"context /context-shared: bank camera@a0000000 is not reusable.*add cm,private to the con",
     ),
     "a bank without struct pages": (
@@ -77,6 +80,14 @@ MISTAKES = {
     "the kernel's own bank": (
         [(CAMERA, CAMERA + " linux,cma-default;")],
         r"context /context-shared: bank camera@a0000000 is the kernel's own \(linux,cma-default\)",
+    ),
+    "another driver's bank": (
+        [(CAMERA, PLAIN + 'compatible = "ramoops";')],
+        r"context /context-shared: bank camera@a0000000 has another use: .* of its own",
+    ),
+    "another device's bank": (
+        [("\tcontext-shared", USER)],
+        r"context /context-shared: bank camera@a0000000 is the memory-region of /vpu, .*of its own",
     ),
     "a bank that is switched off": (
         [(CAMERA, CAMERA + ' status = "disabled";')],
@@ -97,8 +108,12 @@ def test_a_mistake_is_refused_with_its_reason(tmp_path: Path, mistake: str) -> N
 
 
 def test_a_private_context_may_have_a_plain_bank(tmp_path: Path) -> None:
-    plain = CAMERA.replace("reusable;", "").replace("shared-dma-pool", "cm-agent,test")
-    assert everything(tmp_path, changed(OVERLAY, (CAMERA, plain), (LABEL, "cm,private;"))) == ()
+    assert everything(tmp_path, changed(OVERLAY, (CAMERA, PLAIN), (LABEL, "cm,private;"))) == ()
+
+
+def test_a_device_that_is_switched_off_uses_no_bank(tmp_path: Path) -> None:
+    off = USER.replace("vpu {", 'vpu { status = "disabled";')
+    assert complaints(tmp_path, changed(OVERLAY, ("\tcontext-shared", off))) == ()
 
 
 def test_a_context_that_is_switched_off_claims_nothing(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from .bank import POOL
 from .kernel import PAGE
 from .tree import Node, Tree
 
@@ -79,18 +80,41 @@ def _bank(node: Node, others: dict[int, Node], merged: Tree) -> Iterator[str]:
         yield f"contexts {other.path} and {node.path} have the same bank, {bank.name}: one has it"
     others.setdefault(phandles[0], node)
     yield from _kind(node, bank)
+    yield from _users(node, bank, merged)
 
 
 def _kind(node: Node, bank: Node) -> Iterator[str]:
     who = f"context {node.path}: bank {bank.name}"
+    foreign = bank.has("compatible") and POOL not in bank.strings("compatible")
     if not bank.enabled:
         yield f"{who} is disabled, so that the kernel reserves nothing"
     if bank.has("no-map"):
         yield f"{who} is no-map: the module takes only memory that the kernel maps; remove no-map"
     elif bank.has("linux,cma-default"):
         yield f"{who} is the kernel's own (linux,cma-default): make one for the context alone"
+    elif foreign and not bank.has("reusable"):  # else bank.judge_node() says it
+        yield (
+            f'{who} has another use: its compatible is not "{POOL}"; give the context a bank of '
+            "its own"
+        )
     elif not bank.has("reusable") and not node.has("cm,private"):
         yield (
             f"{who} is not reusable, so that the context cannot share it with the system: add "
             "cm,private to the context, or reusable to the bank"
+        )
+
+
+def _users(node: Node, bank: Node, merged: Tree) -> Iterator[str]:
+    (phandle,) = bank.cells("phandle")
+    users = [
+        it.path
+        for it in merged.root.walk()
+        if phandle in it.cells("memory-region")
+        and it.enabled
+        and COMPATIBLE not in it.strings("compatible")
+    ]
+    if users:
+        yield (
+            f"context {node.path}: bank {bank.name} is the memory-region of {', '.join(users)}, "
+            "too: give the context a bank of its own"
         )
