@@ -211,10 +211,10 @@ static int alloc_clear(struct cm_chunk *chunk,
 
 	for (i = 0; !ret && i < count; i = end) {
 		end = i + min(count - i, (unsigned long)ALLOC_CLEAR_PAGES);
-		cm_chunk_lock_use(chunk);
+		down_read(&chunk->lock);
 		for (; i < end; i++)
 			clear_highpage(pfn_to_page(chunk->extent.start + i));
-		cm_chunk_unlock_use(chunk);
+		up_read(&chunk->lock);
 		cond_resched();
 		if (fatal_signal_pending(current))
 			ret = -EINTR;
@@ -228,14 +228,8 @@ static int alloc_finish(struct cm_chunk *chunk, const struct cm_demand *demand)
 {
 	int ret = alloc_clear(chunk, &demand->deadline);
 
-	if (!ret) {
-		/* The zeros must not come out of a cache over a device's data. */
-		cm_chunk_lock_use(chunk);
-		cm_chunk_sync_for_device(chunk, chunk->extent.start,
-					 chunk->extent.count);
-		cm_chunk_unlock_use(chunk);
+	if (!ret)
 		ret = cm_dmabuf_export(chunk);
-	}
 	if (ret)
 		cm_chunk_abandon(chunk);
 	return ret;

@@ -4,9 +4,7 @@
  */
 #include <linux/capability.h>
 #include <linux/cred.h>
-#include <linux/delay.h>
 #include <linux/dma-buf.h>
-#include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -19,10 +17,6 @@
 /* How often freed chunks are looked at whose pages somebody holds. */
 #define CHUNK_DRAIN_FIRST	msecs_to_jiffies(20)
 #define CHUNK_DRAIN_LAST	msecs_to_jiffies(1000)
-
-/* How long a move waits for those who use the chunk, and how often it looks. */
-#define CHUNK_MOVE_WAIT_NS	(20 * NSEC_PER_MSEC)
-#define CHUNK_MOVE_LOOK_US	200
 
 static atomic64_t chunk_last_id = ATOMIC64_INIT(0);
 
@@ -53,7 +47,6 @@ struct cm_chunk *cm_chunk_new(struct cm_context *ctx,
 	INIT_LIST_HEAD(&chunk->drain);
 	INIT_LIST_HEAD(&chunk->attachments);
 	init_rwsem(&chunk->lock);
-	init_waitqueue_head(&chunk->moved);
 	mutex_init(&chunk->sync_lock);
 	get_device(&ctx->dev);
 	/* The open node holds the module; the chunk may outlive it. */
@@ -141,56 +134,6 @@ int cm_chunk_info(struct cm_chunk *chunk, struct cm_info *info)
 	info->pid = chunk->pid;
 	strscpy(info->comm, chunk->comm, sizeof(info->comm));
 	return 0;
-}
-
-/**
- * cm_chunk_lock_use() - keep a chunk in its place, and from being freed
- * @chunk: the chunk
- *
- * To use its memory, for a short time. A move that waits goes first, or its turn
- * would never come while somebody uses the chunk again and again; but not a
- * second one.
- */
-void cm_chunk_lock_use(struct cm_chunk *chunk)
-{
-	unsigned int move = READ_ONCE(chunk->moving);
-
-	wait_event(chunk->moved,
-		   !(move & 1) || READ_ONCE(chunk->moving) != move);
-	down_read(&chunk->lock);
-}
-
-/**
- * cm_chunk_unlock_use() - undo cm_chunk_lock_use()
- * @chunk: the chunk
- */
-void cm_chunk_unlock_use(struct cm_chunk *chunk)
-{
-	up_read(&chunk->lock);
-}
-
-/**
- * cm_chunk_lock_move() - take a chunk's lock for writing, to move it
- * @chunk: the chunk
- *
- * For &cm_context.queue only. Not by getting in line for the lock: one of those
- * who use the chunk may be kept from running for as long as others please, and
- * everybody else would wait behind this.
- *
- * Return: 0, or EBUSY when somebody uses it for longer than CHUNK_MOVE_WAIT_NS.
- */
-int cm_chunk_lock_move(struct cm_chunk *chunk)
-{
-	u64 limit = ktime_get_ns() + CHUNK_MOVE_WAIT_NS;
-	bool locked;
-
-	WRITE_ONCE(chunk->moving, chunk->moving + 1);
-	while (!(locked = down_write_trylock(&chunk->lock)) &&
-	       ktime_get_ns() < limit)
-		usleep_range(CHUNK_MOVE_LOOK_US, 2 * CHUNK_MOVE_LOOK_US);
-	WRITE_ONCE(chunk->moving, chunk->moving + 1);
-	wake_up_all(&chunk->moved);
-	return locked ? 0 : -EBUSY;
 }
 
 /**
@@ -399,41 +342,36 @@ void cm_chunk_unhold(struct cm_chunk *chunk, u32 *count)
 	cm_context_unlock(chunk->ctx);
 }
 
-static void chunk_trace_sync(struct cm_chunk *chunk, unsigned long start,
-			     unsigned long count, bool for_device)
+static void chunk_trace_sync(struct cm_chunk *chunk, bool for_device)
 {
-	trace_cm_sync(dev_name(&chunk->ctx->dev), chunk->id,
-		      (u64)(start - chunk->ctx->pool.bank.start) << PAGE_SHIFT,
-		      (u64)count << PAGE_SHIFT, dev_name(cm_sync_device()),
+	struct cm_context *ctx = chunk->ctx;
+
+	trace_cm_sync(dev_name(&ctx->dev), chunk->id,
+		      (u64)(chunk->extent.start - ctx->pool.bank.start) << PAGE_SHIFT,
+		      cm_chunk_size(chunk), dev_name(cm_sync_device()),
 		      for_device);
 }
 
 /**
  * cm_chunk_sync_for_device() - let devices see what the CPU wrote
- * @chunk: the chunk, its lock held
- * @start: first page frame number, of where it is or will be
- * @count: page frames
+ * @chunk: the chunk, its place fixed, its lock held
  */
-void cm_chunk_sync_for_device(struct cm_chunk *chunk, unsigned long start,
-			      unsigned long count)
+void cm_chunk_sync_for_device(struct cm_chunk *chunk)
 {
-	chunk_trace_sync(chunk, start, count, true);
-	cm_sync_for_device(start, count);
+	chunk_trace_sync(chunk, true);
+	cm_sync_for_device(chunk->extent.start, chunk->extent.count);
 }
 
 /**
  * cm_chunk_sync_for_cpu() - let the CPU see what devices wrote
- * @chunk: the chunk, its lock held
- * @start: first page frame number
- * @count: page frames
+ * @chunk: the chunk, its place fixed, its lock held
  *
  * What the CPU has written since it last was handed to the device is lost.
  */
-void cm_chunk_sync_for_cpu(struct cm_chunk *chunk, unsigned long start,
-			   unsigned long count)
+void cm_chunk_sync_for_cpu(struct cm_chunk *chunk)
 {
-	chunk_trace_sync(chunk, start, count, false);
+	chunk_trace_sync(chunk, false);
 	mutex_lock(&chunk->sync_lock);
-	cm_sync_for_cpu(start, count);
+	cm_sync_for_cpu(chunk->extent.start, chunk->extent.count);
 	mutex_unlock(&chunk->sync_lock);
 }

@@ -12,7 +12,6 @@
 #include <linux/rwsem.h>
 #include <linux/sched.h>
 #include <linux/uidgid.h>
-#include <linux/wait.h>
 
 #include "context.h"
 
@@ -49,12 +48,9 @@ struct cm_owner {
  *            &cm_context.queue only
  * @drain:    in &cm_context.drains
  * @drained:  pages that nobody else holds any more, once freed
- * @lock:     taken for reading to use the memory, by cm_chunk_lock_use(), and
- *            for writing to change whether and how it may be used. What is below is changed with
+ * @lock:     taken for reading to use the memory and for writing to change
+ *            whether and how it may be used. What is below is changed with
  *            this and the context's lock, so that either suffices to read it
- * @moving:   odd while a move waits for those who use the memory
- * @moved:    where those wait who would use it, until that move has the lock or
- *            has given up
  * @extent:   where it is; linked as long as it has memory
  * @freed:    its memory is on its way back, or gone: descriptors and mappings
  *            are stale, and it is moved no more
@@ -85,8 +81,6 @@ struct cm_chunk {
 	struct mutex sync_lock;
 
 	struct rw_semaphore lock;
-	unsigned int moving;
-	wait_queue_head_t moved;
 	struct cm_extent extent;
 	bool freed;
 	u32 pins;
@@ -130,10 +124,6 @@ bool cm_chunk_belongs_to(const struct cm_chunk *chunk,
 			 const struct cm_owner *owner);
 int cm_chunk_info(struct cm_chunk *chunk, struct cm_info *info);
 
-void cm_chunk_lock_use(struct cm_chunk *chunk);
-void cm_chunk_unlock_use(struct cm_chunk *chunk);
-int cm_chunk_lock_move(struct cm_chunk *chunk);
-
 void cm_chunk_discard(struct cm_chunk *chunk);
 bool cm_chunk_retire(struct cm_chunk *chunk);
 void cm_chunk_abandon(struct cm_chunk *chunk);
@@ -146,9 +136,7 @@ void cm_chunk_drain(struct cm_context *ctx);
 void cm_chunk_hold(struct cm_chunk *chunk, u32 *count);
 void cm_chunk_unhold(struct cm_chunk *chunk, u32 *count);
 
-void cm_chunk_sync_for_device(struct cm_chunk *chunk, unsigned long start,
-			      unsigned long count);
-void cm_chunk_sync_for_cpu(struct cm_chunk *chunk, unsigned long start,
-			   unsigned long count);
+void cm_chunk_sync_for_device(struct cm_chunk *chunk);
+void cm_chunk_sync_for_cpu(struct cm_chunk *chunk);
 
 #endif /* CM_CHUNK_H */

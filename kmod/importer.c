@@ -5,16 +5,12 @@
 #include <linux/dma-mapping.h>
 #include <linux/mm.h>
 #include <linux/scatterlist.h>
-#include <linux/sizes.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
 #include "importer.h"
 #include "reach.h"
 #include "trace.h"
-
-/* Page frames that are synced at once for the CPU. */
-#define IMPORTER_PIECE	(SZ_1M >> PAGE_SHIFT)
 
 /**
  * struct cm_attachment - a driver that imports a chunk
@@ -172,8 +168,7 @@ static int importer_map_attachment(struct cm_chunk *chunk,
 	 * And a coherent device's sync does nothing, though others that import
 	 * the chunk may not be coherent.
 	 */
-	cm_chunk_sync_for_device(chunk, chunk->extent.start,
-				 chunk->extent.count);
+	cm_chunk_sync_for_device(chunk);
 	importer_trace_sync(chunk, att, true);
 	dma_sync_sgtable_for_device(att->dev, &att->table, direction);
 	return 0;
@@ -229,24 +224,23 @@ void cm_importer_unmap(struct dma_buf_attachment *attach,
 }
 
 /*
- * Importers are synced, and always the module's own device: a processor that
- * got the physical address imports nothing, yet must see what the CPU
- * wrote. What another CPU user has not written back yet must not be dropped,
- * so that is written back first.
+ * Importers are synced, and the module's own device: a processor that got the
+ * physical address imports nothing, yet must see what the CPU wrote. What
+ * another CPU user has not written back yet must not be dropped, so that is
+ * written back first.
  */
-static void importer_begin(struct cm_chunk *chunk, unsigned long start,
-			   unsigned long count)
+static void importer_begin(struct cm_chunk *chunk)
 {
 	struct cm_attachment *att;
 
-	cm_chunk_sync_for_device(chunk, start, count);
+	cm_chunk_sync_for_device(chunk);
 	list_for_each_entry(att, &chunk->attachments, node) {
 		if (!att->mapped)
 			continue;
 		importer_trace_sync(chunk, att, false);
 		dma_sync_sgtable_for_cpu(att->dev, &att->table, att->direction);
 	}
-	cm_chunk_sync_for_cpu(chunk, start, count);
+	cm_chunk_sync_for_cpu(chunk);
 	if (chunk->vmaps)
 		invalidate_kernel_vmap_range(chunk->vaddr, cm_chunk_size(chunk));
 }
@@ -255,14 +249,13 @@ static void importer_begin(struct cm_chunk *chunk, unsigned long start,
  * Nothing for devices that only write: what the CPU wrote is in memory by then,
  * and ARMv7 and older kernels would drop what others write meanwhile.
  */
-static void importer_end(struct cm_chunk *chunk, unsigned long start,
-			 unsigned long count)
+static void importer_end(struct cm_chunk *chunk)
 {
 	struct cm_attachment *att;
 
 	if (chunk->vmaps)
 		flush_kernel_vmap_range(chunk->vaddr, cm_chunk_size(chunk));
-	cm_chunk_sync_for_device(chunk, start, count);
+	cm_chunk_sync_for_device(chunk);
 	list_for_each_entry(att, &chunk->attachments, node) {
 		if (!att->mapped || att->direction == DMA_FROM_DEVICE)
 			continue;
@@ -273,28 +266,21 @@ static void importer_end(struct cm_chunk *chunk, unsigned long start,
 }
 
 /*
- * In pieces, so that a move of the chunk need not wait for all of it. A chunk
- * that drivers have mapped is not moved, and synced as they mapped it: at once.
+ * Nothing is done for a chunk that no device can have: it is the CPU's, until
+ * PIN or a driver's mapping hands it over, and again after the last of them.
  */
 static int importer_access(struct dma_buf *dmabuf,
-			   void (*sync)(struct cm_chunk *chunk,
-					unsigned long start, unsigned long count))
+			   void (*sync)(struct cm_chunk *chunk))
 {
 	struct cm_chunk *chunk = dmabuf->priv;
-	unsigned long done, count, all = chunk->extent.count;
 	int ret = 0;
 
-	for (done = 0; !ret && done < all; done += count) {
-		count = all - done;
-		cm_chunk_lock_use(chunk);
-		if (!chunk->maps)
-			count = min_t(unsigned long, count, IMPORTER_PIECE);
-		if (chunk->freed)
-			ret = -ESTALE;
-		else
-			sync(chunk, chunk->extent.start + done, count);
-		cm_chunk_unlock_use(chunk);
-	}
+	down_read(&chunk->lock);
+	if (chunk->freed)
+		ret = -ESTALE;
+	else if (chunk->pins || chunk->maps)
+		sync(chunk);
+	up_read(&chunk->lock);
 	return ret;
 }
 

@@ -47,15 +47,15 @@ static vm_fault_t mapping_fault(struct vm_fault *vmf)
 	struct cm_chunk *chunk = vma->vm_private_data;
 	int ret;
 
-	cm_chunk_lock_use(chunk);
+	down_read(&chunk->lock);
 	if (chunk->freed || vmf->pgoff >= chunk->extent.count) {
-		cm_chunk_unlock_use(chunk);
+		up_read(&chunk->lock);
 		return VM_FAULT_SIGBUS;
 	}
 	ret = mapping_populate(vma, chunk, vma->vm_start);
 	if (ret == -EBUSY)
 		ret = mapping_populate(vma, chunk, vmf->address & PAGE_MASK);
-	cm_chunk_unlock_use(chunk);
+	up_read(&chunk->lock);
 
 	if (ret && ret != -EBUSY)
 		return vmf_error(ret);

@@ -18,7 +18,13 @@
 #include "mapping.h"
 #include "move.h"
 
-/* A page that a system call copies from or to is let go in a moment. */
+/*
+ * A chunk is not waited for by getting in line for its lock: those who come to
+ * use it would wait behind, and one of them may hold it for as long as it is
+ * kept from running. A page held for a moment (by a system call that copies) is
+ * let go by the last of the other tries.
+ */
+#define MOVE_LOCK_TRIES	20
 #define MOVE_HELD_TRIES	5
 #define MOVE_WAIT_US	200
 
@@ -56,6 +62,18 @@ static void move_unreserve(struct cm_context *ctx, struct cm_extent *rest)
 	cm_context_lock(ctx);
 	cm_pool_remove(&ctx->pool, rest);
 	cm_context_unlock(ctx);
+}
+
+static int move_lock(struct cm_chunk *chunk)
+{
+	int tries = MOVE_LOCK_TRIES;
+
+	while (!down_write_trylock(&chunk->lock)) {
+		if (!--tries)
+			return -EBUSY;
+		usleep_range(MOVE_WAIT_US, 2 * MOVE_WAIT_US);
+	}
+	return 0;
 }
 
 /*
@@ -128,25 +146,14 @@ static void move_exchange(struct cm_chunk *chunk, unsigned long to,
 	cm_context_unlock(ctx);
 }
 
-/*
- * A device that got the address may have written to the chunk while it was
- * pinned, and nobody has synced since: the CPU's caches may hold what was there
- * before. So what the CPU wrote goes to memory, and then the caches forget the
- * old place; the copy reads what is there. Afterwards the new place is written
- * back, since the next device may be told of it without a sync in between.
- */
 static int move_relocate(struct cm_chunk *chunk, unsigned long to,
 			 struct cm_extent *rest)
 {
-	unsigned long from = chunk->extent.start, count = chunk->extent.count;
 	int ret = move_isolate(chunk);
 
 	if (ret)
 		return ret;
-	cm_chunk_sync_for_device(chunk, from, count);
-	cm_chunk_sync_for_cpu(chunk, from, count);
 	move_copy(chunk, to);
-	cm_chunk_sync_for_device(chunk, to, count);
 	move_exchange(chunk, to, rest);
 	return 0;
 }
@@ -182,7 +189,7 @@ int cm_move(struct cm_chunk *chunk, unsigned long to,
 		ret = -EAGAIN;
 	if (!ret)
 		ret = cm_deadline_is_over(deadline) ? -ETIMEDOUT :
-						      cm_chunk_lock_move(chunk);
+						      move_lock(chunk);
 	if (!ret) {
 		ret = move_relocate(chunk, to, &rest);
 		up_write(&chunk->lock);

@@ -58,7 +58,7 @@ static int pattern_chunk_page(struct cm_pattern *req, struct cm_chunk *chunk,
 	struct page *page;
 	int ret = -ESTALE;
 
-	cm_chunk_lock_use(chunk);
+	down_read(&chunk->lock);
 	if (!chunk->freed) {
 		page = pfn_to_page(chunk->extent.start + (offset >> PAGE_SHIFT));
 		if (PageHighMem(page)) {
@@ -74,7 +74,7 @@ static int pattern_chunk_page(struct cm_pattern *req, struct cm_chunk *chunk,
 			req->found = CM_PATTERN_LINEAR;
 		}
 	}
-	cm_chunk_unlock_use(chunk);
+	up_read(&chunk->lock);
 	return ret;
 }
 

@@ -76,6 +76,7 @@ static int pin_hold(struct cm_pinned *entry)
 		ret = -EOVERFLOW;
 	} else {
 		cm_chunk_hold(chunk, &chunk->pins);
+		cm_chunk_sync_for_device(chunk);
 		entry->count++;
 	}
 	up_write(&chunk->lock);
@@ -87,6 +88,11 @@ static void pin_unhold(struct cm_pinned *entry)
 	struct cm_chunk *chunk = entry->dmabuf->priv;
 
 	down_write(&chunk->lock);
+	/* A device that got the address may have written since the last sync. */
+	if (chunk->pins == 1) {
+		cm_chunk_sync_for_device(chunk);
+		cm_chunk_sync_for_cpu(chunk);
+	}
 	cm_chunk_unhold(chunk, &chunk->pins);
 	entry->count--;
 	up_write(&chunk->lock);

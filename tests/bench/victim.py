@@ -118,6 +118,7 @@ def attack(size: int, attacker: str, rounds: int) -> list[Any]:
     """
     import ctypes
     import fcntl
+    import itertools
     import json
     import mmap
     import os
@@ -191,11 +192,8 @@ def attack(size: int, attacker: str, rounds: int) -> list[Any]:
     def synchronize() -> dict[str, int]:
         os.sched_setaffinity(0, {0})
 
-        def once() -> None:
-            fcntl.ioctl(chunk.fd, sync, (3).to_bytes(8, "little"))
-            fcntl.ioctl(chunk.fd, sync, (7).to_bytes(8, "little"))
-
-        return {"sync": longest(once)}
+        calls = itertools.cycle([(3).to_bytes(8, "little"), (7).to_bytes(8, "little")])
+        return {"sync": longest(lambda: fcntl.ioctl(chunk.fd, sync, next(calls)))}
 
     def lay_out() -> dict[str, int]:
         os.sched_setaffinity(0, {0})

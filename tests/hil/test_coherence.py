@@ -45,8 +45,10 @@ def syncs(module: Any, buffer: str, told: dict[str, Any]) -> list[tuple[str, int
     return seen
 
 
-def move_and_read(context: str, size: int, seed: int) -> dict[str, Any]:
-    """Have a chunk with random content make way; tell where it was, where it is, what it holds."""
+def pin_and_move(context: str, size: int, seed: int) -> dict[str, Any]:
+    """Have a chunk that was pinned make way, and pin it again; tell where it was and is, and
+    whether it holds what it did.
+    """
     import random
 
     from cm_agent.context import Context
@@ -55,35 +57,42 @@ def move_and_read(context: str, size: int, seed: int) -> dict[str, Any]:
     with Context(context) as pool, pool.alloc(size) as first, pool.alloc(size) as chunk:
         with chunk.cpu_access("w") as view:
             view[:] = content
+        pool.pin(chunk)
+        pool.unpin(chunk)
         (before,) = (it for it in pool.layout() if it.id == chunk.id)
         first.close()
         moves = pool.compact(pool.query().free).moves
         (after,) = (it for it in pool.layout() if it.id == chunk.id)
+        pool.pin(chunk)
         with chunk.cpu_access("r") as view:
             same = view == content
+        pool.unpin(chunk)
         places = {"from": before.offset, "to": after.offset}
         return {"id": chunk.id, "size": size, "moves": moves, "same": same} | places
 
 
 @pytest.mark.parametrize("size", [MIB, 3 * MIB + 65536])
-def test_a_move_reads_and_leaves_what_devices_see(
+def test_a_chunk_is_the_cpus_when_it_moves(
     module: Any, buffer: str, context: str, size: int
 ) -> None:
-    """The old place is written back, then forgotten by the caches, then copied, which reads what a
-    device wrote there; then the new place is written back. Only then the chunk is there.
+    """At the end of the last pin the old place is written back, then forgotten by the caches: the
+    copy reads what a device wrote there. The new place is written back for the next pin.
     """
-    told = module.call(move_and_read, context=context, size=size, seed=size)
+    told = module.call(pin_and_move, context=context, size=size, seed=size)
     assert told["same"] and told["moves"] == 1 and told["from"] != told["to"], told
     events = printed(module, buffer, told["id"])
     (at,) = (at for at, (name, _) in enumerate(events) if name == "cm_move")
     assert int(events[at][1]["to"]) == told["to"] and events[at][1]["error"] == "0"
-    assert [
+    synced = [
         (fields["device"], int(fields["for_device"]), int(fields["from"]), int(fields["size"]))
-        for _, fields in events[at - 3 : at]
-    ] == [
-        (OURS, FOR_DEVICE, told["from"], size),
+        for name, fields in events
+        if name == "cm_sync"
+    ]
+    assert synced[:4] == [
+        (OURS, FOR_DEVICE, told["from"], size),  # pinned
+        (OURS, FOR_DEVICE, told["from"], size),  # unpinned
         (OURS, FOR_CPU, told["from"], size),
-        (OURS, FOR_DEVICE, told["to"], size),
+        (OURS, FOR_DEVICE, told["to"], size),  # pinned where it is now
     ]
 
 
@@ -131,7 +140,6 @@ def test_an_importer_comes_after_our_own_device(
     told = vivid_both_ways.call(import_and_access, context=context, output=output)
     ended = [("vivid.0", FOR_DEVICE)] if output else []
     assert syncs(vivid_both_ways, buffer, told) == [
-        (OURS, FOR_DEVICE),  # allocated: the zeros
         (OURS, FOR_DEVICE),  # queued
         ("vivid.0", FOR_DEVICE),
         (OURS, FOR_DEVICE),  # DMA_BUF_SYNC_START
@@ -143,13 +151,17 @@ def test_an_importer_comes_after_our_own_device(
     ]
 
 
-def access(context: str, mode: str) -> dict[str, Any]:
+def access(context: str, mode: str, pinned: bool) -> dict[str, Any]:
     """Access a chunk that nobody imports."""
     from cm_agent.context import Context
 
     with Context(context) as pool, pool.alloc(1 << 16) as chunk:
+        if pinned:
+            pool.pin(chunk)
         with chunk.cpu_access(mode):
             pass
+        if pinned:
+            pool.unpin(chunk)
         return {"id": chunk.id, "size": chunk.size}
 
 
@@ -157,11 +169,21 @@ def access(context: str, mode: str) -> dict[str, Any]:
 def test_those_who_import_nothing_see_what_the_cpu_writes_and_it_sees_theirs(
     module: Any, buffer: str, context: str, mode: str
 ) -> None:
-    """A DSP, say, that was told the address: also at the end of reading."""
-    told = module.call(access, context=context, mode=mode)
+    """A DSP, say, that got the address: also at the end of reading."""
+    told = module.call(access, context=context, mode=mode, pinned=True)
     assert syncs(module, buffer, told) == [
-        (OURS, FOR_DEVICE),  # the zeros
-        (OURS, FOR_DEVICE),
+        (OURS, FOR_DEVICE),  # PIN: the zeros
+        (OURS, FOR_DEVICE),  # DMA_BUF_SYNC_START
         (OURS, FOR_CPU),
-        (OURS, FOR_DEVICE),
+        (OURS, FOR_DEVICE),  # DMA_BUF_SYNC_END
+        (OURS, FOR_DEVICE),  # UNPIN
+        (OURS, FOR_CPU),
     ]
+
+
+@pytest.mark.parametrize("mode", ["r", "w"])
+def test_nothing_is_synced_that_no_device_can_have(
+    module: Any, buffer: str, context: str, mode: str
+) -> None:
+    told = module.call(access, context=context, mode=mode, pinned=False)
+    assert syncs(module, buffer, told) == []

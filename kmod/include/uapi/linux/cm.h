@@ -211,7 +211,9 @@ struct cm_pin {
  * @fd:    in: descriptor of the chunk
  * @flags: in: must be 0
  *
- * ENOENT when this open file holds no pin on the chunk.
+ * Devices that got the address must have finished with it: what they wrote by
+ * then is what the CPU sees, wherever the chunk moves. ENOENT when this open file
+ * holds no pin on the chunk.
  */
 struct cm_unpin {
 	__s32 fd;
@@ -409,8 +411,7 @@ struct cm_stats {
  * wait then. A chunk stays where it is while it is pinned, mapped by a driver,
  * mapped more than 64 times by user space, or while somebody (an O_DIRECT
  * transfer, say) holds its pages. Allocations that wait come before its next
- * move. Those who use a chunk that is moved wait for that, and not twice in a
- * row. Descriptors, mappings and contents do not change. Errors are those of
+ * move. Descriptors, mappings and contents do not change. Errors are those of
  * CM_IOC_ALLOC, and what was moved until then stays moved; the structure is
  * written back.
  */
