@@ -49,19 +49,12 @@ static int chardev_stats(struct cm_call *call)
 	return 0;
 }
 
-static bool chardev_is_clean(const struct cm_alloc *req)
-{
-	return !(req->flags || req->fd || req->id || req->free ||
-		 req->largest_hole || req->retries || req->reason ||
-		 req->quota || req->used || req->max_chunks ||
-		 req->chunks);
-}
-
 static int chardev_alloc(struct cm_call *call)
 {
 	struct cm_context *ctx = call->file->ctx;
 	struct cm_alloc *req = call->arg;
-	bool clean = chardev_is_clean(req);
+	bool clean = !memchr_inv(&req->flags, 0, sizeof(*req) -
+						 offsetof(struct cm_alloc, flags));
 	struct dma_buf *dmabuf;
 
 	req->fd = -1;

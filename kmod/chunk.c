@@ -342,14 +342,20 @@ void cm_chunk_unhold(struct cm_chunk *chunk, u32 *count)
 	cm_context_unlock(chunk->ctx);
 }
 
-static void chunk_trace_sync(struct cm_chunk *chunk, bool for_device)
+/**
+ * cm_chunk_trace_sync() - note that a chunk is handed over
+ * @chunk:      the chunk, its lock held
+ * @dev:        the device it is handed to, or back from
+ * @for_device: whether to it
+ */
+void cm_chunk_trace_sync(const struct cm_chunk *chunk, const struct device *dev,
+			 bool for_device)
 {
-	struct cm_context *ctx = chunk->ctx;
+	const struct cm_context *ctx = chunk->ctx;
 
 	trace_cm_sync(dev_name(&ctx->dev), chunk->id,
 		      (u64)(chunk->extent.start - ctx->pool.bank.start) << PAGE_SHIFT,
-		      cm_chunk_size(chunk), dev_name(cm_sync_device()),
-		      for_device);
+		      cm_chunk_size(chunk), dev_name(dev), for_device);
 }
 
 /**
@@ -358,7 +364,7 @@ static void chunk_trace_sync(struct cm_chunk *chunk, bool for_device)
  */
 void cm_chunk_sync_for_device(struct cm_chunk *chunk)
 {
-	chunk_trace_sync(chunk, true);
+	cm_chunk_trace_sync(chunk, cm_sync_device(), true);
 	cm_sync_for_device(chunk->extent.start, chunk->extent.count);
 }
 
@@ -370,7 +376,7 @@ void cm_chunk_sync_for_device(struct cm_chunk *chunk)
  */
 void cm_chunk_sync_for_cpu(struct cm_chunk *chunk)
 {
-	chunk_trace_sync(chunk, false);
+	cm_chunk_trace_sync(chunk, cm_sync_device(), false);
 	mutex_lock(&chunk->sync_lock);
 	cm_sync_for_cpu(chunk->extent.start, chunk->extent.count);
 	mutex_unlock(&chunk->sync_lock);

@@ -136,6 +136,8 @@ void cm_chunk_drain(struct cm_context *ctx);
 void cm_chunk_hold(struct cm_chunk *chunk, u32 *count);
 void cm_chunk_unhold(struct cm_chunk *chunk, u32 *count);
 
+void cm_chunk_trace_sync(const struct cm_chunk *chunk, const struct device *dev,
+			 bool for_device);
 void cm_chunk_sync_for_device(struct cm_chunk *chunk);
 void cm_chunk_sync_for_cpu(struct cm_chunk *chunk);
 

@@ -75,8 +75,6 @@ static inline bool cm_fences_are_signalled(struct dma_resv *resv)
 {
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 19, 0)
 	return dma_resv_test_signaled(resv, DMA_RESV_USAGE_BOOKKEEP);
-#elif LINUX_VERSION_CODE >= KERNEL_VERSION(5, 14, 0)
-	return dma_resv_test_signaled(resv, true);
 #else
 	return dma_resv_test_signaled_rcu(resv, true);
 #endif
@@ -87,76 +85,63 @@ static inline bool cm_fences_are_signalled(struct dma_resv *resv)
 #define kunmap_local(address)	kunmap_atomic(address)
 #endif
 
-/*
- * A shrinker, which kernels since 6.7 allocate themselves; the functions are those
- * of &struct shrinker. Zeroed, it may be unregistered.
- */
+/* A shrinker, which kernels since 6.7 allocate. Zeroed, it may be unregistered. */
+struct cm_shrinker {
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
-struct cm_shrinker {
-	unsigned long (*count_objects)(struct shrinker *shrinker,
-				       struct shrink_control *control);
-	unsigned long (*scan_objects)(struct shrinker *shrinker,
-				      struct shrink_control *control);
 	struct shrinker *shrinker;
-};
-
-static inline struct cm_shrinker *cm_shrinker_of(struct shrinker *shrinker)
-{
-	return shrinker->private_data;
-}
-
-static inline int cm_shrinker_register(struct cm_shrinker *shrinker,
-				       const char *name)
-{
-	shrinker->shrinker = shrinker_alloc(0, "cm-%s", name);
-	if (!shrinker->shrinker)
-		return -ENOMEM;
-	shrinker->shrinker->count_objects = shrinker->count_objects;
-	shrinker->shrinker->scan_objects = shrinker->scan_objects;
-	shrinker->shrinker->private_data = shrinker;
-	shrinker_register(shrinker->shrinker);
-	return 0;
-}
-
-static inline void cm_shrinker_unregister(struct cm_shrinker *shrinker)
-{
-	shrinker_free(shrinker->shrinker);
-	shrinker->shrinker = NULL;
-}
 #else
-struct cm_shrinker {
-	unsigned long (*count_objects)(struct shrinker *shrinker,
-				       struct shrink_control *control);
-	unsigned long (*scan_objects)(struct shrinker *shrinker,
-				      struct shrink_control *control);
 	struct shrinker shrinker;
+#endif
 };
 
 static inline struct cm_shrinker *cm_shrinker_of(struct shrinker *shrinker)
 {
-	return container_of(shrinker, struct cm_shrinker, shrinker);
-}
-
-static inline int cm_shrinker_register(struct cm_shrinker *shrinker,
-				       const char *name)
-{
-	shrinker->shrinker.count_objects = shrinker->count_objects;
-	shrinker->shrinker.scan_objects = shrinker->scan_objects;
-	shrinker->shrinker.seeks = DEFAULT_SEEKS;
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 0, 0)
-	return register_shrinker(&shrinker->shrinker, "cm-%s", name);
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+	return shrinker->private_data;
 #else
-	return register_shrinker(&shrinker->shrinker);
+	return container_of(shrinker, struct cm_shrinker, shrinker);
 #endif
 }
 
-/* The kernel clears nr_deferred, by which it knows one that is registered. */
-static inline void cm_shrinker_unregister(struct cm_shrinker *shrinker)
+static inline int
+cm_shrinker_register(struct cm_shrinker *self, const char *name,
+		     unsigned long (*count)(struct shrinker *shrinker,
+					    struct shrink_control *control),
+		     unsigned long (*scan)(struct shrinker *shrinker,
+					   struct shrink_control *control))
 {
-	if (shrinker->shrinker.nr_deferred)
-		unregister_shrinker(&shrinker->shrinker);
-}
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+	self->shrinker = shrinker_alloc(0, "cm-%s", name);
+	if (!self->shrinker)
+		return -ENOMEM;
+	self->shrinker->private_data = self;
+	self->shrinker->count_objects = count;
+	self->shrinker->scan_objects = scan;
+	shrinker_register(self->shrinker);
+	return 0;
+#else
+	self->shrinker.seeks = DEFAULT_SEEKS;
+	self->shrinker.count_objects = count;
+	self->shrinker.scan_objects = scan;
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 0, 0)
+	return register_shrinker(&self->shrinker, "cm-%s", name);
+#else
+	return register_shrinker(&self->shrinker);
 #endif
+#endif
+}
+
+static inline void cm_shrinker_unregister(struct cm_shrinker *self)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 7, 0)
+	shrinker_free(self->shrinker);
+	self->shrinker = NULL;
+#else
+	/* The kernel clears it, and knows by it one that is registered. */
+	if (self->shrinker.nr_deferred)
+		unregister_shrinker(&self->shrinker);
+#endif
+}
 
 /* The device that &class.devnode() is given. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 2, 0)

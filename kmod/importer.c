@@ -10,7 +10,6 @@
 
 #include "importer.h"
 #include "reach.h"
-#include "trace.h"
 
 /**
  * struct cm_attachment - a driver that imports a chunk
@@ -128,16 +127,6 @@ void cm_importer_detach(struct dma_buf *dmabuf,
 	kfree(att);
 }
 
-static void importer_trace_sync(struct cm_chunk *chunk,
-				const struct cm_attachment *att, bool for_device)
-{
-	struct cm_context *ctx = chunk->ctx;
-
-	trace_cm_sync(dev_name(&ctx->dev), chunk->id,
-		      (u64)(chunk->extent.start - ctx->pool.bank.start) << PAGE_SHIFT,
-		      cm_chunk_size(chunk), dev_name(att->dev), for_device);
-}
-
 static int importer_map_attachment(struct cm_chunk *chunk,
 				   struct cm_attachment *att,
 				   enum dma_data_direction direction)
@@ -169,7 +158,7 @@ static int importer_map_attachment(struct cm_chunk *chunk,
 	 * the chunk may not be coherent.
 	 */
 	cm_chunk_sync_for_device(chunk);
-	importer_trace_sync(chunk, att, true);
+	cm_chunk_trace_sync(chunk, att->dev, true);
 	dma_sync_sgtable_for_device(att->dev, &att->table, direction);
 	return 0;
 }
@@ -215,7 +204,7 @@ void cm_importer_unmap(struct dma_buf_attachment *attach,
 	struct cm_attachment *att = attach->priv;
 
 	down_write(&chunk->lock);
-	importer_trace_sync(chunk, att, false);
+	cm_chunk_trace_sync(chunk, att->dev, false);
 	dma_sync_sgtable_for_cpu(att->dev, table, direction);
 	dma_unmap_sgtable(att->dev, table, direction, DMA_ATTR_SKIP_CPU_SYNC);
 	att->mapped = false;
@@ -237,7 +226,7 @@ static void importer_begin(struct cm_chunk *chunk)
 	list_for_each_entry(att, &chunk->attachments, node) {
 		if (!att->mapped)
 			continue;
-		importer_trace_sync(chunk, att, false);
+		cm_chunk_trace_sync(chunk, att->dev, false);
 		dma_sync_sgtable_for_cpu(att->dev, &att->table, att->direction);
 	}
 	cm_chunk_sync_for_cpu(chunk);
@@ -259,7 +248,7 @@ static void importer_end(struct cm_chunk *chunk)
 	list_for_each_entry(att, &chunk->attachments, node) {
 		if (!att->mapped || att->direction == DMA_FROM_DEVICE)
 			continue;
-		importer_trace_sync(chunk, att, true);
+		cm_chunk_trace_sync(chunk, att->dev, true);
 		dma_sync_sgtable_for_device(att->dev, &att->table,
 					    att->direction);
 	}

@@ -313,7 +313,8 @@ static int pool_make(struct cm_pool *pool, struct cm_refusal *why)
 		return cm_refuse(why, -EINVAL,
 				 "bank %s is not reusable: its memory is gone from the system anyway; add cm,private to the context, or reusable to the bank",
 				 pool->bank.name);
-	if (cm_shrinker_register(&pool->shrinker, pool->name))
+	if (cm_shrinker_register(&pool->shrinker, pool->name, pool_shrink_count,
+				 pool_shrink_scan))
 		return cm_refuse(why, -ENOMEM, "no memory for the shrinker");
 	return 0;
 }
@@ -338,8 +339,6 @@ void cm_pool_prepare(struct cm_pool *pool)
 	spin_lock_init(&pool->lock);
 	cm_placement_init(&pool->map, &pool->bank);
 	INIT_DELAYED_WORK(&pool->linger_work, pool_linger_work);
-	pool->shrinker.count_objects = pool_shrink_count;
-	pool->shrinker.scan_objects = pool_shrink_scan;
 }
 
 /**

@@ -26,18 +26,14 @@ MODULE_PARM_DESC(max_chunks, "chunks that a context has at most, 1 to 65536 (409
  * struct cm_user - what one user may have, and has
  * @node:    in &cm_quotas.users
  * @uid:     the user; INVALID_UID for everybody without limits of their own
- * @limited: @limits were set for this user
- * @limits:  what the user may have
- * @count:   page frames charged
- * @chunks:  number of chunks charged
+ * @limited: limits were set for this user
+ * @usage:   those, if @limited, and what is charged
  */
 struct cm_user {
 	struct list_head node;
 	kuid_t uid;
 	bool limited;
-	struct cm_limits limits;
-	u64 count;
-	u32 chunks;
+	struct cm_usage usage;
 };
 
 static const struct cm_limits quota_none = {
@@ -106,28 +102,20 @@ static struct cm_user *quota_find_or_add(struct cm_quotas *quotas, kuid_t uid,
 		return user;
 	user = *fresh;
 	*fresh = NULL;
-	*user = (struct cm_user){ .uid = uid, .limits = quota_none };
+	*user = (struct cm_user){ .uid = uid };
 	list_add(&user->node, &quotas->users);
 	return user;
 }
 
-static const struct cm_limits *quota_limits(struct cm_quotas *quotas,
-					    const struct cm_user *user)
-{
-	const struct cm_user *everybody;
-
-	if (user && user->limited)
-		return &user->limits;
-	everybody = quota_find(quotas, INVALID_UID);
-	return everybody ? &everybody->limits : &quota_none;
-}
-
-static void quota_fill(struct cm_quotas *quotas, const struct cm_user *user,
+static void quota_fill(struct cm_quotas *quotas, kuid_t uid,
 		       struct cm_usage *usage)
 {
-	usage->limits = *quota_limits(quotas, user);
-	usage->bytes = user ? user->count << PAGE_SHIFT : 0;
-	usage->chunks = user ? user->chunks : 0;
+	const struct cm_user *user = quota_find(quotas, uid);
+	const struct cm_user *everybody = quota_find(quotas, INVALID_UID);
+
+	*usage = user ? user->usage : (struct cm_usage){ 0 };
+	if (!user || !user->limited)
+		usage->limits = everybody ? everybody->usage.limits : quota_none;
 }
 
 /**
@@ -151,7 +139,7 @@ int cm_quota_set(struct cm_quotas *quotas, kuid_t uid,
 	spin_lock(&quotas->lock);
 	user = quota_find_or_add(quotas, uid, &fresh);
 	user->limited = true;
-	user->limits = *limits;
+	user->usage.limits = *limits;
 	spin_unlock(&quotas->lock);
 	kfree(fresh);
 	return 0;
@@ -166,7 +154,7 @@ int cm_quota_set(struct cm_quotas *quotas, kuid_t uid,
 void cm_quota_read(struct cm_quotas *quotas, kuid_t uid, struct cm_usage *usage)
 {
 	spin_lock(&quotas->lock);
-	quota_fill(quotas, quota_find(quotas, uid), usage);
+	quota_fill(quotas, uid, usage);
 	spin_unlock(&quotas->lock);
 }
 
@@ -212,12 +200,12 @@ int cm_quota_charge(struct cm_quotas *quotas, kuid_t uid, unsigned long count,
 	if (!fresh)
 		return -ENOMEM;
 	spin_lock(&quotas->lock);
-	quota_fill(quotas, quota_find(quotas, uid), before);
+	quota_fill(quotas, uid, before);
 	ret = quota_check(quotas, before, count, exceed);
 	if (!ret) {
 		user = quota_find_or_add(quotas, uid, &fresh);
-		user->count += count;
-		user->chunks++;
+		user->usage.bytes += (u64)count << PAGE_SHIFT;
+		user->usage.chunks++;
 		quotas->charged++;
 	}
 	spin_unlock(&quotas->lock);
@@ -239,9 +227,9 @@ void cm_quota_uncharge(struct cm_quotas *quotas, kuid_t uid,
 	spin_lock(&quotas->lock);
 	user = quota_find(quotas, uid);
 	quotas->charged--;
-	user->count -= count;
-	user->chunks--;
-	if (!user->chunks && !user->limited) {
+	user->usage.bytes -= (u64)count << PAGE_SHIFT;
+	user->usage.chunks--;
+	if (!user->usage.chunks && !user->limited) {
 		list_del(&user->node);
 		kfree(user);
 	}

@@ -103,14 +103,14 @@ def _versions(machine: Machine) -> list[Finding]:
         else Finding(
             False,
             f"kernel {machine.release} cannot carry the module",
-            "boot Linux 5.10 (Debian 11), or 5.18 or newer (Debian 12)",
+            "boot Linux 5.10 (Debian 11), or 6.0 or newer (Debian 12)",
         ),
     ]
 
 
 def _carries(kernel: tuple[int, int]) -> bool:
     """As BUILD_EXCLUSIVE_KERNEL in kmod/dkms.conf."""
-    return kernel == (5, 10) or kernel >= (5, 18)
+    return kernel == (5, 10) or kernel >= (6, 0)
 
 
 def _device_tree(machine: Machine, wanted: list[ContextNode]) -> list[Finding]:

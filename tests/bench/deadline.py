@@ -81,6 +81,7 @@ def ask_in_little_time(rounds: int, scene: str) -> list[Any]:
     import mmap
     import os
     import random
+    import resource
     import signal
     import time
 
@@ -131,6 +132,7 @@ def ask_in_little_time(rounds: int, scene: str) -> list[Any]:
 
     os.sched_setaffinity(0, {0})
     gc.disable()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (8192, 8192))
     with Context("shared") as pool:
         chunks, mappings, pid = [], [], None
         whole = pool.query().size

@@ -103,7 +103,7 @@ def test_kernel_that_cannot_carry_the_module_is_found(machine: Machine, release:
     assert release in only(replace(machine, release=release)).what
 
 
-@pytest.mark.parametrize("release", ["5.10.0", "5.18.1", "6.1.0-9-armmp", "7.2-rc1"])
+@pytest.mark.parametrize("release", ["5.10.0", "6.1.0-9-armmp", "7.2-rc1"])
 def test_new_enough_kernel_is_fine(machine: Machine, release: str) -> None:
     assert not bad(replace(machine, release=release))
 
