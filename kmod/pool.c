@@ -9,7 +9,6 @@
 #include <linux/sched/signal.h>
 
 #include "deadline.h"
-#include "limit.h"
 #include "pool.h"
 #include "spec.h"
 #include "sync.h"
@@ -23,8 +22,18 @@
 #define POOL_PRIVATE_TRIES	50
 #define POOL_PRIVATE_WAIT	msecs_to_jiffies(100)
 
-static struct cm_limit pool_linger_ms = { .value = 1000, .max = 60000 };
-module_param_cb(linger_ms, &cm_limit_ops, &pool_linger_ms, 0644);
+static int pool_set_linger(const char *text, const struct kernel_param *param)
+{
+	return param_set_uint_minmax(text, param, 0, 60000);
+}
+
+static const struct kernel_param_ops pool_linger_ops = {
+	.set = pool_set_linger,
+	.get = param_get_uint,
+};
+
+static unsigned int pool_linger_ms = 1000;
+module_param_cb(linger_ms, &pool_linger_ops, &pool_linger_ms, 0644);
 MODULE_PARM_DESC(linger_ms,
 		 "how long an empty granule of a shared context is kept, 0 to 60000 ms (1000)");
 
@@ -33,7 +42,7 @@ static struct workqueue_struct *pool_background;
 
 static u64 pool_linger_ns(void)
 {
-	return (u64)READ_ONCE(pool_linger_ms.value) * NSEC_PER_MSEC;
+	return (u64)READ_ONCE(pool_linger_ms) * NSEC_PER_MSEC;
 }
 
 /**

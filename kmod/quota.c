@@ -11,15 +11,20 @@
 
 #include <uapi/linux/cm.h>
 
-#include "limit.h"
 #include "quota.h"
 
-static struct cm_limit quota_max_chunks = {
-	.value = 4096,
-	.min = 1,
-	.max = 65536,
+static int quota_set_max_chunks(const char *text, const struct kernel_param *param)
+{
+	return param_set_uint_minmax(text, param, 1, 65536);
+}
+
+static const struct kernel_param_ops quota_max_chunks_ops = {
+	.set = quota_set_max_chunks,
+	.get = param_get_uint,
 };
-module_param_cb(max_chunks, &cm_limit_ops, &quota_max_chunks, 0644);
+
+static unsigned int quota_max_chunks = 4096;
+module_param_cb(max_chunks, &quota_max_chunks_ops, &quota_max_chunks, 0644);
 MODULE_PARM_DESC(max_chunks, "chunks that a context has at most, 1 to 65536 (4096)");
 
 /**
@@ -48,7 +53,7 @@ static const struct cm_limits quota_none = {
  */
 unsigned int cm_quota_max_chunks(void)
 {
-	return READ_ONCE(quota_max_chunks.value);
+	return READ_ONCE(quota_max_chunks);
 }
 
 /**

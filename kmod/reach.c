@@ -22,7 +22,8 @@ static bool reach_is_translated(struct device *dev)
 	return domain && domain->type != IOMMU_DOMAIN_IDENTITY;
 }
 
-static void reach_warn_limit(const struct cm_chunk *chunk, struct device *dev)
+static void reach_warn(const struct cm_chunk *chunk, struct device *dev,
+		       const char *advice)
 {
 	const struct cm_bank *bank = &chunk->ctx->pool.bank;
 	phys_addr_t first = PFN_PHYS(bank->start);
@@ -30,9 +31,9 @@ static void reach_warn_limit(const struct cm_chunk *chunk, struct device *dev)
 	u64 limit = min_not_zero(dma_get_mask(dev), dev->bus_dma_limit);
 
 	dev_warn_ratelimited(dev,
-			     "import of chunk %llu refused: context \"%s\" lies at %pa to %pa, this device's DMA mask reaches %#llx; give it a context in a lower bank\n",
+			     "import of chunk %llu refused: context \"%s\" lies at %pa to %pa, this device's DMA mask reaches %#llx; %s\n",
 			     chunk->id, dev_name(&chunk->ctx->dev), &first,
-			     &last, limit);
+			     &last, limit, advice);
 }
 
 /* Its ends are looked at: a hole in the ranges between them is not seen. */
@@ -61,15 +62,12 @@ int cm_reach_check(const struct cm_chunk *chunk, struct device *dev)
 		return 0;
 	/* It does no DMA; dma_capable() supposes a mask. */
 	if (!dev->dma_mask)
-		dev_warn_ratelimited(dev,
-				     "import of chunk %llu refused: this device has no DMA mask\n",
-				     chunk->id);
+		reach_warn(chunk, dev, "it has none: its driver does no DMA");
 	else if (!dma_capable(dev, phys_to_dma(dev, phys), size, false))
-		reach_warn_limit(chunk, dev);
+		reach_warn(chunk, dev, "give it a context in a lower bank");
 	else if (!reach_is_one_range(dev, phys, size))
-		dev_warn_ratelimited(dev,
-				     "import of chunk %llu refused: it lies in two dma-ranges of this device's bus; give it a context within one\n",
-				     chunk->id);
+		reach_warn(chunk, dev,
+			   "the chunk lies in two dma-ranges of its bus; give it a context within one");
 	else
 		return 0;
 	return -EIO;
@@ -97,10 +95,8 @@ bool cm_reach_is_bounced(const struct cm_chunk *chunk, struct device *dev,
 		return false;
 	for_each_sgtable_dma_sg(table, sg, i) {
 		if (sg_dma_address(sg) != phys_to_dma(dev, phys)) {
-			dev_warn_ratelimited(dev,
-					     "import of chunk %llu of context \"%s\" refused: this device gets bounce buffers for all memory (swiotlb=force or restricted-dma-pool)\n",
-					     chunk->id,
-					     dev_name(&chunk->ctx->dev));
+			reach_warn(chunk, dev,
+				   "but it gets bounce buffers for all memory (swiotlb=force or restricted-dma-pool)");
 			return true;
 		}
 		phys += sg_dma_len(sg);

@@ -165,7 +165,6 @@ def write_parameter(name: str, values: list[str]) -> list[list[Any]]:
     return told
 
 
-@pytest.mark.kernel_log("cm: linger_ms")
 def test_the_parameter_takes_only_what_is_in_its_range(lingering: Any) -> None:
     """And stays as it was otherwise."""
     values = ["0", "60000", "60001", "-1", "x", "4294967296", "1.5"]
