@@ -13,11 +13,12 @@ from boards.booted import booted
 from boards.error import BoardError
 from boards.progress import step
 
-from bench import deadline, fairness, latency, stuck, victim
+from bench import deadline, fairness, hog, latency, stuck, victim
 
 FIGURES = {
     "latency": latency,
     "deadline": deadline,
+    "hog": hog,
     "stuck": stuck,
     "victim": victim,
     "fairness": fairness,
