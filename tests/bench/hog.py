@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 cm-agent authors
 """What a request waits for while a real-time process keeps a CPU for itself.
 
-Linux 5.10 waits for every CPU when it takes pages (lru_add_drain_all()), so its worker gets nowhere.
+Linux 5.10 waits for every CPU when it takes pages (lru_add_drain_all()): the worker gets nowhere.
 """
 
 from dataclasses import dataclass
