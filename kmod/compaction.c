@@ -37,8 +37,8 @@ static int compaction_allocate(struct cm_compaction *c, unsigned int count)
 {
 	c->chunks = kvcalloc(count, sizeof(*c->chunks), GFP_KERNEL);
 	c->pieces = kvmalloc_array(count, sizeof(*c->pieces), GFP_KERNEL);
-	c->plan.scratch = kvmalloc_array(cm_plan_scratch_count(count),
-					 sizeof(*c->plan.scratch), GFP_KERNEL);
+	c->plan.scratch = kvmalloc_array(count, sizeof(*c->plan.scratch),
+					 GFP_KERNEL);
 	c->plan.moves = kvmalloc_array(count, sizeof(*c->plan.moves),
 				       GFP_KERNEL);
 	c->plan.pieces = c->pieces;

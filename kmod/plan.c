@@ -2,12 +2,10 @@
 /*
  * Plan: which chunks to move so that a request fits.
  *
- * Whatever overlaps the place of the request has to be copied, so the cheapest
- * places are tried first: evict what is there to holes elsewhere, by best fit.
- * Then the same with longer places, where some pieces may stay, but slide
- * together. At last, slide all pieces of a segment, which is what is between
- * two fixed pieces, together, with the others compacted for those that have to
- * leave it.
+ * Of the pieces in the way, some go to holes elsewhere, by best fit; the others
+ * slide together. The ways that copy least are tried first. If all fail, so are
+ * whole segments, a segment being what is between two fixed pieces, and the
+ * other segments are compacted for the pieces that have to leave.
  *
  * Nothing of the kernel but ALIGN() is used, so that this file can be compiled
  * and tested on the host.
@@ -19,64 +17,44 @@
 
 /* Pieces and holes to look at: less than 20 ms on a slow emulated board. */
 #define PLAN_STEPS		120000UL
-/* The same for each of the sizes that cm_plan_largest() tries, and for all. */
-#define PLAN_STEPS_SIZE		(PLAN_STEPS / 16)
-#define PLAN_STEPS_LARGEST	(PLAN_STEPS * 4)
 #define PLAN_NONE		((unsigned long)-1)
+/* Of the page frames in the way, so many parts or fewer are to leave. */
+#define PLAN_PARTS		4
 
 /* When a piece moves, if at all. */
 enum plan_phase { PLAN_STAYS, PLAN_COMPACTED, PLAN_EVICTED, PLAN_SLIDES };
 
-enum plan_kind {
-	PLAN_WINDOW,	/* evict all pieces in the way */
-	PLAN_RUN,	/* slide the pieces in the way, or evict some of them */
-	PLAN_COMPACT,	/* the same, while other segments are compacted */
-};
-
-/* A way to make room. */
+/* Pieces that are in the way together: [first, behind). */
 struct plan_way {
-	enum plan_kind kind;
-	unsigned int first, behind;	/* pieces in the way: [first, behind) */
-	unsigned long place;		/* that they overlap */
+	unsigned int first, behind;
 	unsigned long cost;		/* page frames of all of them */
+	bool compact;			/* make holes in other segments */
 };
 
-struct plan_state {
-	struct cm_plan *plan;
-	const struct cm_piece *pieces;
-	struct cm_plan_scratch *scratch;
-	unsigned int n;			/* number of pieces */
-	unsigned int holes;		/* number of holes */
-	unsigned long end;		/* number of the page frame behind the map */
-	unsigned long count, align;	/* what is wanted */
-	unsigned long place;		/* where it fits after what is being tried */
-	unsigned long cost;		/* of the cheapest plan, or PLAN_NONE */
-	unsigned long steps, limit;	/* taken so far, and when to stop */
-};
-
-/* Return: whether there is time left after so many steps. */
-static bool plan_step(struct plan_state *s, unsigned long steps)
+/* Return: whether there was time left for so many steps. */
+static bool plan_step(struct cm_plan *p, unsigned long steps)
 {
-	s->steps += steps;
-	return s->steps < s->limit;
+	if (p->steps >= p->limit)
+		return false;
+	p->steps += steps;
+	return true;
 }
 
 /* Where the hole in front of a piece, or of the map's end, begins. */
-static unsigned long plan_hole_start(const struct plan_state *s, unsigned int i)
+static unsigned long plan_hole_start(const struct cm_plan *p, unsigned int i)
 {
-	return i ? s->pieces[i - 1].start + s->pieces[i - 1].count :
-		   s->plan->start;
+	return i ? p->pieces[i - 1].start + p->pieces[i - 1].count : p->start;
 }
 
-static unsigned long plan_hole_end(const struct plan_state *s, unsigned int i)
+static unsigned long plan_hole_end(const struct cm_plan *p, unsigned int i)
 {
-	return i < s->n ? s->pieces[i].start : s->end;
+	return i < p->piece_count ? p->pieces[i].start : p->start + p->count;
 }
 
 /* The first piece at or after @i that is fixed, or the number of pieces. */
-static unsigned int plan_next_fixed(const struct plan_state *s, unsigned int i)
+static unsigned int plan_next_fixed(const struct cm_plan *p, unsigned int i)
 {
-	while (i < s->n && !s->pieces[i].fixed)
+	while (i < p->piece_count && !p->pieces[i].fixed)
 		i++;
 	return i;
 }
@@ -85,327 +63,227 @@ static unsigned int plan_next_fixed(const struct plan_state *s, unsigned int i)
 static bool plan_fit(unsigned long start, unsigned long end,
 		     unsigned long count, unsigned long align, unsigned long *at)
 {
-	*at = ALIGN(start, align);
-	return *at >= start && *at <= end && end - *at >= count;
+	unsigned long place = ALIGN(start, align);
+
+	if (place < start || place > end || end - place < count)
+		return false;
+	*at = place;
+	return true;
 }
 
 /* Slide a piece down to what is below it. Return: where it then ends. */
-static unsigned long plan_slide(struct plan_state *s, unsigned int i,
+static unsigned long plan_slide(struct cm_plan *p, unsigned int i,
 				unsigned long start)
 {
-	const struct cm_piece *piece = &s->pieces[i];
+	const struct cm_piece *piece = &p->pieces[i];
 
 	/* A piece that is not aligned now might have to go up: it stays. */
-	if (!plan_fit(start, piece->start + piece->count, piece->count,
-		      piece->align, &s->scratch[i].to))
-		s->scratch[i].to = piece->start;
-	return s->scratch[i].to + piece->count;
+	p->scratch[i].to = piece->start;
+	plan_fit(start, piece->start + piece->count, piece->count, piece->align,
+		 &p->scratch[i].to);
+	return p->scratch[i].to + piece->count;
 }
 
 /* Find the holes elsewhere: as they are, or one where a segment is compacted. */
-static void plan_find_holes(struct plan_state *s, const struct plan_way *way)
+static void plan_find_holes(struct cm_plan *p, const struct plan_way *way)
 {
 	unsigned int first, behind, i;
-	unsigned long start, end;
+	unsigned long start;
 
-	s->holes = 0;
-	for (first = 0; first <= s->n; first = behind + 1) {
-		behind = way->kind == PLAN_COMPACT ? plan_next_fixed(s, first) :
-						     first;
+	p->hole_count = 0;
+	for (first = 0; first <= p->piece_count; first = behind + 1) {
+		behind = way->compact ? plan_next_fixed(p, first) : first;
 		if (first >= way->first && first <= way->behind)
 			continue;
-		start = plan_hole_start(s, first);
-		end = plan_hole_end(s, behind);
+		start = plan_hole_start(p, first);
 		for (i = first; i < behind; i++)
-			start = plan_slide(s, i, start);
-		if (start < end)
-			s->scratch[s->holes++].hole = (struct cm_plan_hole){
-				start, end, first, behind
+			start = plan_slide(p, i, start);
+		if (start < plan_hole_end(p, behind))
+			p->scratch[p->hole_count++].hole = (struct cm_plan_hole){
+				start, plan_hole_end(p, behind), first, behind
 			};
 	}
 }
 
 /* Find the smallest hole that takes a piece, or NULL. */
-static struct cm_plan_hole *plan_best_fit(struct plan_state *s,
+static struct cm_plan_hole *plan_best_fit(struct cm_plan *p,
 					  const struct cm_piece *piece)
 {
-	unsigned long left, best_left = PLAN_NONE, at;
+	unsigned long size, smallest = PLAN_NONE, at;
 	struct cm_plan_hole *hole, *best = NULL;
 	unsigned int i;
 
-	for (i = 0; i < s->holes && best_left; i++) {
-		hole = &s->scratch[i].hole;
-		left = hole->end - hole->start - piece->count;
-		if (left < best_left && plan_fit(hole->start, hole->end,
-						 piece->count, piece->align,
-						 &at)) {
+	for (i = 0; i < p->hole_count && smallest != piece->count; i++) {
+		hole = &p->scratch[i].hole;
+		size = hole->end - hole->start;
+		if (size < smallest && plan_fit(hole->start, hole->end,
+						piece->count, piece->align,
+						&at)) {
 			best = hole;
-			best_left = left;
+			smallest = size;
 		}
 	}
-	return plan_step(s, i) ? best : NULL;
+	return plan_step(p, i) ? best : NULL;
 }
 
-/* Let a piece go to a hole, for which others may have to slide down. */
-static bool plan_evict(struct plan_state *s, unsigned int i)
+/* Find the largest piece in the way that was not picked before. */
+static unsigned int plan_pick(struct cm_plan *p, const struct plan_way *way)
 {
-	struct cm_plan_hole *hole = plan_best_fit(s, &s->pieces[i]);
-	struct cm_plan_scratch *scratch = &s->scratch[i];
+	unsigned int i, picked = way->behind;
+	unsigned long largest = 0;
 
-	scratch->no_hole = !hole;
-	if (!hole)
-		return false;
-	scratch->phase = PLAN_EVICTED;
-	scratch->to = ALIGN(hole->start, s->pieces[i].align);
+	for (i = way->first; i < way->behind; i++) {
+		if (!p->scratch[i].picked && p->pieces[i].count > largest) {
+			largest = p->pieces[i].count;
+			picked = i;
+		}
+	}
+	/* As many steps again to stack what is left. */
+	return plan_step(p, 2 * (i - way->first)) ? picked : way->behind;
+}
+
+/* Let a piece go to a hole, the largest that can: others may slide for it. */
+static bool plan_evict(struct cm_plan *p, const struct plan_way *way)
+{
+	struct cm_plan_hole *hole = NULL;
+	unsigned int i;
+
+	while (!hole) {
+		i = plan_pick(p, way);
+		if (i == way->behind)
+			return false;
+		p->scratch[i].picked = true;
+		hole = plan_best_fit(p, &p->pieces[i]);
+	}
+	p->scratch[i].phase = PLAN_EVICTED;
+	p->scratch[i].to = ALIGN(hole->start, p->pieces[i].align);
+	hole->start = p->scratch[i].to + p->pieces[i].count;
 	for (; hole->first < hole->behind; hole->first++)
-		s->scratch[hole->first].phase = PLAN_COMPACTED;
-	hole->start = scratch->to + s->pieces[i].count;
-	if (hole->start == hole->end)
-		*hole = s->scratch[--s->holes].hole;
+		p->scratch[hole->first].phase = PLAN_COMPACTED;
 	return true;
 }
 
-/* What to evict: the largest piece that is in the way and has somewhere to go. */
-static bool plan_pick(struct plan_state *s, const struct plan_way *way,
-		      unsigned int *picked)
+/* Slide what is left in the way down until there is room for the most. */
+static bool plan_stack(struct cm_plan *p, const struct plan_way *way,
+		       unsigned long *place)
 {
-	unsigned long largest = 0;
-	unsigned int i;
-
-	for (i = way->first; i < way->behind; i++) {
-		if (s->scratch[i].phase == PLAN_EVICTED ||
-		    s->scratch[i].no_hole || s->pieces[i].count <= largest)
-			continue;
-		largest = s->pieces[i].count;
-		*picked = i;
-	}
-	return plan_step(s, i - way->first) && largest;
-}
-
-/* Evict all pieces in the way, the largest first. */
-static bool plan_clear(struct plan_state *s, const struct plan_way *way)
-{
-	unsigned int i;
-
-	s->place = way->place;
-	while (plan_pick(s, way, &i))
-		if (!plan_evict(s, i))
-			return false;
-	return s->steps < s->limit;
-}
-
-/*
- * Slide the pieces in the way that are not evicted down until the request fits
- * behind them. Return: 0, or how many page frames are missing.
- */
-static unsigned long plan_stack(struct plan_state *s, const struct plan_way *way)
-{
-	unsigned long start = plan_hole_start(s, way->first);
-	unsigned long end = plan_hole_end(s, way->behind);
+	unsigned long start = plan_hole_start(p, way->first);
 	bool fits = false;
 	unsigned int i;
 
 	for (i = way->first; i < way->behind; i++) {
-		if (s->scratch[i].phase == PLAN_EVICTED)
+		if (p->scratch[i].phase == PLAN_EVICTED)
 			continue;
-		fits = fits || plan_fit(start, s->pieces[i].start, s->count,
-					s->align, &s->place);
-		s->scratch[i].phase = fits ? PLAN_STAYS : PLAN_SLIDES;
+		fits = fits || plan_fit(start, p->pieces[i].start, p->most,
+					p->align, place);
+		p->scratch[i].phase = fits ? PLAN_STAYS : PLAN_SLIDES;
 		if (!fits)
-			start = plan_slide(s, i, start);
+			start = plan_slide(p, i, start);
 	}
-	if (!plan_step(s, i - way->first))
-		return PLAN_NONE;
-	if (fits || plan_fit(start, end, s->count, s->align, &s->place))
-		return 0;
-	return s->place < start || s->place > end ? s->count :
-						    s->count - (end - s->place);
+	if (!fits)
+		*place = start;
+	return fits || plan_fit(start, plan_hole_end(p, way->behind), p->most,
+				p->align, place);
 }
 
-/* Evict pieces in the way until the request fits between the others. */
-static bool plan_make_room(struct plan_state *s, const struct plan_way *way)
+static void plan_record(struct cm_plan *p)
 {
-	unsigned long missing, count;
-	unsigned int i;
-
-	while ((missing = plan_stack(s, way))) {
-		for (count = 0; count < missing;) {
-			if (!plan_pick(s, way, &i))
-				return false;
-			if (plan_evict(s, i))
-				count += s->pieces[i].count;
-		}
-	}
-	return true;
-}
-
-static bool plan_moves(const struct plan_state *s, unsigned int i)
-{
-	return s->scratch[i].phase != PLAN_STAYS &&
-	       s->scratch[i].to != s->pieces[i].start;
-}
-
-/* Keep what has been found out, if it is cheaper than the plan that there is. */
-static void plan_record(struct plan_state *s)
-{
-	struct cm_plan *plan = s->plan;
 	enum plan_phase phase;
-	unsigned long cost = 0;
 	unsigned int i;
 
-	plan_step(s, 4 * s->n);
-	for (i = 0; i < s->n; i++)
-		cost += plan_moves(s, i) ? s->pieces[i].count : 0;
-	if (cost >= s->cost)
-		return;
-	s->cost = cost;
-	plan->cost = cost;
-	plan->place = s->place;
-	plan->move_count = 0;
-	for (phase = PLAN_COMPACTED; phase <= PLAN_SLIDES; phase++)
-		for (i = 0; i < s->n; i++)
-			if (s->scratch[i].phase == phase && plan_moves(s, i))
-				plan->moves[plan->move_count++] =
-					(struct cm_move){ s->scratch[i].to, i };
+	plan_step(p, 4 * p->piece_count);
+	p->cost = 0;
+	p->move_count = 0;
+	for (phase = PLAN_COMPACTED; phase <= PLAN_SLIDES; phase++) {
+		for (i = 0; i < p->piece_count; i++) {
+			if (p->scratch[i].phase != phase ||
+			    p->scratch[i].to == p->pieces[i].start)
+				continue;
+			p->moves[p->move_count++] =
+				(struct cm_move){ p->scratch[i].to, i };
+			p->cost += p->pieces[i].count;
+		}
+	}
 }
 
-/* Return: whether a way leads to a plan, be it a cheap one or not. */
-static bool plan_try(struct plan_state *s, const struct plan_way *way)
+/* Make room for the most that is wanted. Return: whether the least fits. */
+static bool plan_try(struct cm_plan *p, const struct plan_way *way)
 {
+	unsigned long place;
 	unsigned int i;
 
-	if (s->steps >= s->limit)
+	if (!plan_step(p, 3 * p->piece_count))
 		return false;
-	plan_step(s, 3 * s->n);
-	for (i = 0; i < s->n; i++) {
-		s->scratch[i].phase = PLAN_STAYS;
-		s->scratch[i].no_hole = false;
+	for (i = 0; i < p->piece_count; i++) {
+		p->scratch[i].phase = PLAN_STAYS;
+		p->scratch[i].picked = false;
 	}
-	plan_find_holes(s, way);
-	if (way->kind == PLAN_WINDOW ? !plan_clear(s, way) :
-				       !plan_make_room(s, way))
+	plan_find_holes(p, way);
+	while (!plan_stack(p, way, &place) && plan_evict(p, way))
+		;
+	if (!plan_fit(place, plan_hole_end(p, way->behind), p->least,
+		      p->align, &p->place))
 		return false;
-	plan_record(s);
+	plan_record(p);
 	return true;
 }
 
-static bool plan_is_dearer(const struct plan_way *a, const struct plan_way *b)
+/* Guess whether the request fits when so many parts leave and others slide. */
+static bool plan_may_do(const struct cm_plan *p, const struct plan_way *way,
+			unsigned int parts)
 {
-	return a->cost != b->cost ? a->cost > b->cost : a->place > b->place;
+	unsigned long stay = way->cost * (PLAN_PARTS - parts) / PLAN_PARTS, at;
+
+	return plan_fit(plan_hole_start(p, way->first),
+			plan_hole_end(p, way->behind) - stay, p->least,
+			p->align, &at);
 }
 
 /*
- * Find the cheapest window that is not cheaper than @from, and cheaper than
- * @best. Windows begin behind a piece. They go up, and so do the pieces that
- * overlap them: no need to begin again for each.
+ * Find the cheapest way from @from on, be it cheaper than the plan that there
+ * is. They go up, and so do the pieces in them: no need to begin again for each.
  */
-static void plan_find_window(struct plan_state *s, unsigned long size,
-			     const struct plan_way *from, struct plan_way *best)
+static bool plan_find_way(struct cm_plan *p, struct plan_way *from,
+			  unsigned int parts)
 {
-	struct plan_way way = { .kind = PLAN_WINDOW };
-	unsigned int i, fixed = 0;
+	struct plan_way way = { .cost = 0 }, best = { .cost = p->cost };
+	const struct cm_piece *last;
 
-	if (size > s->count)
-		way.kind = PLAN_RUN;
-	for (i = 0; i <= s->n; i++) {
-		if (!plan_fit(plan_hole_start(s, i), s->end, size, s->align,
-			      &way.place))
-			break;
-		for (; plan_hole_end(s, way.behind) < way.place + size;
-		     way.behind++) {
-			way.cost += s->pieces[way.behind].count;
-			fixed += s->pieces[way.behind].fixed;
+	if (!plan_step(p, 3 * p->piece_count))
+		return false;
+	for (; way.behind <= p->piece_count; way.behind++) {
+		if (way.first < way.behind) {
+			last = &p->pieces[way.behind - 1];
+			way.first = last->fixed ? way.behind : way.first;
+			way.cost = last->fixed ? 0 : way.cost + last->count;
 		}
-		for (; way.first < way.behind &&
-		     plan_hole_start(s, way.first + 1) <= way.place; way.first++) {
-			way.cost -= s->pieces[way.first].count;
-			fixed -= s->pieces[way.first].fixed;
+		for (; way.first <= way.behind && plan_may_do(p, &way, parts);
+		     way.first++) {
+			/* Of those that cost the same, the lowest is first. */
+			if (way.cost < best.cost &&
+			    way.cost + (way.first >= from->first) > from->cost)
+				best = way;
+			if (way.first < way.behind)
+				way.cost -= p->pieces[way.first].count;
 		}
-		if (!fixed && !plan_is_dearer(from, &way) &&
-		    plan_is_dearer(best, &way))
-			*best = way;
 	}
-	plan_step(s, 3 * s->n);
+	*from = best;
+	return best.cost < p->cost;
 }
 
-/*
- * All that is in the way has to move if nothing stays in the window: the first
- * plan is then the cheapest. Return: whether any window was worth a try.
- */
-static bool plan_try_windows(struct plan_state *s, unsigned long size)
+static void plan_try_segments(struct cm_plan *p)
 {
-	struct plan_way from = { .cost = 0 }, way;
-	bool any = false;
+	struct plan_way way = { .compact = true };
+	unsigned long end;
 
-	for (;;) {
-		way = (struct plan_way){ .cost = s->cost };
-		plan_find_window(s, size, &from, &way);
-		if (way.cost >= s->cost)
-			return any;
-		any = true;
-		if (plan_try(s, &way) || s->steps >= s->limit)
-			return true;
-		from = way;
-		from.place++;
+	for (; way.first <= p->piece_count && p->least <= p->most;
+	     way.first = way.behind + 1) {
+		way.behind = plan_next_fixed(p, way.first);
+		end = plan_hole_end(p, way.behind);
+		if (end - plan_hole_start(p, way.first) >= p->least &&
+		    plan_try(p, &way))
+			p->least = end - p->place + 1;
 	}
-}
-
-static void plan_try_segments(struct plan_state *s)
-{
-	struct plan_way way = { .kind = PLAN_COMPACT };
-
-	for (; way.first <= s->n; way.first = way.behind + 1) {
-		way.behind = plan_next_fixed(s, way.first);
-		if (plan_hole_end(s, way.behind) -
-		    plan_hole_start(s, way.first) >= s->count)
-			plan_try(s, &way);
-	}
-}
-
-static struct plan_state plan_begin(struct cm_plan *plan, unsigned long align)
-{
-	plan->move_count = 0;
-	plan->cost = 0;
-	return (struct plan_state){
-		.plan = plan,
-		.pieces = plan->pieces,
-		.scratch = plan->scratch,
-		.n = plan->piece_count,
-		.end = plan->start + plan->count,
-		.align = align,
-	};
-}
-
-static bool plan_search(struct plan_state *s, unsigned long count,
-			unsigned long steps)
-{
-	unsigned long size = count;
-
-	s->count = count;
-	s->cost = PLAN_NONE;
-	/* Enough for a window or two, however many pieces there are. */
-	s->limit = s->steps + steps / 4 * 3 + 8 * s->n;
-	while (plan_try_windows(s, size) && s->steps < s->limit &&
-	       s->plan->count - size > size / 4)
-		size += size / 4 + 1;
-	if (s->cost != PLAN_NONE)
-		return true;
-	/* Enough for one segment: that never fails if it is the whole map. */
-	s->limit = s->steps + steps / 4 + 5 * s->n;
-	plan_try_segments(s);
-	return s->cost != PLAN_NONE;
-}
-
-/**
- * cm_plan_scratch_count() - working memory that a plan takes
- * @piece_count: number of pieces
- *
- * Return: number of elements of &struct cm_plan.scratch.
- */
-unsigned int cm_plan_scratch_count(unsigned int piece_count)
-{
-	/* There is one more hole, but what is beside the way does not count. */
-	return piece_count;
 }
 
 /**
@@ -423,9 +301,27 @@ unsigned int cm_plan_scratch_count(unsigned int piece_count)
  */
 bool cm_plan_make(struct cm_plan *plan, unsigned long count, unsigned long align)
 {
-	struct plan_state s = plan_begin(plan, align);
+	struct plan_way way;
+	unsigned int parts;
 
-	return plan_search(&s, count, PLAN_STEPS);
+	plan->least = count;
+	plan->most = count;
+	plan->align = align;
+	plan->move_count = 0;
+	plan->cost = PLAN_NONE;
+	plan->steps = 0;
+	plan->limit = 8 * plan->piece_count;
+	/* At first nothing leaves: that never fails if nothing is fixed. */
+	for (parts = 0; parts <= PLAN_PARTS; parts++) {
+		plan->limit += PLAN_STEPS / 8;
+		way = (struct plan_way){ .cost = 0 };
+		while (plan_find_way(plan, &way, parts) && !plan_try(plan, &way))
+			way.first++;
+	}
+	plan->limit = plan->steps + PLAN_STEPS / 4 + 3 * plan->piece_count;
+	if (plan->cost == PLAN_NONE)
+		plan_try_segments(plan);
+	return plan->cost != PLAN_NONE;
 }
 
 /**
@@ -434,29 +330,25 @@ bool cm_plan_make(struct cm_plan *plan, unsigned long count, unsigned long align
  * @align: page frames, a power of two
  *
  * There are no moves in the plan if the largest hole that was found is there
- * already.
+ * already. Takes no more time than cm_plan_make().
  *
  * Return: false if there is no place even for one page frame.
  */
 bool cm_plan_largest(struct cm_plan *plan, unsigned long align)
 {
-	struct plan_state s = plan_begin(plan, align);
-	unsigned long low = 0, high = plan->count, count, at;
 	unsigned int i;
 
-	for (i = 0; i <= s.n; i++) {
-		if (plan_fit(plan_hole_start(&s, i), plan_hole_end(&s, i),
-			     1, align, &at) && plan_hole_end(&s, i) - at > low)
-			low = plan_hole_end(&s, i) - at;
-		if (i < s.n)
-			high -= s.pieces[i].count;
-	}
-	for (count = high; low < high && s.steps < PLAN_STEPS_LARGEST;
-	     count = high - (high - low) / 2) {
-		if (plan_search(&s, count, PLAN_STEPS_SIZE))
-			low = count;
-		else
-			high = count - 1;
-	}
-	return low && plan_search(&s, low, PLAN_STEPS_SIZE);
+	plan->least = 1;
+	plan->most = PLAN_NONE;
+	plan->align = align;
+	plan->move_count = 0;
+	plan->cost = 0;
+	plan->steps = 0;
+	plan->limit = PLAN_STEPS / 2;
+	for (i = 0; i <= plan->piece_count; i++)
+		if (plan_fit(plan_hole_start(plan, i), plan_hole_end(plan, i),
+			     plan->least, align, &plan->place))
+			plan->least = plan_hole_end(plan, i) - plan->place + 1;
+	plan_try_segments(plan);
+	return plan->least > 1;
 }

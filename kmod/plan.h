@@ -33,33 +33,15 @@ struct cm_move {
 	unsigned int piece;
 };
 
-/**
- * struct cm_plan_hole - page frames where a piece can go
- * @start:  first page frame number
- * @end:    number of the page frame behind them
- * @first:  first piece that has to slide down before they are free
- * @behind: the piece behind the last one that has to
- */
-struct cm_plan_hole {
-	unsigned long start;
-	unsigned long end;
-	unsigned int first;
-	unsigned int behind;
-};
-
-/**
- * struct cm_plan_scratch - working memory of the planner: one element of each
- *                          of its arrays
- * @hole:    by hole, in no order
- * @to:      by piece: where it goes, unless it stays
- * @phase:   by piece: when it moves, if at all
- * @no_hole: by piece: there is no hole that takes it
- */
+/* Working memory of the planner, to be left alone. */
 struct cm_plan_scratch {
-	struct cm_plan_hole hole;
-	unsigned long to;
-	unsigned char phase;
-	bool no_hole;
+	struct cm_plan_hole {
+		unsigned long start, end;
+		unsigned int first, behind;	/* what slides down for it */
+	} hole;				/* by hole, in no order */
+	unsigned long to;		/* by piece: where it goes */
+	unsigned char phase;		/* by piece: when it goes, if at all */
+	bool picked;			/* by piece: it was to leave, or did */
 };
 
 /**
@@ -68,11 +50,12 @@ struct cm_plan_scratch {
  * @count:       in: number of page frames of the map
  * @pieces:      in: what is taken, ordered by start, not overlapping
  * @piece_count: in: number of @pieces
- * @scratch:     in: cm_plan_scratch_count() elements, with any content
+ * @scratch:     in: @piece_count elements, with any content
  * @moves:       in: room for @piece_count moves; out: the moves, first one first
  * @move_count:  out: number of moves; no piece moves twice
  * @place:       out: first page frame number of the place that is free then
  * @cost:        out: page frames that the moves copy
+ * @steps:       out: pieces and holes that were looked at
  *
  * The moves are made one after the other. At the time of a move its
  * destination is free, but for page frames of the piece itself.
@@ -87,9 +70,14 @@ struct cm_plan {
 	unsigned int move_count;
 	unsigned long place;
 	unsigned long cost;
+	unsigned long steps;
+	/* private: the planner's own */
+	unsigned long limit;		/* of the steps */
+	unsigned long least, most;	/* page frames wanted */
+	unsigned long align;		/* of the place */
+	unsigned int hole_count;
 };
 
-unsigned int cm_plan_scratch_count(unsigned int piece_count);
 bool cm_plan_make(struct cm_plan *plan, unsigned long count,
 		  unsigned long align);
 bool cm_plan_largest(struct cm_plan *plan, unsigned long align);

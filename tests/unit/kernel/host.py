@@ -38,24 +38,15 @@ FAST = ("-O2",)
 
 @cache
 def load(
-    noun: str,
-    bits: int = 64,
-    *,
-    declared: str = "",
-    defined: str = "",
-    flags: tuple[str, ...] = SANITIZED,
+    noun: str, bits: int = 64, *, flags: tuple[str, ...] = SANITIZED
 ) -> tuple[FFI, Any]:
-    """Compile kmod/<noun>.c with longs of so many bits; declare what kmod/<noun>.h does.
-
-    declared, defined: a function behind the end of the file, which knows its static ones.
-    """
+    """Compile kmod/<noun>.c with longs of so many bits; declare what kmod/<noun>.h does."""
     ffi = FFI()
     header = _gcc(*WORD[bits], "-E", "-P", KMOD / f"{noun}.h")
-    ffi.cdef(INLINE_FUNCTION.sub("", header) + declared)
+    ffi.cdef(INLINE_FUNCTION.sub("", header))
     with TemporaryDirectory(prefix="cm-host-") as place:
-        library, source = Path(place, f"{noun}{bits}.so"), Path(place, f"{noun}.c")
-        source.write_text(f'#include "{KMOD / noun}.c"\n{defined}')
-        _gcc(*WORD[bits], *flags, "-shared", "-fPIC", "-o", library, source)
+        library = Path(place, f"{noun}{bits}.so")
+        _gcc(*WORD[bits], *flags, "-shared", "-fPIC", "-o", library, KMOD / f"{noun}.c")
         return ffi, ffi.dlopen(str(library))
 
 

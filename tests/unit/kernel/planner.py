@@ -12,18 +12,6 @@ from typing import Any, NamedTuple
 from unit.kernel.host import SANITIZED, load
 
 GARBAGE = 0xA5
-COUNTED = "bool make_counted(struct cm_plan *, unsigned long, unsigned long, unsigned long *)"
-COUNTING = """
-bool make_counted(struct cm_plan *plan, unsigned long count, unsigned long align,
-                  unsigned long *steps)
-{
-    struct plan_state s = plan_begin(plan, align);
-    bool found = count ? plan_search(&s, count, PLAN_STEPS) : cm_plan_largest(plan, align);
-
-    *steps = s.steps;
-    return found;
-}
-"""
 
 
 @dataclass(frozen=True)
@@ -86,26 +74,28 @@ def make_timed(
     flags: tuple[str, ...] = SANITIZED,
 ) -> Timed:
     """Return what cm_plan_make() plans, with its steps; cm_plan_largest() for a count of 0."""
-    ffi, lib = load("plan", declared=f"{COUNTED};", defined=f"{COUNTED};{COUNTING}", flags=flags)
-    steps, took = ffi.new("unsigned long *"), 0.0
+    ffi, lib = load("plan", flags=flags)
+    steps, took = 0, 0.0
 
     def timed(plan: Any) -> bool:
-        nonlocal took
+        nonlocal steps, took
         begin = perf_counter()
-        found = lib.make_counted(plan, count, align, steps)
+        found = (
+            lib.cm_plan_make(plan, count, align) if count else lib.cm_plan_largest(plan, align)
+        )
         took = perf_counter() - begin
+        steps = plan.steps
         return bool(found)
 
     made = _run(ffi, lib, pages, pieces, timed)
-    return Timed(made, steps[0], took)
+    return Timed(made, steps, took)
 
 
 def _run(
     ffi: Any, lib: Any, pages: range, pieces: Sequence[Piece], function: Callable[[Any], bool]
 ) -> Plan:
     """Return what a function plans; check that it stays within the memory that it was given."""
-    scratch_count = lib.cm_plan_scratch_count(len(pieces))
-    scratch = ffi.new("struct cm_plan_scratch[]", scratch_count + 1)
+    scratch = ffi.new("struct cm_plan_scratch[]", len(pieces) + 1)
     moves = ffi.new("struct cm_move[]", len(pieces) + 1)
     for memory in (scratch, moves):
         ffi.memmove(memory, bytes([GARBAGE]) * ffi.sizeof(memory), ffi.sizeof(memory))
@@ -123,7 +113,8 @@ def _run(
         },
     )
     found = function(plan)
-    for last in (scratch[scratch_count : scratch_count + 1], moves[len(pieces) : len(pieces) + 1]):
+    for memory in (scratch, moves):
+        last = memory[len(pieces) : len(pieces) + 1]
         assert set(bytes(ffi.buffer(last))) == {GARBAGE}
     if not found:
         assert plan.move_count == 0
