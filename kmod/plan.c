@@ -109,18 +109,17 @@ static void plan_find_holes(struct cm_plan *p, const struct plan_way *way)
 static struct cm_plan_hole *plan_best_fit(struct cm_plan *p,
 					  const struct cm_piece *piece)
 {
-	unsigned long size, smallest = PLAN_NONE, at;
+	unsigned long smallest = PLAN_NONE, at;
 	struct cm_plan_hole *hole, *best = NULL;
 	unsigned int i;
 
 	for (i = 0; i < p->hole_count && smallest != piece->count; i++) {
 		hole = &p->scratch[i].hole;
-		size = hole->end - hole->start;
-		if (size < smallest && plan_fit(hole->start, hole->end,
-						piece->count, piece->align,
-						&at)) {
+		if (hole->end - hole->start < smallest &&
+		    plan_fit(hole->start, hole->end, piece->count,
+			     piece->align, &at)) {
 			best = hole;
-			smallest = size;
+			smallest = hole->end - hole->start;
 		}
 	}
 	return plan_step(p, i) ? best : NULL;
@@ -163,27 +162,16 @@ static bool plan_evict(struct cm_plan *p, const struct plan_way *way)
 	return true;
 }
 
-/* Slide what is left in the way down until there is room for the most. */
-static bool plan_stack(struct cm_plan *p, const struct plan_way *way,
-		       unsigned long *place)
+/* Slide what is left in the way down. Return: where it then ends. */
+static unsigned long plan_stack(struct cm_plan *p, const struct plan_way *way)
 {
 	unsigned long start = plan_hole_start(p, way->first);
-	bool fits = false;
 	unsigned int i;
 
-	for (i = way->first; i < way->behind; i++) {
-		if (p->scratch[i].phase == PLAN_EVICTED)
-			continue;
-		fits = fits || plan_fit(start, p->pieces[i].start, p->most,
-					p->align, place);
-		p->scratch[i].phase = fits ? PLAN_STAYS : PLAN_SLIDES;
-		if (!fits)
+	for (i = way->first; i < way->behind; i++)
+		if (p->scratch[i].phase != PLAN_EVICTED)
 			start = plan_slide(p, i, start);
-	}
-	if (!fits)
-		*place = start;
-	return fits || plan_fit(start, plan_hole_end(p, way->behind), p->most,
-				p->align, place);
+	return start;
 }
 
 static void plan_record(struct cm_plan *p)
@@ -209,28 +197,30 @@ static void plan_record(struct cm_plan *p)
 /* Make room for the most that is wanted. Return: whether the least fits. */
 static bool plan_try(struct cm_plan *p, const struct plan_way *way)
 {
-	unsigned long place;
+	unsigned long start, end = plan_hole_end(p, way->behind), at;
 	unsigned int i;
 
 	if (!plan_step(p, 3 * p->piece_count))
 		return false;
 	for (i = 0; i < p->piece_count; i++) {
-		p->scratch[i].phase = PLAN_STAYS;
+		p->scratch[i].phase = i >= way->first && i < way->behind ?
+					      PLAN_SLIDES : PLAN_STAYS;
 		p->scratch[i].picked = false;
 	}
 	plan_find_holes(p, way);
-	while (!plan_stack(p, way, &place) && plan_evict(p, way))
-		;
-	if (!plan_fit(place, plan_hole_end(p, way->behind), p->least,
-		      p->align, &p->place))
+	do {
+		start = plan_stack(p, way);
+	} while (!plan_fit(start, end, p->most, p->align, &at) &&
+		 plan_evict(p, way));
+	if (!plan_fit(start, end, p->least, p->align, &p->place))
 		return false;
 	plan_record(p);
 	return true;
 }
 
-/* Guess whether the request fits when so many parts leave and others slide. */
-static bool plan_may_do(const struct cm_plan *p, const struct plan_way *way,
-			unsigned int parts)
+/* Whether the request fits if so many parts leave and the rest leaves no gap. */
+static bool plan_is_enough(const struct cm_plan *p, const struct plan_way *way,
+			   unsigned int parts)
 {
 	unsigned long stay = way->cost * (PLAN_PARTS - parts) / PLAN_PARTS, at;
 
@@ -240,14 +230,15 @@ static bool plan_may_do(const struct cm_plan *p, const struct plan_way *way,
 }
 
 /*
- * Find the cheapest way from @from on, be it cheaper than the plan that there
- * is. They go up, and so do the pieces in them: no need to begin again for each.
+ * Find the next way after @from, in order of cost, below that of the plan that
+ * there is: the shortest behind each piece. They go up, at both ends.
  */
 static bool plan_find_way(struct cm_plan *p, struct plan_way *from,
 			  unsigned int parts)
 {
 	struct plan_way way = { .cost = 0 }, best = { .cost = p->cost };
 	const struct cm_piece *last;
+	bool tried;
 
 	if (!plan_step(p, 3 * p->piece_count))
 		return false;
@@ -257,11 +248,11 @@ static bool plan_find_way(struct cm_plan *p, struct plan_way *from,
 			way.first = last->fixed ? way.behind : way.first;
 			way.cost = last->fixed ? 0 : way.cost + last->count;
 		}
-		for (; way.first <= way.behind && plan_may_do(p, &way, parts);
-		     way.first++) {
+		for (; way.first <= way.behind &&
+		     plan_is_enough(p, &way, parts); way.first++) {
 			/* Of those that cost the same, the lowest is first. */
-			if (way.cost < best.cost &&
-			    way.cost + (way.first >= from->first) > from->cost)
+			tried = way.first < from->first;
+			if (way.cost < best.cost && way.cost >= from->cost + tried)
 				best = way;
 			if (way.first < way.behind)
 				way.cost -= p->pieces[way.first].count;
@@ -271,6 +262,7 @@ static bool plan_find_way(struct cm_plan *p, struct plan_way *from,
 	return best.cost < p->cost;
 }
 
+/* Each segment that may be long enough, until there is room for the most. */
 static void plan_try_segments(struct cm_plan *p)
 {
 	struct plan_way way = { .compact = true };
@@ -311,13 +303,14 @@ bool cm_plan_make(struct cm_plan *plan, unsigned long count, unsigned long align
 	plan->cost = PLAN_NONE;
 	plan->steps = 0;
 	plan->limit = 8 * plan->piece_count;
-	/* At first nothing leaves: that never fails if nothing is fixed. */
+	/* At first all slide, which never fails where nothing is fixed. */
 	for (parts = 0; parts <= PLAN_PARTS; parts++) {
 		plan->limit += PLAN_STEPS / 8;
 		way = (struct plan_way){ .cost = 0 };
 		while (plan_find_way(plan, &way, parts) && !plan_try(plan, &way))
 			way.first++;
 	}
+	/* Enough for one segment at least. */
 	plan->limit = plan->steps + PLAN_STEPS / 4 + 3 * plan->piece_count;
 	if (plan->cost == PLAN_NONE)
 		plan_try_segments(plan);
@@ -330,7 +323,7 @@ bool cm_plan_make(struct cm_plan *plan, unsigned long count, unsigned long align
  * @align: page frames, a power of two
  *
  * There are no moves in the plan if the largest hole that was found is there
- * already. Takes no more time than cm_plan_make().
+ * already. Takes fewer steps than PLAN_STEPS, but for maps of many thousands.
  *
  * Return: false if there is no place even for one page frame.
  */
