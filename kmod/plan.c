@@ -3,12 +3,10 @@
  * Plan: which chunks to move so that a request fits.
  *
  * Of the pieces in the way, some go to holes elsewhere, by best fit; the others
- * slide together. The ways that copy least are tried first. If all fail, so are
- * whole segments, a segment being what is between two fixed pieces, and the
- * other segments are compacted for the pieces that have to leave.
+ * slide together. The ways that copy least are tried first. Whole segments are
+ * last: what is between two fixed pieces, while the other ones are compacted.
  *
- * Nothing of the kernel but ALIGN() is used, so that this file can be compiled
- * and tested on the host.
+ * Of the kernel, only ALIGN() is used: this file is also tested on the host.
  */
 #include <linux/kernel.h>
 #include <linux/stddef.h>
@@ -51,12 +49,10 @@ static unsigned long plan_hole_end(const struct cm_plan *p, unsigned int i)
 	return i < p->piece_count ? p->pieces[i].start : p->start + p->count;
 }
 
-/* The first piece at or after @i that is fixed, or the number of pieces. */
-static unsigned int plan_next_fixed(const struct cm_plan *p, unsigned int i)
+/* The map's end is like a fixed piece. */
+static bool plan_is_fixed(const struct cm_plan *p, unsigned int i)
 {
-	while (i < p->piece_count && !p->pieces[i].fixed)
-		i++;
-	return i;
+	return i == p->piece_count || p->pieces[i].fixed;
 }
 
 /* Find the first place in [start, end), if there is one. */
@@ -87,21 +83,21 @@ static unsigned long plan_slide(struct cm_plan *p, unsigned int i,
 /* Find the holes elsewhere: as they are, or one where a segment is compacted. */
 static void plan_find_holes(struct cm_plan *p, const struct plan_way *way)
 {
-	unsigned int first, behind, i;
+	unsigned int first, behind;
 	unsigned long start;
 
 	p->hole_count = 0;
 	for (first = 0; first <= p->piece_count; first = behind + 1) {
-		behind = way->compact ? plan_next_fixed(p, first) : first;
-		if (first >= way->first && first <= way->behind)
+		behind = way->behind;
+		if (first == way->first)
 			continue;
 		start = plan_hole_start(p, first);
-		for (i = first; i < behind; i++)
-			start = plan_slide(p, i, start);
-		if (start < plan_hole_end(p, behind))
-			p->scratch[p->hole_count++].hole = (struct cm_plan_hole){
-				start, plan_hole_end(p, behind), first, behind
-			};
+		for (behind = first; way->compact && !plan_is_fixed(p, behind);
+		     behind++)
+			start = plan_slide(p, behind, start);
+		p->scratch[p->hole_count++].hole = (struct cm_plan_hole){
+			start, plan_hole_end(p, behind), first, behind
+		};
 	}
 }
 
@@ -182,7 +178,7 @@ static void plan_record(struct cm_plan *p)
 	plan_step(p, 4 * p->piece_count);
 	p->cost = 0;
 	p->move_count = 0;
-	for (phase = PLAN_COMPACTED; phase <= PLAN_SLIDES; phase++) {
+	for (phase = PLAN_COMPACTED; phase <= PLAN_SLIDES; phase++)
 		for (i = 0; i < p->piece_count; i++) {
 			if (p->scratch[i].phase != phase ||
 			    p->scratch[i].to == p->pieces[i].start)
@@ -191,7 +187,6 @@ static void plan_record(struct cm_plan *p)
 				(struct cm_move){ p->scratch[i].to, i };
 			p->cost += p->pieces[i].count;
 		}
-	}
 }
 
 /* Make room for the most that is wanted. Return: whether the least fits. */
@@ -268,13 +263,15 @@ static void plan_try_segments(struct cm_plan *p)
 	struct plan_way way = { .compact = true };
 	unsigned long end;
 
-	for (; way.first <= p->piece_count && p->least <= p->most;
-	     way.first = way.behind + 1) {
-		way.behind = plan_next_fixed(p, way.first);
+	for (; way.behind <= p->piece_count && p->least <= p->most;
+	     way.behind++) {
+		if (!plan_is_fixed(p, way.behind))
+			continue;
 		end = plan_hole_end(p, way.behind);
 		if (end - plan_hole_start(p, way.first) >= p->least &&
 		    plan_try(p, &way))
 			p->least = end - p->place + 1;
+		way.first = way.behind + 1;
 	}
 }
 
@@ -285,9 +282,8 @@ static void plan_try_segments(struct cm_plan *p)
  * @align: page frames, a power of two
  *
  * Where nothing is fixed and every alignment is one page frame, a plan is found
- * if there are @count free page frames. Otherwise a plan may be overlooked.
- * Copies few page frames, if not always the fewest. Takes a bounded number of
- * steps, see PLAN_STEPS, besides a small multiple of the number of pieces.
+ * if there are @count free page frames. Otherwise one may be overlooked, or one
+ * that copies less: the work is bounded by PLAN_STEPS, and a few steps a piece.
  *
  * Return: false if no plan was found.
  */
@@ -323,7 +319,7 @@ bool cm_plan_make(struct cm_plan *plan, unsigned long count, unsigned long align
  * @align: page frames, a power of two
  *
  * There are no moves in the plan if the largest hole that was found is there
- * already. Takes fewer steps than PLAN_STEPS, but for maps of many thousands.
+ * already. The work is bounded as for cm_plan_make(), by half of PLAN_STEPS.
  *
  * Return: false if there is no place even for one page frame.
  */
