@@ -3,12 +3,10 @@
  * Plan: which chunks to move so that a request fits.
  *
  * Of the pieces in the way, some go to holes elsewhere, by best fit; the others
- * slide together. The ways that copy least are tried first. If all fail, so are
- * whole segments, a segment being what is between two fixed pieces, and the
- * other segments are compacted for the pieces that have to leave.
+ * slide together. The ways that copy least are tried first. Whole segments are
+ * last: what is between two fixed pieces, while the other ones are compacted.
  *
- * Nothing of the kernel but ALIGN() is used, so that this file can be compiled
- * and tested on the host.
+ * Of the kernel, only ALIGN() is used: this file is also tested on the host.
  */
 #include <linux/kernel.h>
 #include <linux/stddef.h>
@@ -51,12 +49,10 @@ static unsigned long plan_hole_end(const struct cm_plan *p, unsigned int i)
 	return i < p->piece_count ? p->pieces[i].start : p->start + p->count;
 }
 
-/* The first piece at or after @i that is fixed, or the number of pieces. */
-static unsigned int plan_next_fixed(const struct cm_plan *p, unsigned int i)
+/* The map's end is like a fixed piece. */
+static bool plan_is_fixed(const struct cm_plan *p, unsigned int i)
 {
-	while (i < p->piece_count && !p->pieces[i].fixed)
-		i++;
-	return i;
+	return i == p->piece_count || p->pieces[i].fixed;
 }
 
 /* Find the first place in [start, end), if there is one. */
@@ -87,21 +83,21 @@ static unsigned long plan_slide(struct cm_plan *p, unsigned int i,
 /* Find the holes elsewhere: as they are, or one where a segment is compacted. */
 static void plan_find_holes(struct cm_plan *p, const struct plan_way *way)
 {
-	unsigned int first, behind, i;
+	unsigned int first, behind;
 	unsigned long start;
 
 	p->hole_count = 0;
 	for (first = 0; first <= p->piece_count; first = behind + 1) {
-		behind = way->compact ? plan_next_fixed(p, first) : first;
-		if (first >= way->first && first <= way->behind)
+		behind = way->behind;
+		if (first == way->first)
 			continue;
 		start = plan_hole_start(p, first);
-		for (i = first; i < behind; i++)
-			start = plan_slide(p, i, start);
-		if (start < plan_hole_end(p, behind))
-			p->scratch[p->hole_count++].hole = (struct cm_plan_hole){
-				start, plan_hole_end(p, behind), first, behind
-			};
+		for (behind = first; way->compact && !plan_is_fixed(p, behind);
+		     behind++)
+			start = plan_slide(p, behind, start);
+		p->scratch[p->hole_count++].hole = (struct cm_plan_hole){
+			start, plan_hole_end(p, behind), first, behind
+		};
 	}
 }
 
@@ -109,18 +105,17 @@ static void plan_find_holes(struct cm_plan *p, const struct plan_way *way)
 static struct cm_plan_hole *plan_best_fit(struct cm_plan *p,
 					  const struct cm_piece *piece)
 {
-	unsigned long size, smallest = PLAN_NONE, at;
+	unsigned long smallest = PLAN_NONE, at;
 	struct cm_plan_hole *hole, *best = NULL;
 	unsigned int i;
 
 	for (i = 0; i < p->hole_count && smallest != piece->count; i++) {
 		hole = &p->scratch[i].hole;
-		size = hole->end - hole->start;
-		if (size < smallest && plan_fit(hole->start, hole->end,
-						piece->count, piece->align,
-						&at)) {
+		if (hole->end - hole->start < smallest &&
+		    plan_fit(hole->start, hole->end, piece->count,
+			     piece->align, &at)) {
 			best = hole;
-			smallest = size;
+			smallest = hole->end - hole->start;
 		}
 	}
 	return plan_step(p, i) ? best : NULL;
@@ -163,27 +158,16 @@ static bool plan_evict(struct cm_plan *p, const struct plan_way *way)
 	return true;
 }
 
-/* Slide what is left in the way down until there is room for the most. */
-static bool plan_stack(struct cm_plan *p, const struct plan_way *way,
-		       unsigned long *place)
+/* Slide what is left in the way down. Return: where it then ends. */
+static unsigned long plan_stack(struct cm_plan *p, const struct plan_way *way)
 {
 	unsigned long start = plan_hole_start(p, way->first);
-	bool fits = false;
 	unsigned int i;
 
-	for (i = way->first; i < way->behind; i++) {
-		if (p->scratch[i].phase == PLAN_EVICTED)
-			continue;
-		fits = fits || plan_fit(start, p->pieces[i].start, p->most,
-					p->align, place);
-		p->scratch[i].phase = fits ? PLAN_STAYS : PLAN_SLIDES;
-		if (!fits)
+	for (i = way->first; i < way->behind; i++)
+		if (p->scratch[i].phase != PLAN_EVICTED)
 			start = plan_slide(p, i, start);
-	}
-	if (!fits)
-		*place = start;
-	return fits || plan_fit(start, plan_hole_end(p, way->behind), p->most,
-				p->align, place);
+	return start;
 }
 
 static void plan_record(struct cm_plan *p)
@@ -194,7 +178,7 @@ static void plan_record(struct cm_plan *p)
 	plan_step(p, 4 * p->piece_count);
 	p->cost = 0;
 	p->move_count = 0;
-	for (phase = PLAN_COMPACTED; phase <= PLAN_SLIDES; phase++) {
+	for (phase = PLAN_COMPACTED; phase <= PLAN_SLIDES; phase++)
 		for (i = 0; i < p->piece_count; i++) {
 			if (p->scratch[i].phase != phase ||
 			    p->scratch[i].to == p->pieces[i].start)
@@ -203,34 +187,35 @@ static void plan_record(struct cm_plan *p)
 				(struct cm_move){ p->scratch[i].to, i };
 			p->cost += p->pieces[i].count;
 		}
-	}
 }
 
 /* Make room for the most that is wanted. Return: whether the least fits. */
 static bool plan_try(struct cm_plan *p, const struct plan_way *way)
 {
-	unsigned long place;
+	unsigned long start, end = plan_hole_end(p, way->behind), at;
 	unsigned int i;
 
 	if (!plan_step(p, 3 * p->piece_count))
 		return false;
 	for (i = 0; i < p->piece_count; i++) {
-		p->scratch[i].phase = PLAN_STAYS;
+		p->scratch[i].phase = i >= way->first && i < way->behind ?
+					      PLAN_SLIDES : PLAN_STAYS;
 		p->scratch[i].picked = false;
 	}
 	plan_find_holes(p, way);
-	while (!plan_stack(p, way, &place) && plan_evict(p, way))
-		;
-	if (!plan_fit(place, plan_hole_end(p, way->behind), p->least,
-		      p->align, &p->place))
+	do {
+		start = plan_stack(p, way);
+	} while (!plan_fit(start, end, p->most, p->align, &at) &&
+		 plan_evict(p, way));
+	if (!plan_fit(start, end, p->least, p->align, &p->place))
 		return false;
 	plan_record(p);
 	return true;
 }
 
-/* Guess whether the request fits when so many parts leave and others slide. */
-static bool plan_may_do(const struct cm_plan *p, const struct plan_way *way,
-			unsigned int parts)
+/* Whether the request fits if so many parts leave and the rest leaves no gap. */
+static bool plan_is_enough(const struct cm_plan *p, const struct plan_way *way,
+			   unsigned int parts)
 {
 	unsigned long stay = way->cost * (PLAN_PARTS - parts) / PLAN_PARTS, at;
 
@@ -240,14 +225,15 @@ static bool plan_may_do(const struct cm_plan *p, const struct plan_way *way,
 }
 
 /*
- * Find the cheapest way from @from on, be it cheaper than the plan that there
- * is. They go up, and so do the pieces in them: no need to begin again for each.
+ * Find the next way after @from, in order of cost, below that of the plan that
+ * there is: the shortest behind each piece. They go up, at both ends.
  */
 static bool plan_find_way(struct cm_plan *p, struct plan_way *from,
 			  unsigned int parts)
 {
 	struct plan_way way = { .cost = 0 }, best = { .cost = p->cost };
 	const struct cm_piece *last;
+	bool tried;
 
 	if (!plan_step(p, 3 * p->piece_count))
 		return false;
@@ -257,11 +243,11 @@ static bool plan_find_way(struct cm_plan *p, struct plan_way *from,
 			way.first = last->fixed ? way.behind : way.first;
 			way.cost = last->fixed ? 0 : way.cost + last->count;
 		}
-		for (; way.first <= way.behind && plan_may_do(p, &way, parts);
-		     way.first++) {
+		for (; way.first <= way.behind &&
+		     plan_is_enough(p, &way, parts); way.first++) {
 			/* Of those that cost the same, the lowest is first. */
-			if (way.cost < best.cost &&
-			    way.cost + (way.first >= from->first) > from->cost)
+			tried = way.first < from->first;
+			if (way.cost < best.cost && way.cost >= from->cost + tried)
 				best = way;
 			if (way.first < way.behind)
 				way.cost -= p->pieces[way.first].count;
@@ -271,18 +257,21 @@ static bool plan_find_way(struct cm_plan *p, struct plan_way *from,
 	return best.cost < p->cost;
 }
 
+/* Each segment that may be long enough, until there is room for the most. */
 static void plan_try_segments(struct cm_plan *p)
 {
 	struct plan_way way = { .compact = true };
 	unsigned long end;
 
-	for (; way.first <= p->piece_count && p->least <= p->most;
-	     way.first = way.behind + 1) {
-		way.behind = plan_next_fixed(p, way.first);
+	for (; way.behind <= p->piece_count && p->least <= p->most;
+	     way.behind++) {
+		if (!plan_is_fixed(p, way.behind))
+			continue;
 		end = plan_hole_end(p, way.behind);
 		if (end - plan_hole_start(p, way.first) >= p->least &&
 		    plan_try(p, &way))
 			p->least = end - p->place + 1;
+		way.first = way.behind + 1;
 	}
 }
 
@@ -293,9 +282,8 @@ static void plan_try_segments(struct cm_plan *p)
  * @align: page frames, a power of two
  *
  * Where nothing is fixed and every alignment is one page frame, a plan is found
- * if there are @count free page frames. Otherwise a plan may be overlooked.
- * Copies few page frames, if not always the fewest. Takes a bounded number of
- * steps, see PLAN_STEPS, besides a small multiple of the number of pieces.
+ * if there are @count free page frames. Otherwise one may be overlooked, or one
+ * that copies less: the work is bounded by PLAN_STEPS, and a few steps a piece.
  *
  * Return: false if no plan was found.
  */
@@ -311,13 +299,14 @@ bool cm_plan_make(struct cm_plan *plan, unsigned long count, unsigned long align
 	plan->cost = PLAN_NONE;
 	plan->steps = 0;
 	plan->limit = 8 * plan->piece_count;
-	/* At first nothing leaves: that never fails if nothing is fixed. */
+	/* At first all slide, which never fails where nothing is fixed. */
 	for (parts = 0; parts <= PLAN_PARTS; parts++) {
 		plan->limit += PLAN_STEPS / 8;
 		way = (struct plan_way){ .cost = 0 };
 		while (plan_find_way(plan, &way, parts) && !plan_try(plan, &way))
 			way.first++;
 	}
+	/* Enough for one segment at least. */
 	plan->limit = plan->steps + PLAN_STEPS / 4 + 3 * plan->piece_count;
 	if (plan->cost == PLAN_NONE)
 		plan_try_segments(plan);
@@ -330,7 +319,7 @@ bool cm_plan_make(struct cm_plan *plan, unsigned long count, unsigned long align
  * @align: page frames, a power of two
  *
  * There are no moves in the plan if the largest hole that was found is there
- * already. Takes no more time than cm_plan_make().
+ * already. The work is bounded as for cm_plan_make(), by half of PLAN_STEPS.
  *
  * Return: false if there is no place even for one page frame.
  */

@@ -188,6 +188,7 @@ class Longest(NamedTuple):
 
     steps: int = 0
     seconds: float = 0
+    largest_steps: int = 0
     largest_seconds: float = 0
 
 
@@ -216,6 +217,7 @@ def longest() -> Longest:
         worst = Longest(
             max(worst.steps, timed[0].steps),
             max(worst.seconds, min(it.seconds for it in timed)),
+            max(worst.largest_steps, largest[0].steps),
             max(worst.largest_seconds, min(it.seconds for it in largest)),
         )
     return worst
@@ -232,7 +234,8 @@ def main() -> None:
     worst = longest()
     print(
         f"{MANY:,} pieces: at most {worst.steps:,} steps, {worst.seconds * 1e3:.2f} ms a plan on"
-        f" this machine; {worst.largest_seconds * 1e3:.2f} ms for the largest hole"
+        f" this machine; {worst.largest_steps:,} steps, {worst.largest_seconds * 1e3:.2f} ms for"
+        " the largest hole"
     )
 
 

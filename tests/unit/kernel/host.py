@@ -37,9 +37,7 @@ FAST = ("-O2",)
 
 
 @cache
-def load(
-    noun: str, bits: int = 64, *, flags: tuple[str, ...] = SANITIZED
-) -> tuple[FFI, Any]:
+def load(noun: str, bits: int = 64, *, flags: tuple[str, ...] = SANITIZED) -> tuple[FFI, Any]:
     """Compile kmod/<noun>.c with longs of so many bits; declare what kmod/<noun>.h does."""
     ffi = FFI()
     header = _gcc(*WORD[bits], "-E", "-P", KMOD / f"{noun}.h")

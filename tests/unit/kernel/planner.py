@@ -80,9 +80,7 @@ def make_timed(
     def timed(plan: Any) -> bool:
         nonlocal steps, took
         begin = perf_counter()
-        found = (
-            lib.cm_plan_make(plan, count, align) if count else lib.cm_plan_largest(plan, align)
-        )
+        found = lib.cm_plan_make(plan, count, align) if count else lib.cm_plan_largest(plan, align)
         took = perf_counter() - begin
         steps = plan.steps
         return bool(found)
