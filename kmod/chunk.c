@@ -365,7 +365,9 @@ void cm_chunk_trace_sync(const struct cm_chunk *chunk, const struct device *dev,
 void cm_chunk_sync_for_device(struct cm_chunk *chunk)
 {
 	cm_chunk_trace_sync(chunk, cm_sync_device(), true);
+	mutex_lock(&chunk->sync_lock);
 	cm_sync_for_device(chunk->extent.start, chunk->extent.count);
+	mutex_unlock(&chunk->sync_lock);
 }
 
 /**

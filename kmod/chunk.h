@@ -77,7 +77,7 @@ struct cm_chunk {
 	u64 stuck;
 	struct list_head drain;
 	unsigned long drained;
-	/** @sync_lock: for one cm_sync_for_cpu() at a time; after @lock */
+	/** @sync_lock: for one sync of the module's device at a time; after @lock */
 	struct mutex sync_lock;
 
 	struct rw_semaphore lock;

@@ -6,9 +6,11 @@
  * slide together. The ways that copy least are tried first. Whole segments are
  * last: what is between two fixed pieces, while the other ones are compacted.
  *
- * Of the kernel, only ALIGN() is used: this file is also tested on the host.
+ * Of the kernel, ALIGN() and cond_resched() are used: this file is also tested on
+ * the host.
  */
 #include <linux/kernel.h>
+#include <linux/sched.h>
 #include <linux/stddef.h>
 
 #include "plan.h"
@@ -20,7 +22,9 @@
 #define PLAN_PARTS		4
 
 /* When a piece moves, if at all. */
-enum plan_phase { PLAN_STAYS, PLAN_COMPACTED, PLAN_EVICTED, PLAN_SLIDES };
+enum plan_phase {
+	PLAN_STAYS, PLAN_COMPACTED, PLAN_EVICTED, PLAN_SLIDES, PLAN_RISES
+};
 
 /* Pieces that are in the way together: [first, behind). */
 struct plan_way {
@@ -35,6 +39,7 @@ static bool plan_step(struct cm_plan *p, unsigned long steps)
 	if (p->steps >= p->limit)
 		return false;
 	p->steps += steps;
+	cond_resched();
 	return true;
 }
 
@@ -170,23 +175,60 @@ static unsigned long plan_stack(struct cm_plan *p, const struct plan_way *way)
 	return start;
 }
 
+/*
+ * Slide pieces up that were to slide down, the last one first, until the least
+ * that is wanted fits between: it may only do so far down, when its alignment is
+ * large.
+ */
+static bool plan_rise(struct cm_plan *p, const struct plan_way *way)
+{
+	unsigned long start, end = plan_hole_end(p, way->behind);
+	struct cm_plan_scratch *scratch;
+	const struct cm_piece *piece;
+	unsigned int i;
+
+	plan_step(p, way->behind - way->first);
+	for (i = way->behind; i-- > way->first;) {
+		piece = &p->pieces[i];
+		scratch = &p->scratch[i];
+		if (scratch->phase == PLAN_EVICTED)
+			continue;
+		start = scratch->to;
+		end = (end - piece->count) & ~(piece->align - 1);
+		/* As in plan_slide(). */
+		if (end < piece->start)
+			end = piece->start;
+		scratch->to = end;
+		scratch->phase = PLAN_RISES;
+		if (plan_fit(start, end, p->least, p->align, &p->place))
+			return true;
+	}
+	return false;
+}
+
+static void plan_record_move(struct cm_plan *p, unsigned int i,
+			     enum plan_phase phase)
+{
+	if (p->scratch[i].phase != phase ||
+	    p->scratch[i].to == p->pieces[i].start)
+		return;
+	p->moves[p->move_count++] = (struct cm_move){ p->scratch[i].to, i };
+	p->cost += p->pieces[i].count;
+}
+
 static void plan_record(struct cm_plan *p)
 {
 	enum plan_phase phase;
 	unsigned int i;
 
-	plan_step(p, 4 * p->piece_count);
+	plan_step(p, 5 * p->piece_count);
 	p->cost = 0;
 	p->move_count = 0;
 	for (phase = PLAN_COMPACTED; phase <= PLAN_SLIDES; phase++)
-		for (i = 0; i < p->piece_count; i++) {
-			if (p->scratch[i].phase != phase ||
-			    p->scratch[i].to == p->pieces[i].start)
-				continue;
-			p->moves[p->move_count++] =
-				(struct cm_move){ p->scratch[i].to, i };
-			p->cost += p->pieces[i].count;
-		}
+		for (i = 0; i < p->piece_count; i++)
+			plan_record_move(p, i, phase);
+	while (i--)
+		plan_record_move(p, i, PLAN_RISES);
 }
 
 /* Make room for the most that is wanted. Return: whether the least fits. */
@@ -207,7 +249,8 @@ static bool plan_try(struct cm_plan *p, const struct plan_way *way)
 		start = plan_stack(p, way);
 	} while (!plan_fit(start, end, p->most, p->align, &at) &&
 		 plan_evict(p, way));
-	if (!plan_fit(start, end, p->least, p->align, &p->place))
+	if (!plan_fit(start, end, p->least, p->align, &p->place) &&
+	    !plan_rise(p, way))
 		return false;
 	plan_record(p);
 	return true;

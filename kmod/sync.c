@@ -64,7 +64,11 @@ struct device *cm_sync_device(void)
 	return &sync_pdev->dev;
 }
 
-/* Mapped for the length of one sync: the address is arithmetic, no resource. */
+/*
+ * Mapped for the length of one sync: the address is arithmetic, no resource. One
+ * at a time for a page frame: the kernel's DMA-API debugging tells mappings of the
+ * same place apart by nothing but their length.
+ */
 static int sync_map(unsigned long start, unsigned long count,
 		    enum dma_data_direction direction, dma_addr_t *dma)
 {
@@ -121,9 +125,6 @@ void cm_sync_for_device(unsigned long start, unsigned long count)
  * cm_sync_for_cpu() - let the CPU see what devices wrote
  * @start: first page frame number
  * @count: number of page frames
- *
- * Not for the same page frames at once: the kernel's DMA-API debugging takes
- * more than seven mappings of a page for a mistake.
  */
 void cm_sync_for_cpu(unsigned long start, unsigned long count)
 {

@@ -10,6 +10,7 @@ from random import Random
 
 import pytest
 from hypothesis import given, settings
+from hypothesis.strategies import sampled_from
 from unit.kernel.invariants import check_map
 from unit.kernel.planner import NO_PLAN, Move, Piece, Plan, make_timed
 from unit.plan_case import Case, carry_out, cases, check_plan
@@ -86,6 +87,23 @@ def test_plan_can_be_carried_out(case: Case) -> None:
 @settings(max_examples=300)
 def test_free_pages_are_enough_where_nothing_is_fixed_or_aligned(case: Case) -> None:
     assert (case.plan().place is not None) == (case.count <= case.free)
+
+
+@given(plain, sampled_from([1 << order for order in range(9)]))
+@settings(max_examples=300)
+def test_all_pieces_go_above_the_first_aligned_place_if_they_fit_there(
+    case: Case, align: int
+) -> None:
+    place = case.pages.start + -case.pages.start % align
+    used = len(case.pages) - case.free
+    if place + case.count + used <= case.pages.stop:
+        above = Case(case.pages, case.pieces, case.count, align, case.bits)
+        check_plan(above, above.plan())
+
+
+def test_pieces_at_the_only_aligned_place_slide_up_the_last_one_first() -> None:
+    case = Case(range(0, 64), (Piece(0, 8), Piece(8, 24, 8)), 9, 64)
+    assert case.plan() == Plan(0, (Move(1, 40), Move(0, 32)), 32)
 
 
 @pytest.mark.parametrize("bits", [64, 32])
