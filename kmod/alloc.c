@@ -26,6 +26,8 @@
 
 /* Page frames that are cleared before others may lock the chunk. */
 #define ALLOC_CLEAR_PAGES	64
+/* Plans that come to nothing before others on the queue have their turn. */
+#define ALLOC_PLANS		4
 
 /**
  * struct alloc_request - an allocation on its way
@@ -39,46 +41,27 @@ struct alloc_request {
 	struct cm_compaction compaction;
 };
 
-/* At the best place. ENOSPC when there is none. */
-static int alloc_occupy(struct cm_chunk *chunk, const struct cm_demand *demand,
-			bool taken)
+/* Return: whether a place was found: at @start, or the best one if that is 0. */
+static bool alloc_occupy(struct cm_chunk *chunk, const struct cm_demand *demand,
+			 bool taken, unsigned long start)
 {
-	struct cm_context *ctx = demand->ctx;
-	struct cm_want want = {
+	struct cm_placement *map = &demand->ctx->pool.map;
+	const struct cm_want want = {
 		.count = demand->count,
 		.align = demand->align,
 		.horizon = demand->horizon,
 		.taken = taken,
 	};
 	struct cm_place place;
-	int ret = -ENOSPC;
+	bool found;
 
-	cm_context_lock(ctx);
-	if (cm_placement_find(&ctx->pool.map, &want, &place)) {
-		cm_placement_insert(&ctx->pool.map, &chunk->extent, &place,
-				    demand->count);
-		ret = 0;
-	}
-	cm_context_unlock(ctx);
-	return ret;
-}
-
-/* At a certain place. EAGAIN when somebody else was faster. */
-static int alloc_occupy_at(struct cm_chunk *chunk,
-			   const struct cm_demand *demand, unsigned long start)
-{
-	struct cm_context *ctx = demand->ctx;
-	struct cm_place place;
-	int ret = -EAGAIN;
-
-	cm_context_lock(ctx);
-	if (cm_placement_at(&ctx->pool.map, start, demand->count, &place)) {
-		cm_placement_insert(&ctx->pool.map, &chunk->extent, &place,
-				    demand->count);
-		ret = 0;
-	}
-	cm_context_unlock(ctx);
-	return ret;
+	cm_context_lock(demand->ctx);
+	found = start ? cm_placement_at(map, start, demand->count, &place) :
+			cm_placement_find(map, &want, &place);
+	if (found)
+		cm_placement_insert(map, &chunk->extent, &place, demand->count);
+	cm_context_unlock(demand->ctx);
+	return found;
 }
 
 /* EAGAIN when the system would not leave the place. */
@@ -111,25 +94,29 @@ static bool alloc_is_full(const struct cm_demand *demand)
 	return full;
 }
 
+/* EAGAIN, too, when others change the map again and again. */
 static int alloc_compact(struct alloc_request *r)
 {
 	struct cm_demand *demand = &r->request.demand;
+	struct cm_pool *pool = &demand->ctx->pool;
 	struct cm_compaction *c = &r->compaction;
+	unsigned int plans = 0;
 	int ret;
 
-	*c = (struct cm_compaction){ .demand = demand };
+	c->demand = demand;
 	do {
 		ret = -ETIMEDOUT;
+		plans += !c->planned;
 		if (!cm_deadline_is_over(&demand->deadline))
 			ret = cm_compaction_step(c);
 		/* Or small allocations would take what is made free for it. */
 		if (c->planned)
-			cm_pool_keep(&demand->ctx->pool, c->place, demand->count);
-	} while (ret == -EAGAIN);
+			cm_pool_keep(pool, c->place, demand->count);
+	} while (ret == -EAGAIN && (c->planned || plans < ALLOC_PLANS));
+	if (!ret && !alloc_occupy(r->chunk, demand, false, c->place))
+		ret = -EAGAIN;
+	cm_pool_keep(pool, 0, 0);
 	cm_compaction_end(c, ret);
-	if (!ret)
-		ret = alloc_occupy_at(r->chunk, demand, c->place);
-	cm_pool_keep(&demand->ctx->pool, 0, 0);
 	if (!ret)
 		ret = alloc_take(r->chunk, demand);
 	return ret;
@@ -147,8 +134,7 @@ static int alloc_step(struct cm_request *request)
 	int ret;
 
 	cm_chunk_drain(demand->ctx);
-	ret = alloc_occupy(r->chunk, demand, false);
-	if (!ret)
+	if (alloc_occupy(r->chunk, demand, false, 0))
 		return alloc_take(r->chunk, demand);
 	demand->full = alloc_is_full(demand);
 	if (demand->full)
@@ -237,9 +223,9 @@ static int alloc_finish(struct cm_chunk *chunk, const struct cm_demand *demand)
 
 static int alloc_fill(struct cm_chunk *chunk, struct cm_demand *demand)
 {
-	int ret = alloc_occupy(chunk, demand, true);
+	int ret = 0;
 
-	if (ret)
+	if (!alloc_occupy(chunk, demand, true, 0))
 		ret = alloc_on_queue(chunk, demand);
 	return ret ?: alloc_finish(chunk, demand);
 }

@@ -306,7 +306,7 @@ static bool bank_shares_unit(const struct cm_bank *bank, unsigned long start,
  * cm_bank_take() - make the system leave pages of a reusable bank
  * @bank:  the bank, for which nobody else does this meanwhile
  * @start: first page frame number
- * @count: number of page frames, within one granule
+ * @count: number of page frames
  *
  * Sleeps while pages are migrated. Each page has one reference then, the
  * caller's.

@@ -7,12 +7,16 @@
 #include <linux/dma-buf.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 
 #include "chunk.h"
 #include "quota.h"
 #include "sync.h"
 #include "trace.h"
+
+/* Pages that are looked at before others may have the CPU. */
+#define CHUNK_LOOK_PAGES	1024
 
 /* How often freed chunks are looked at whose pages somebody holds. */
 #define CHUNK_DRAIN_FIRST	msecs_to_jiffies(20)
@@ -45,7 +49,6 @@ struct cm_chunk *cm_chunk_new(struct cm_context *ctx,
 	chunk->extent.owner = chunk;
 	INIT_LIST_HEAD(&chunk->extent.node);
 	INIT_LIST_HEAD(&chunk->drain);
-	INIT_LIST_HEAD(&chunk->attachments);
 	init_rwsem(&chunk->lock);
 	mutex_init(&chunk->sync_lock);
 	get_device(&ctx->dev);
@@ -156,7 +159,8 @@ unsigned long cm_chunk_first_held(const struct cm_chunk *chunk,
 
 	while (from < extent->count &&
 	       page_count(pfn_to_page(extent->start + from)) == 1)
-		from++;
+		if (!(++from % CHUNK_LOOK_PAGES))
+			cond_resched();
 	return from;
 }
 
@@ -214,12 +218,18 @@ static bool chunk_is_held(struct cm_chunk *chunk)
 	return chunk->drained < chunk->extent.count;
 }
 
-/* The memory's reference is consumed. */
+/* The memory's reference is consumed, which may be what holds the context. */
 static void chunk_give(struct cm_chunk *chunk)
 {
-	cm_context_lock(chunk->ctx);
-	chunk->ctx->stats.frees++;
-	cm_context_unlock(chunk->ctx);
+	struct cm_context *ctx = chunk->ctx;
+
+	cm_context_lock(ctx);
+	ctx->stats.frees++;
+	if (!list_empty(&chunk->drain)) {
+		list_del_init(&chunk->drain);
+		ctx->draining -= chunk->extent.count;
+	}
+	cm_context_unlock(ctx);
 	cm_chunk_discard(chunk);
 	cm_chunk_put(chunk);
 }
@@ -257,18 +267,6 @@ void cm_chunk_release(struct cm_chunk *chunk)
 		chunk_give(chunk);
 }
 
-/* Before the chunk is given: it may hold the context. */
-static void chunk_end_drain(struct cm_chunk *chunk)
-{
-	struct cm_context *ctx = chunk->ctx;
-
-	cm_context_lock(ctx);
-	list_del_init(&chunk->drain);
-	ctx->draining -= chunk->extent.count;
-	cm_context_unlock(ctx);
-	chunk_give(chunk);
-}
-
 /**
  * cm_chunk_drain() - give back freed chunks that nobody holds any more
  * @ctx: the context
@@ -287,7 +285,7 @@ void cm_chunk_drain(struct cm_context *ctx)
 	cm_context_unlock(ctx);
 	list_for_each_entry_safe(chunk, next, &drains, drain)
 		if (!chunk_is_held(chunk))
-			chunk_end_drain(chunk);
+			chunk_give(chunk);
 	cm_context_lock(ctx);
 	list_splice(&drains, &ctx->drains);
 	if (!list_empty(&ctx->drains) && !delayed_work_pending(&ctx->drain_work))
@@ -343,43 +341,18 @@ void cm_chunk_unhold(struct cm_chunk *chunk, u32 *count)
 }
 
 /**
- * cm_chunk_trace_sync() - note that a chunk is handed over
- * @chunk:      the chunk, its lock held
- * @dev:        the device it is handed to, or back from
- * @for_device: whether to it
+ * cm_chunk_sync() - let devices see what the CPU wrote
+ * @chunk:   the chunk, its place fixed, its lock held
+ * @for_cpu: let the CPU see what devices wrote, too
  */
-void cm_chunk_trace_sync(const struct cm_chunk *chunk, const struct device *dev,
-			 bool for_device)
+void cm_chunk_sync(struct cm_chunk *chunk, bool for_cpu)
 {
-	const struct cm_context *ctx = chunk->ctx;
+	struct cm_context *ctx = chunk->ctx;
 
 	trace_cm_sync(dev_name(&ctx->dev), chunk->id,
 		      (u64)(chunk->extent.start - ctx->pool.bank.start) << PAGE_SHIFT,
-		      cm_chunk_size(chunk), dev_name(dev), for_device);
-}
-
-/**
- * cm_chunk_sync_for_device() - let devices see what the CPU wrote
- * @chunk: the chunk, its place fixed, its lock held
- */
-void cm_chunk_sync_for_device(struct cm_chunk *chunk)
-{
-	cm_chunk_trace_sync(chunk, cm_sync_device(), true);
+		      cm_chunk_size(chunk), for_cpu);
 	mutex_lock(&chunk->sync_lock);
-	cm_sync_for_device(chunk->extent.start, chunk->extent.count);
-	mutex_unlock(&chunk->sync_lock);
-}
-
-/**
- * cm_chunk_sync_for_cpu() - let the CPU see what devices wrote
- * @chunk: the chunk, its place fixed, its lock held
- *
- * What the CPU has written since it last was handed to the device is lost.
- */
-void cm_chunk_sync_for_cpu(struct cm_chunk *chunk)
-{
-	cm_chunk_trace_sync(chunk, cm_sync_device(), false);
-	mutex_lock(&chunk->sync_lock);
-	cm_sync_for_cpu(chunk->extent.start, chunk->extent.count);
+	cm_sync(chunk->extent.start, chunk->extent.count, for_cpu);
 	mutex_unlock(&chunk->sync_lock);
 }

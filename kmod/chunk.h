@@ -59,10 +59,9 @@ struct cm_owner {
  * @maps:     DMA and kernel mappings that drivers hold
  * @dmabuf:   its dma-buf, which holds the chunk and not the other way round
  * @inode:    the dma-buf's, with a reference: its mappings are the chunk's
- * @vaddr:    the kernel mapping for drivers, if any; for @lock alone
- * @vmaps:    users of @vaddr; for @lock alone
+ * @vaddr:    the kernel mapping for drivers, if any, which the kernel asks for
+ *            once at a time; for @lock alone
  * @blank:    the page that @vaddr is made of, if the chunk was freed before
- * @attachments: list of &struct cm_attachment; for @lock alone
  */
 struct cm_chunk {
 	struct kref ref;
@@ -77,7 +76,7 @@ struct cm_chunk {
 	u64 stuck;
 	struct list_head drain;
 	unsigned long drained;
-	/** @sync_lock: for one sync of the module's device at a time; after @lock */
+	/** @sync_lock: for one cm_sync() at a time; after @lock */
 	struct mutex sync_lock;
 
 	struct rw_semaphore lock;
@@ -89,9 +88,7 @@ struct cm_chunk {
 	struct dma_buf *dmabuf;
 	struct inode *inode;
 	void *vaddr;
-	u32 vmaps;
 	struct page *blank;
-	struct list_head attachments;
 };
 
 static inline size_t cm_chunk_size(const struct cm_chunk *chunk)
@@ -136,9 +133,6 @@ void cm_chunk_drain(struct cm_context *ctx);
 void cm_chunk_hold(struct cm_chunk *chunk, u32 *count);
 void cm_chunk_unhold(struct cm_chunk *chunk, u32 *count);
 
-void cm_chunk_trace_sync(const struct cm_chunk *chunk, const struct device *dev,
-			 bool for_device);
-void cm_chunk_sync_for_device(struct cm_chunk *chunk);
-void cm_chunk_sync_for_cpu(struct cm_chunk *chunk);
+void cm_chunk_sync(struct cm_chunk *chunk, bool for_cpu);
 
 #endif /* CM_CHUNK_H */

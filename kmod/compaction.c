@@ -102,7 +102,7 @@ static bool compaction_add_chunk(struct cm_compaction *c, unsigned int capacity,
 		.align = chunk->align,
 		.fixed = chunk->freed || cm_chunk_is_fixed(chunk) ||
 			 !list_empty(&chunk->drain) ||
-			 chunk->stuck == c->number,
+			 chunk->stuck >= c->number,
 	};
 
 	if (c->plan.piece_count == capacity)
@@ -189,7 +189,7 @@ static int compaction_move(struct cm_compaction *c)
 		return 0;
 	}
 	if (ret == -EBUSY) {
-		chunk->stuck = c->number;
+		chunk->stuck = ctx->compactions;
 		c->demand->busy = ret;
 	}
 	compaction_drop_plan(c);
@@ -229,7 +229,7 @@ void cm_compaction_end(struct cm_compaction *c, int error)
 	compaction_drop_plan(c);
 	trace_cm_compact(dev_name(&c->demand->ctx->dev),
 			 (u64)c->demand->count << PAGE_SHIFT, c->moves,
-			 c->moved << PAGE_SHIFT, error);
+			 (u64)c->moved << PAGE_SHIFT, error);
 }
 
 /**
@@ -247,9 +247,17 @@ static struct compaction_request *compaction_of(struct cm_request *request)
 	return container_of(request, struct compaction_request, request);
 }
 
-/* One move a time, so that allocations need not wait for all of them. */
+/*
+ * One move at a time, so that allocations need not wait for all of them. One
+ * request at a time has a plan: these take memory, and would undo each other.
+ */
 static int compaction_request_step(struct cm_request *request)
 {
+	struct cm_context *ctx = request->demand.ctx;
+
+	if (cmpxchg(&ctx->compacting, NULL, request) &&
+	    READ_ONCE(ctx->compacting) != request)
+		return -EAGAIN;
 	return cm_compaction_step(&compaction_of(request)->compaction);
 }
 
@@ -259,6 +267,7 @@ static void compaction_request_release(struct cm_request *request)
 	struct cm_context *ctx = request->demand.ctx;
 
 	cm_compaction_end(&r->compaction, request->error);
+	cmpxchg(&ctx->compacting, request, NULL);
 	kfree(r);
 	put_device(&ctx->dev);
 }
@@ -280,10 +289,10 @@ static int compaction_run(struct cm_demand *demand, struct cm_compact *req)
 	r->compaction.demand = &r->request.demand;
 	get_device(&demand->ctx->dev);
 	ret = cm_request_run(&r->request);
-	req->moves = r->compaction.moves;
-	req->moved_bytes = r->compaction.moved << PAGE_SHIFT;
-	demand->full = r->request.demand.full;
-	demand->busy = r->request.demand.busy;
+	req->moves = READ_ONCE(r->compaction.moves);
+	req->moved_bytes = (u64)READ_ONCE(r->compaction.moved) << PAGE_SHIFT;
+	demand->full = READ_ONCE(r->request.demand.full);
+	demand->busy = READ_ONCE(r->request.demand.busy);
 	cm_request_put(&r->request);
 	return ret;
 }

@@ -32,8 +32,8 @@ struct cm_compaction {
 	struct cm_chunk **chunks;
 	unsigned int next;
 	unsigned long place;
-	u64 moves;
-	u64 moved;
+	unsigned long moves;
+	unsigned long moved;
 };
 
 int cm_compaction_step(struct cm_compaction *compaction);

@@ -17,6 +17,7 @@
 #define CM_MODULE_VERSION	"0.1.0"
 
 struct cm_refusal;
+struct cm_request;
 struct cm_spec;
 
 /**
@@ -32,6 +33,7 @@ struct cm_spec;
  * @drain_work:  gives back chunks once nobody holds their pages
  * @free_work:   the end of the context
  * @compactions: number of compactions so far; for @queue only
+ * @compacting:  the one CM_IOC_COMPACT that may have a plan
  * @quotas:      what users may have, and have; with a lock of its own
  * @chunks:      number of chunks whose descriptors are alive
  * @pinned:      page frames of chunks that are pinned or mapped by drivers
@@ -40,9 +42,10 @@ struct cm_spec;
  * @drain_delay: jiffies until they are looked at again
  * @stats:       counters
  *
- * From @chunks on, and @gone: for &cm_pool.lock. Lock order: mmap_lock and the
- * dma_resv lock, &cm_chunk.lock, then the mapping's i_mmap_rwsem or
- * &cm_pool.lock.
+ * From @chunks on, and @gone: for &cm_pool.lock. Lock order: a file's
+ * &cm_pins.lock, mmap_lock and the dma_resv lock, &cm_chunk.lock, then
+ * &cm_chunk.sync_lock, the mapping's i_mmap_rwsem or &cm_pool.lock, and
+ * &cm_quotas.lock.
  */
 struct cm_context {
 	struct device dev;
@@ -55,6 +58,7 @@ struct cm_context {
 	struct delayed_work drain_work;
 	struct delayed_work free_work;
 	u64 compactions;
+	struct cm_request *compacting;
 	struct cm_quotas quotas;
 
 	unsigned int chunks;

@@ -159,14 +159,20 @@ static struct miscdevice control = {
 	.fops = &control_fops,
 };
 
+static bool control_is_there;
+
 /**
  * cm_control_init() - register /dev/cm/control
  *
- * Return: 0 or an error.
+ * Contexts may be in use by then, so the module has to stay without it.
  */
-int cm_control_init(void)
+void cm_control_init(void)
 {
-	return misc_register(&control);
+	int ret = misc_register(&control);
+
+	if (ret)
+		pr_err("cm: there is no /dev/cm/control: error %d\n", ret);
+	control_is_there = !ret;
 }
 
 /**
@@ -174,5 +180,6 @@ int cm_control_init(void)
  */
 void cm_control_exit(void)
 {
-	misc_deregister(&control);
+	if (control_is_there)
+		misc_deregister(&control);
 }

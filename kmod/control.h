@@ -5,7 +5,7 @@
 #ifndef CM_CONTROL_H
 #define CM_CONTROL_H
 
-int cm_control_init(void);
+void cm_control_init(void);
 void cm_control_exit(void);
 
 #endif /* CM_CONTROL_H */

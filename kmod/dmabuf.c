@@ -57,14 +57,11 @@ static void *dmabuf_vmap(struct dma_buf *dmabuf)
 	void *vaddr = ERR_PTR(-ENOMEM);
 
 	down_write(&chunk->lock);
-	if (!chunk->vmaps) {
-		if (chunk->freed)
-			chunk->blank = alloc_page(GFP_KERNEL | __GFP_ZERO);
-		if (!chunk->freed || chunk->blank)
-			chunk->vaddr = dmabuf_map_kernel(chunk);
-	}
+	if (chunk->freed)
+		chunk->blank = alloc_page(GFP_KERNEL | __GFP_ZERO);
+	if (!chunk->freed || chunk->blank)
+		chunk->vaddr = dmabuf_map_kernel(chunk);
 	if (chunk->vaddr) {
-		chunk->vmaps++;
 		if (!chunk->freed)
 			cm_chunk_hold(chunk, &chunk->maps);
 		vaddr = chunk->vaddr;
@@ -83,8 +80,7 @@ static void dmabuf_vunmap(struct dma_buf *dmabuf)
 	/* One that is mapped cannot be freed, so it was or was not then, too. */
 	if (!chunk->freed)
 		cm_chunk_unhold(chunk, &chunk->maps);
-	if (!--chunk->vmaps)
-		dmabuf_unmap_kernel(chunk);
+	dmabuf_unmap_kernel(chunk);
 	up_write(&chunk->lock);
 }
 

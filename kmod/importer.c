@@ -13,20 +13,12 @@
 
 /**
  * struct cm_attachment - a driver that imports a chunk
- * @node:      in &cm_chunk.attachments
- * @dev:       the driver's device
- * @segment:   length of an entry of @table but the last, in bytes
- * @table:     the chunk, as one entry if @segment allows
- * @mapped:    @table is mapped for @dev
- * @direction: in which direction it is mapped
+ * @segment: length of an entry of @table but the last, in bytes
+ * @table:   the chunk, as one entry if @segment allows
  */
 struct cm_attachment {
-	struct list_head node;
-	struct device *dev;
 	unsigned long segment;
 	struct sg_table table;
-	bool mapped;
-	enum dma_data_direction direction;
 };
 
 /*
@@ -42,13 +34,6 @@ static unsigned long importer_segment_limit(struct device *dev)
 		return UINT_MAX & PAGE_MASK;
 	return max_t(unsigned long, parms->max_segment_size & PAGE_MASK,
 		     PAGE_SIZE);
-}
-
-static int importer_alloc_table(struct cm_attachment *att, size_t size)
-{
-	att->segment = importer_segment_limit(att->dev);
-	return sg_alloc_table(&att->table, (size - 1) / att->segment + 1,
-			      GFP_KERNEL);
 }
 
 static void importer_fill_table(struct cm_attachment *att,
@@ -69,9 +54,11 @@ static void importer_fill_table(struct cm_attachment *att,
 
 static void importer_count_import(struct cm_chunk *chunk, int change)
 {
+	down_write(&chunk->lock);
 	cm_context_lock(chunk->ctx);
 	chunk->imports += change;
 	cm_context_unlock(chunk->ctx);
+	up_write(&chunk->lock);
 }
 
 /**
@@ -91,21 +78,16 @@ int cm_importer_attach(struct dma_buf *dmabuf,
 	att = kzalloc(sizeof(*att), GFP_KERNEL);
 	if (!att)
 		return -ENOMEM;
-	att->dev = attach->dev;
-	ret = importer_alloc_table(att, cm_chunk_size(chunk));
-	if (ret)
-		goto free_attachment;
-
-	down_write(&chunk->lock);
-	list_add(&att->node, &chunk->attachments);
-	importer_count_import(chunk, 1);
+	att->segment = importer_segment_limit(attach->dev);
+	ret = sg_alloc_table(&att->table, (cm_chunk_size(chunk) - 1) / att->segment + 1,
+			     GFP_KERNEL);
+	if (ret) {
+		kfree(att);
+		return ret;
+	}
 	attach->priv = att;
-	up_write(&chunk->lock);
+	importer_count_import(chunk, 1);
 	return 0;
-
-free_attachment:
-	kfree(att);
-	return ret;
 }
 
 /**
@@ -119,47 +101,39 @@ void cm_importer_detach(struct dma_buf *dmabuf,
 	struct cm_chunk *chunk = dmabuf->priv;
 	struct cm_attachment *att = attach->priv;
 
-	down_write(&chunk->lock);
-	list_del(&att->node);
 	importer_count_import(chunk, -1);
-	up_write(&chunk->lock);
 	sg_free_table(&att->table);
 	kfree(att);
 }
 
 static int importer_map_attachment(struct cm_chunk *chunk,
-				   struct cm_attachment *att,
+				   struct dma_buf_attachment *attach,
 				   enum dma_data_direction direction)
 {
+	struct cm_attachment *att = attach->priv;
+	struct device *dev = attach->dev;
 	int ret;
 
-	ret = cm_reach_check(chunk, att->dev);
+	ret = cm_reach_check(chunk, dev);
 	if (ret)
 		return ret;
 	/* Only now: an attached driver that maps nothing does not fix the place. */
 	importer_fill_table(att, chunk);
 	/*
-	 * Synced explicitly: the chunk is mapped for more than one device, and
-	 * the DMA API takes overlapping mappings only without an implied sync.
+	 * Synced by the module's own device, see sync.c: what the least coherent
+	 * one needs. The driver's would drop what it lets its device write, and
+	 * with that what the CPU writes beside it.
 	 */
-	ret = dma_map_sgtable(att->dev, &att->table, direction,
+	ret = dma_map_sgtable(dev, &att->table, direction,
 			      DMA_ATTR_SKIP_CPU_SYNC);
 	if (ret)
 		return ret;
-	if (cm_reach_is_bounced(chunk, att->dev, &att->table)) {
-		dma_unmap_sgtable(att->dev, &att->table, direction,
+	if (cm_reach_is_bounced(chunk, dev, &att->table)) {
+		dma_unmap_sgtable(dev, &att->table, direction,
 				  DMA_ATTR_SKIP_CPU_SYNC);
 		return -EIO;
 	}
-	/*
-	 * Before older kernels drop what the CPU wrote, for a device that only
-	 * writes, it is in memory: the device may write less than all of it.
-	 * And a coherent device's sync does nothing, though others that import
-	 * the chunk may not be coherent.
-	 */
-	cm_chunk_sync_for_device(chunk);
-	cm_chunk_trace_sync(chunk, att->dev, true);
-	dma_sync_sgtable_for_device(att->dev, &att->table, direction);
+	cm_chunk_sync(chunk, false);
 	return 0;
 }
 
@@ -176,16 +150,14 @@ struct sg_table *cm_importer_map(struct dma_buf_attachment *attach,
 {
 	struct cm_chunk *chunk = attach->dmabuf->priv;
 	struct cm_attachment *att = attach->priv;
-	int ret;
+	int ret = -ESTALE;
 
 	/* Not refused when attached: videobuf2 of 6.12 leaks the dma-buf then. */
 	down_write(&chunk->lock);
-	ret = chunk->freed ? -ESTALE : importer_map_attachment(chunk, att, direction);
-	if (!ret) {
-		att->mapped = true;
-		att->direction = direction;
+	if (!chunk->freed)
+		ret = importer_map_attachment(chunk, attach, direction);
+	if (!ret)
 		cm_chunk_hold(chunk, &chunk->maps);
-	}
 	up_write(&chunk->lock);
 	return ret ? ERR_PTR(ret) : &att->table;
 }
@@ -201,57 +173,27 @@ void cm_importer_unmap(struct dma_buf_attachment *attach,
 		       enum dma_data_direction direction)
 {
 	struct cm_chunk *chunk = attach->dmabuf->priv;
-	struct cm_attachment *att = attach->priv;
 
 	down_write(&chunk->lock);
-	cm_chunk_trace_sync(chunk, att->dev, false);
-	dma_sync_sgtable_for_cpu(att->dev, table, direction);
-	dma_unmap_sgtable(att->dev, table, direction, DMA_ATTR_SKIP_CPU_SYNC);
-	att->mapped = false;
+	dma_unmap_sgtable(attach->dev, table, direction, DMA_ATTR_SKIP_CPU_SYNC);
+	if (direction != DMA_TO_DEVICE)
+		cm_chunk_sync(chunk, true);
 	cm_chunk_unhold(chunk, &chunk->maps);
 	up_write(&chunk->lock);
 }
 
-/*
- * Importers are synced, and the module's own device: a processor that got the
- * physical address imports nothing, yet must see what the CPU wrote. What
- * another CPU user has not written back yet must not be dropped, so that is
- * written back first.
- */
 static void importer_begin(struct cm_chunk *chunk)
 {
-	struct cm_attachment *att;
-
-	cm_chunk_sync_for_device(chunk);
-	list_for_each_entry(att, &chunk->attachments, node) {
-		if (!att->mapped)
-			continue;
-		cm_chunk_trace_sync(chunk, att->dev, false);
-		dma_sync_sgtable_for_cpu(att->dev, &att->table, att->direction);
-	}
-	cm_chunk_sync_for_cpu(chunk);
-	if (chunk->vmaps)
+	cm_chunk_sync(chunk, true);
+	if (chunk->vaddr)
 		invalidate_kernel_vmap_range(chunk->vaddr, cm_chunk_size(chunk));
 }
 
-/*
- * Nothing for devices that only write: what the CPU wrote is in memory by then,
- * and ARMv7 and older kernels would drop what others write meanwhile.
- */
 static void importer_end(struct cm_chunk *chunk)
 {
-	struct cm_attachment *att;
-
-	if (chunk->vmaps)
+	if (chunk->vaddr)
 		flush_kernel_vmap_range(chunk->vaddr, cm_chunk_size(chunk));
-	cm_chunk_sync_for_device(chunk);
-	list_for_each_entry(att, &chunk->attachments, node) {
-		if (!att->mapped || att->direction == DMA_FROM_DEVICE)
-			continue;
-		cm_chunk_trace_sync(chunk, att->dev, true);
-		dma_sync_sgtable_for_device(att->dev, &att->table,
-					    att->direction);
-	}
+	cm_chunk_sync(chunk, false);
 }
 
 /*

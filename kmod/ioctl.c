@@ -3,7 +3,6 @@
  * Ioctl: carrying structures that grow in and out.
  */
 #include <linux/ioctl.h>
-#include <linux/nospec.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -23,7 +22,7 @@ static const struct cm_ioctl *ioctl_find(const struct cm_ioctl *table,
 
 	for (i = 0; i < count; i++)
 		if (ioctl_is_same(cmd, table[i].cmd))
-			return &table[array_index_nospec(i, count)];
+			return &table[i];
 	return NULL;
 }
 

@@ -7,6 +7,7 @@
  */
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/sched/signal.h>
 
 #include "compat.h"
 #include "mapping.h"
@@ -22,7 +23,7 @@ static int mapping_populate(struct vm_area_struct *vma, struct cm_chunk *chunk,
 	struct page *pages[32];
 	int ret = 0;
 
-	while (!ret && address < vma->vm_end) {
+	while (!ret && address < vma->vm_end && !fatal_signal_pending(current)) {
 		unsigned long index = linear_page_index(vma, address);
 		unsigned long batch = min((vma->vm_end - address) >> PAGE_SHIFT,
 					  (unsigned long)ARRAY_SIZE(pages));

@@ -13,9 +13,9 @@
 #include "sync.h"
 
 /*
- * Once user space can open a context nothing may fail any more: the code would
- * be freed under it, whatever references there are. So the platform driver,
- * which makes the nodes, is registered last.
+ * Once user space can open a node nothing may fail any more: the code would be
+ * freed under it, whatever references there are. So the platform driver, which
+ * makes the nodes, is the last that may.
  */
 static int __init cm_init(void)
 {
@@ -29,17 +29,13 @@ static int __init cm_init(void)
 	ret = cm_pool_init();
 	if (ret)
 		goto exit_sync;
-	ret = cm_control_init();
-	if (ret)
-		goto exit_pool;
 	ret = cm_driver_init();
 	if (ret)
-		goto exit_control;
+		goto exit_pool;
+	cm_control_init();
 	cm_parameter_create();
 	return 0;
 
-exit_control:
-	cm_control_exit();
 exit_pool:
 	cm_pool_exit();
 exit_sync:

@@ -42,7 +42,8 @@ static int move_reserve(struct cm_chunk *chunk, unsigned long to,
 	int ret = -ESTALE;
 
 	cm_context_lock(ctx);
-	if (cm_chunk_has_memory(chunk)) {
+	/* A plan may be old: another request may have moved the chunk there. */
+	if (cm_chunk_has_memory(chunk) && to != from->start) {
 		if (to > from->start)
 			start = max(to, from->start + count);
 		else

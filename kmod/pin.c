@@ -64,7 +64,7 @@ static void pin_remove(struct cm_pinned *entry)
 	kfree(entry);
 }
 
-static int pin_hold(struct cm_pinned *entry)
+static int pin_hold(struct cm_pinned *entry, struct cm_pin *req)
 {
 	struct cm_chunk *chunk = entry->dmabuf->priv;
 	int ret = 0;
@@ -76,8 +76,10 @@ static int pin_hold(struct cm_pinned *entry)
 		ret = -EOVERFLOW;
 	} else {
 		cm_chunk_hold(chunk, &chunk->pins);
-		cm_chunk_sync_for_device(chunk);
+		cm_chunk_sync(chunk, false);
 		entry->count++;
+		req->address = page_to_phys(cm_chunk_page(chunk));
+		req->size = cm_chunk_size(chunk);
 	}
 	up_write(&chunk->lock);
 	return ret;
@@ -89,10 +91,7 @@ static void pin_unhold(struct cm_pinned *entry)
 
 	down_write(&chunk->lock);
 	/* A device that got the address may have written since the last sync. */
-	if (chunk->pins == 1) {
-		cm_chunk_sync_for_device(chunk);
-		cm_chunk_sync_for_cpu(chunk);
-	}
+	cm_chunk_sync(chunk, true);
 	cm_chunk_unhold(chunk, &chunk->pins);
 	entry->count--;
 	up_write(&chunk->lock);
@@ -104,12 +103,11 @@ static void pin_unhold(struct cm_pinned *entry)
  * @dmabuf: the chunk's dma-buf
  * @req:    the request; address and size are filled in
  *
- * Return: 0, EPERM without CAP_SYS_RAWIO, ESTALE, or ENOMEM.
+ * Return: 0, EPERM without CAP_SYS_RAWIO, ESTALE, EOVERFLOW, or ENOMEM.
  */
 int cm_pin_take(struct cm_pins *pins, struct dma_buf *dmabuf,
 		struct cm_pin *req)
 {
-	struct cm_chunk *chunk = dmabuf->priv;
 	struct cm_pinned *entry;
 	int ret = -ENOMEM;
 
@@ -119,15 +117,11 @@ int cm_pin_take(struct cm_pins *pins, struct dma_buf *dmabuf,
 	mutex_lock(&pins->lock);
 	entry = pin_find_or_add(pins, dmabuf);
 	if (entry) {
-		ret = pin_hold(entry);
+		ret = pin_hold(entry, req);
 		if (!entry->count)
 			pin_remove(entry);
 	}
 	mutex_unlock(&pins->lock);
-	if (!ret) {
-		req->address = page_to_phys(cm_chunk_page(chunk));
-		req->size = cm_chunk_size(chunk);
-	}
 	return ret;
 }
 

@@ -156,11 +156,13 @@ static int pool_take_one(struct cm_pool *pool, unsigned long pfn)
  * cm_pool_take() - take from the system what is not taken of a range
  * @pool:     the pool
  * @start:    first page frame number
- * @count:    page frames, occupied by an extent, so that nobody gives them back
+ * @count:    page frames, occupied by an extent or of a private pool, so that
+ *            nobody gives them back
  * @deadline: when to give up
  *
- * For &cm_context.queue only. Sleeps while pages are migrated; the deadline is
- * seen between two granules. On failure, what was taken lingers.
+ * For &cm_context.queue, or before there is anybody on it. Sleeps while pages are
+ * migrated; the deadline is seen between two granules. On failure, what was taken
+ * lingers.
  *
  * Return: 0, EBUSY when a page would not leave, ENOMEM when the system had
  * nowhere to move one to, ETIMEDOUT.
@@ -211,33 +213,25 @@ void cm_pool_keep(struct cm_pool *pool, unsigned long start,
 
 /*
  * Give back a granule that has been empty since @before or longer; U64_MAX for
- * any. Return: whether it was, or sets *@next to when it was emptied.
+ * any. Return: its page frames, or sets *@next to when it was emptied.
  */
 static unsigned long pool_give_granule(struct cm_pool *pool,
 				       unsigned long index, u64 before,
 				       u64 *next)
 {
 	struct cm_bank *bank = &pool->bank;
+	struct cm_granule *granule = &bank->granules[index];
 	unsigned long start = bank->start + (index << bank->order);
 	unsigned long count = 0;
-	struct cm_granule *granule;
 
 	spin_lock(&pool->lock);
-	/* It may have been closed meanwhile. */
-	if (index >= bank->granule_count)
-		goto unlock;
-	granule = &bank->granules[index];
-	if (!granule->taken || granule->users)
-		goto unlock;
-	if (granule->since > before) {
+	if (granule->taken && !granule->users && granule->since > before) {
 		*next = min(*next, granule->since);
-		goto unlock;
+	} else if (granule->taken && !granule->users) {
+		count = cm_bank_granule_end(bank, start) - start;
+		cm_bank_give(bank, start, count);
+		*granule = (struct cm_granule){ 0 };
 	}
-	count = cm_bank_granule_end(bank, start) - start;
-	cm_bank_give(bank, start, count);
-	granule->taken = false;
-	granule->since = 0;
-unlock:
 	spin_unlock(&pool->lock);
 	return count;
 }
@@ -247,7 +241,7 @@ static unsigned long pool_give(struct cm_pool *pool, u64 before, u64 *next,
 {
 	unsigned long i, given = 0;
 
-	for (i = 0; i < READ_ONCE(pool->bank.granule_count) && given < most; i++) {
+	for (i = 0; i < pool->bank.granule_count && given < most; i++) {
 		given += pool_give_granule(pool, i, before, next);
 		cond_resched();
 	}

@@ -15,7 +15,7 @@
 
 static int quota_set_max_chunks(const char *text, const struct kernel_param *param)
 {
-	return param_set_uint_minmax(text, param, 1, 65536);
+	return param_set_uint_minmax(text, param, 1, 8192);
 }
 
 static const struct kernel_param_ops quota_max_chunks_ops = {
@@ -25,7 +25,7 @@ static const struct kernel_param_ops quota_max_chunks_ops = {
 
 static unsigned int quota_max_chunks = 4096;
 module_param_cb(max_chunks, &quota_max_chunks_ops, &quota_max_chunks, 0644);
-MODULE_PARM_DESC(max_chunks, "chunks that a context has at most, 1 to 65536 (4096)");
+MODULE_PARM_DESC(max_chunks, "chunks that a context has at most, 1 to 8192 (4096)");
 
 /**
  * struct cm_user - what one user may have, and has

@@ -23,8 +23,13 @@
 #include <linux/mm.h>
 #include <linux/pfn.h>
 #include <linux/platform_device.h>
+#include <linux/sched.h>
+#include <linux/sizes.h>
 
 #include "sync.h"
+
+/* What is synced before others may have the CPU. */
+#define SYNC_PIECE	SZ_64K
 
 static struct platform_device *sync_pdev;
 
@@ -67,22 +72,21 @@ struct device *cm_sync_device(void)
 /*
  * Mapped for the length of one sync: the address is arithmetic, no resource. One
  * at a time for a page frame: the kernel's DMA-API debugging tells mappings of the
- * same place apart by nothing but their length.
+ * same place apart by nothing but their length, and takes others', as of O_DIRECT,
+ * beside one that lasts for a mistake.
  */
-static int sync_map(unsigned long start, unsigned long count,
-		    enum dma_data_direction direction, dma_addr_t *dma)
+static int sync_map(unsigned long start, unsigned long count, dma_addr_t *dma)
 {
 	*dma = dma_map_page_attrs(cm_sync_device(), pfn_to_page(start), 0,
-				  count << PAGE_SHIFT, direction,
+				  count << PAGE_SHIFT, DMA_BIDIRECTIONAL,
 				  DMA_ATTR_SKIP_CPU_SYNC | DMA_ATTR_NO_WARN);
 	return dma_mapping_error(cm_sync_device(), *dma);
 }
 
-static void sync_unmap(dma_addr_t dma, unsigned long count,
-		       enum dma_data_direction direction)
+static void sync_unmap(dma_addr_t dma, unsigned long count)
 {
 	dma_unmap_page_attrs(cm_sync_device(), dma, count << PAGE_SHIFT,
-			     direction, DMA_ATTR_SKIP_CPU_SYNC);
+			     DMA_BIDIRECTIONAL, DMA_ATTR_SKIP_CPU_SYNC);
 }
 
 /**
@@ -98,41 +102,38 @@ bool cm_sync_is_bounced(unsigned long start)
 	dma_addr_t dma;
 	bool bounced;
 
-	if (sync_map(start, 1, DMA_TO_DEVICE, &dma))
+	if (sync_map(start, 1, &dma))
 		return true;
 	bounced = dma_to_phys(cm_sync_device(), dma) != PFN_PHYS(start);
-	sync_unmap(dma, 1, DMA_TO_DEVICE);
+	sync_unmap(dma, 1);
 	return bounced;
 }
 
 /**
- * cm_sync_for_device() - let devices see what the CPU wrote
- * @start: first page frame number
- * @count: number of page frames
+ * cm_sync() - let devices see what the CPU wrote
+ * @start:   first page frame number
+ * @count:   number of page frames
+ * @for_cpu: let the CPU see what devices wrote, too
+ *
+ * For @for_cpu, what the CPU writes to the very lines during this may be lost. So
+ * pieces are small, and written back right before they are dropped.
  */
-void cm_sync_for_device(unsigned long start, unsigned long count)
+void cm_sync(unsigned long start, unsigned long count, bool for_cpu)
 {
+	size_t done, piece, size = count << PAGE_SHIFT;
+	struct device *dev = cm_sync_device();
 	dma_addr_t dma;
 
-	if (WARN_ON_ONCE(sync_map(start, count, DMA_TO_DEVICE, &dma)))
+	if (WARN_ON_ONCE(sync_map(start, count, &dma)))
 		return;
-	dma_sync_single_for_device(cm_sync_device(), dma, count << PAGE_SHIFT,
-				   DMA_TO_DEVICE);
-	sync_unmap(dma, count, DMA_TO_DEVICE);
-}
-
-/**
- * cm_sync_for_cpu() - let the CPU see what devices wrote
- * @start: first page frame number
- * @count: number of page frames
- */
-void cm_sync_for_cpu(unsigned long start, unsigned long count)
-{
-	dma_addr_t dma;
-
-	if (WARN_ON_ONCE(sync_map(start, count, DMA_FROM_DEVICE, &dma)))
-		return;
-	dma_sync_single_for_cpu(cm_sync_device(), dma, count << PAGE_SHIFT,
-				DMA_FROM_DEVICE);
-	sync_unmap(dma, count, DMA_FROM_DEVICE);
+	for (done = 0; done < size; done += piece) {
+		piece = min_t(size_t, size - done, SYNC_PIECE);
+		dma_sync_single_for_device(dev, dma + done, piece,
+					   DMA_BIDIRECTIONAL);
+		if (for_cpu)
+			dma_sync_single_for_cpu(dev, dma + done, piece,
+						DMA_BIDIRECTIONAL);
+		cond_resched();
+	}
+	sync_unmap(dma, count);
 }

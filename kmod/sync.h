@@ -14,7 +14,6 @@ void cm_sync_exit(void);
 struct device *cm_sync_device(void);
 
 bool cm_sync_is_bounced(unsigned long start);
-void cm_sync_for_device(unsigned long start, unsigned long count);
-void cm_sync_for_cpu(unsigned long start, unsigned long count);
+void cm_sync(unsigned long start, unsigned long count, bool for_cpu);
 
 #endif /* CM_SYNC_H */

@@ -126,30 +126,28 @@ TRACE_EVENT(cm_migrate,
 		  __entry->error, __entry->ns)
 );
 
-/* What of a chunk's place is handed from the CPU to a device, or back. */
+/* What of a chunk's place is handed from the CPU to devices, or back. */
 TRACE_EVENT(cm_sync,
 	TP_PROTO(const char *context, u64 id, u64 from, u64 size,
-		 const char *device, bool for_device),
-	TP_ARGS(context, id, from, size, device, for_device),
+		 bool for_cpu),
+	TP_ARGS(context, id, from, size, for_cpu),
 	TP_STRUCT__entry(
 		__array(char, context, CM_NAME_LEN)
 		__field(u64, id)
 		__field(u64, from)
 		__field(u64, size)
-		__array(char, device, CM_NAME_LEN)
-		__field(u32, for_device)
+		__field(u32, for_cpu)
 	),
 	TP_fast_assign(
 		strscpy(__entry->context, context, CM_NAME_LEN);
 		__entry->id = id;
 		__entry->from = from;
 		__entry->size = size;
-		strscpy(__entry->device, device, CM_NAME_LEN);
-		__entry->for_device = for_device;
+		__entry->for_cpu = for_cpu;
 	),
-	TP_printk("context=%s id=%llu from=%llu size=%llu device=%s for_device=%u",
+	TP_printk("context=%s id=%llu from=%llu size=%llu for_cpu=%u",
 		  __entry->context, __entry->id, __entry->from, __entry->size,
-		  __entry->device, __entry->for_device)
+		  __entry->for_cpu)
 );
 
 #endif /* CM_TRACE_H */

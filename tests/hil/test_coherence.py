@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 cm-agent authors
-"""What is synced, for which device, around moves, importers and CPU access: the event cm:cm_sync.
+"""What is synced, and for whom, around moves, importers and CPU access: the event cm:cm_sync.
 
 The emulated boards' devices are coherent, so that nothing would be lost without it: the events are
-what can be looked at. `cm-sync` is the device that stands for those that import nothing.
+what can be looked at. One device that is not coherent stands for all (kmod/sync.c).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from boards.tracing import trace_buffer
 
 pytestmark = pytest.mark.parametrize("context", ["shared", "private"])
 MIB = 1 << 20
-OURS, FOR_DEVICE, FOR_CPU = "cm-sync", 1, 0
+FOR_DEVICE, FOR_CPU = 0, 1
 
 
 @pytest.fixture
@@ -35,13 +35,13 @@ def printed(module: Any, buffer: str, of: int) -> list[tuple[str, dict[str, str]
     return [(name, fields) for name, fields in events if fields["id"] == str(of)]
 
 
-def syncs(module: Any, buffer: str, told: dict[str, Any]) -> list[tuple[str, int]]:
-    """Return device and direction of the chunk's syncs; each must be of all of the chunk."""
+def syncs(module: Any, buffer: str, told: dict[str, Any]) -> list[int]:
+    """Return whom the chunk's syncs were for; each must be of all of the chunk."""
     seen = []
     for name, fields in printed(module, buffer, told["id"]):
         if name == "cm_sync":
             assert int(fields["size"]) == told["size"], fields
-            seen.append((fields["device"], int(fields["for_device"])))
+            seen.append(int(fields["for_cpu"]))
     return seen
 
 
@@ -75,7 +75,7 @@ def pin_and_move(context: str, size: int, seed: int) -> dict[str, Any]:
 def test_a_chunk_is_the_cpus_when_it_moves(
     module: Any, buffer: str, context: str, size: int
 ) -> None:
-    """At the end of the last pin the old place is written back, then forgotten by the caches: the
+    """At the end of a pin the old place is written back, then forgotten by the caches: the
     copy reads what a device wrote there. The new place is written back for the next pin.
     """
     told = module.call(pin_and_move, context=context, size=size, seed=size)
@@ -84,15 +84,14 @@ def test_a_chunk_is_the_cpus_when_it_moves(
     (at,) = (at for at, (name, _) in enumerate(events) if name == "cm_move")
     assert int(events[at][1]["to"]) == told["to"] and events[at][1]["error"] == "0"
     synced = [
-        (fields["device"], int(fields["for_device"]), int(fields["from"]), int(fields["size"]))
+        (int(fields["for_cpu"]), int(fields["from"]), int(fields["size"]))
         for name, fields in events
         if name == "cm_sync"
     ]
-    assert synced[:4] == [
-        (OURS, FOR_DEVICE, told["from"], size),  # pinned
-        (OURS, FOR_DEVICE, told["from"], size),  # unpinned
-        (OURS, FOR_CPU, told["from"], size),
-        (OURS, FOR_DEVICE, told["to"], size),  # pinned where it is now
+    assert synced[:3] == [
+        (FOR_DEVICE, told["from"], size),  # pinned
+        (FOR_CPU, told["from"], size),  # unpinned
+        (FOR_DEVICE, told["to"], size),  # pinned where it is now
     ]
 
 
@@ -129,25 +128,16 @@ def vivid_both_ways(module: Any) -> Iterator[Any]:
 
 @pytest.mark.lg_feature("vivid")
 @pytest.mark.parametrize("output", [False, True], ids=["capture", "output"])
-def test_an_importer_comes_after_our_own_device(
+def test_an_importer_sees_what_the_cpu_wrote_and_it_sees_theirs(
     vivid_both_ways: Any, buffer: str, context: str, output: bool
 ) -> None:
-    """Whatever its direction: a driver that only writes may write less than all of the chunk, and
-    what the CPU wrote must be in memory before its lines are dropped. At the end of CPU access one
-    that reads is synced so again, and one that only writes is not: its sync would drop what others
-    write meanwhile. At its start nothing is dropped that was not written back.
-    """
+    """Before a driver that only writes, too: it may write less than all of the chunk."""
     told = vivid_both_ways.call(import_and_access, context=context, output=output)
-    ended = [("vivid.0", FOR_DEVICE)] if output else []
     assert syncs(vivid_both_ways, buffer, told) == [
-        (OURS, FOR_DEVICE),  # queued
-        ("vivid.0", FOR_DEVICE),
-        (OURS, FOR_DEVICE),  # DMA_BUF_SYNC_START
-        ("vivid.0", FOR_CPU),
-        (OURS, FOR_CPU),
-        (OURS, FOR_DEVICE),  # DMA_BUF_SYNC_END
-        *ended,
-        ("vivid.0", FOR_CPU),  # taken back
+        FOR_DEVICE,  # queued
+        FOR_CPU,  # DMA_BUF_SYNC_START
+        FOR_DEVICE,  # DMA_BUF_SYNC_END
+        *([] if output else [FOR_CPU]),  # taken back
     ]
 
 
@@ -172,12 +162,10 @@ def test_those_who_import_nothing_see_what_the_cpu_writes_and_it_sees_theirs(
     """A DSP, say, that got the address: also at the end of reading."""
     told = module.call(access, context=context, mode=mode, pinned=True)
     assert syncs(module, buffer, told) == [
-        (OURS, FOR_DEVICE),  # PIN: the zeros
-        (OURS, FOR_DEVICE),  # DMA_BUF_SYNC_START
-        (OURS, FOR_CPU),
-        (OURS, FOR_DEVICE),  # DMA_BUF_SYNC_END
-        (OURS, FOR_DEVICE),  # UNPIN
-        (OURS, FOR_CPU),
+        FOR_DEVICE,  # PIN: the zeros
+        FOR_CPU,  # DMA_BUF_SYNC_START
+        FOR_DEVICE,  # DMA_BUF_SYNC_END
+        FOR_CPU,  # UNPIN
     ]
 
 

@@ -267,6 +267,58 @@ def test_who_writes_meanwhile_sees_his_own_bytes(
     assert got["wrong"] == [0] * 4 and all(got["turns"]), got
 
 
+def compact_at_once(context: str, seconds: float) -> dict[str, Any]:
+    """Compact in two processes, while this one needs the same moves for its allocations."""
+    import os
+    import time
+    from contextlib import suppress
+
+    from cm_agent.context import Context
+    from cm_agent.errors import AllocationError
+
+    until = time.monotonic() + seconds
+
+    def compact() -> None:
+        with Context(context) as own:
+            while time.monotonic() < until:
+                with suppress(AllocationError):
+                    own.compact(0)
+
+    def child() -> int:
+        pid = os.fork()
+        if not pid:
+            code = 1
+            try:
+                compact()
+                code = 0
+            finally:
+                os._exit(code)
+        return pid
+
+    children, rounds = [child(), child()], 0
+    with Context(context) as pool:
+        whole, slot = pool.query().size, 1 << 20
+        while time.monotonic() < until:
+            chunks = [pool.alloc(slot, deadline=30) for _ in range(4)]
+            for chunk in chunks[::2]:
+                chunk.close()
+            pool.alloc(whole - 2 * slot, deadline=30).close()
+            for chunk in chunks[1::2]:
+                chunk.close()
+            rounds += 1
+        ended = [os.waitpid(pid, 0)[1] for pid in children]
+        pool.alloc(whole, deadline=30).close()
+        return {"rounds": rounds, "ended": ended, "moves": pool.stats().moves}
+
+
+@pytest.mark.two_kernels
+@CONTEXTS
+def test_a_move_that_another_request_has_made_is_not_made_again(module: Any, context: str) -> None:
+    """Plans are older than their moves: where a chunk is to go it may be by then."""
+    got = module.call(compact_at_once, timeout=120, context=context, seconds=5)
+    assert got["ended"] == [0, 0] and got["rounds"] and got["moves"], got
+
+
 def contend(seconds: float) -> dict[str, int]:
     """Compact with hardly any time for it, while another process takes half the bank.
 

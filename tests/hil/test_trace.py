@@ -22,7 +22,7 @@ FIELDS = {
     "cm_move": ["context", "id", "size", "to", "error"],
     "cm_compact": ["context", "size", "moves", "moved", "error"],
     "cm_migrate": ["context", "from", "size", "ns", "error"],
-    "cm_sync": ["context", "id", "from", "size", "device", "for_device"],
+    "cm_sync": ["context", "id", "from", "size", "for_cpu"],
 }
 """What the trace buffer holds of each event."""
 
