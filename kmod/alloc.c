@@ -147,12 +147,13 @@ static int alloc_step(struct cm_request *request)
 	return -EAGAIN;
 }
 
-static void alloc_abandon(struct cm_request *request)
+static void alloc_end(struct cm_request *request, bool undo)
 {
 	struct alloc_request *r = container_of(request, struct alloc_request,
 					       request);
 
-	cm_chunk_discard(r->chunk);
+	if (undo)
+		cm_chunk_discard(r->chunk);
 }
 
 static void alloc_release(struct cm_request *request)
@@ -166,7 +167,7 @@ static void alloc_release(struct cm_request *request)
 
 static const struct cm_request_ops alloc_ops = {
 	.step = alloc_step,
-	.abandon = alloc_abandon,
+	.end = alloc_end,
 	.release = alloc_release,
 };
 

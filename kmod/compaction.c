@@ -261,19 +261,23 @@ static int compaction_request_step(struct cm_request *request)
 	return cm_compaction_step(&compaction_of(request)->compaction);
 }
 
+static void compaction_request_end(struct cm_request *request, bool undo)
+{
+	cm_compaction_end(&compaction_of(request)->compaction, request->error);
+	cmpxchg(&request->demand.ctx->compacting, request, NULL);
+}
+
 static void compaction_request_release(struct cm_request *request)
 {
-	struct compaction_request *r = compaction_of(request);
 	struct cm_context *ctx = request->demand.ctx;
 
-	cm_compaction_end(&r->compaction, request->error);
-	cmpxchg(&ctx->compacting, request, NULL);
-	kfree(r);
+	kfree(compaction_of(request));
 	put_device(&ctx->dev);
 }
 
 static const struct cm_request_ops compaction_request_ops = {
 	.step = compaction_request_step,
+	.end = compaction_request_end,
 	.release = compaction_request_release,
 };
 

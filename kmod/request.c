@@ -131,12 +131,13 @@ void cm_request_put(struct cm_request *request)
 
 static void request_end(struct cm_request *request, int error)
 {
+	bool late;
+
 	request->error = error;
-	if (cmpxchg(&request->state, REQUEST_WAITING, REQUEST_DONE) ==
-	    REQUEST_WAITING)
-		wake_up(&request->wait);
-	else if (!error && request->ops->abandon)
-		request->ops->abandon(request);
+	late = cmpxchg(&request->state, REQUEST_WAITING, REQUEST_DONE) !=
+	       REQUEST_WAITING;
+	request->ops->end(request, late && !error);
+	wake_up(&request->wait);
 	cm_request_put(request);
 }
 
@@ -213,8 +214,10 @@ int cm_request_run(struct cm_request *request)
 		   REQUEST_WAITING) {
 		WRITE_ONCE(request->demand.deadline.left, true);
 		/* It need not come to its turn, with nothing to undo between two. */
-		if (cancel_delayed_work(&request->work))
+		if (cancel_delayed_work(&request->work)) {
+			request->ops->end(request, false);
 			cm_request_put(request);
+		}
 		return ret;
 	}
 	/* What the worker wrote before its cmpxchg() in request_end(). */

@@ -43,12 +43,13 @@ struct cm_demand {
  * struct cm_request_ops - what a request does
  * @step:    on the queue: do a part of it; EAGAIN when there is more to do,
  *           which comes after what waits by then
- * @abandon: on the queue: undo what succeeded too late for the caller, or NULL
+ * @end:     when no step comes any more; undo what succeeded too late for the
+ *           caller, if it did
  * @release: free the structure
  */
 struct cm_request_ops {
 	int (*step)(struct cm_request *request);
-	void (*abandon)(struct cm_request *request);
+	void (*end)(struct cm_request *request, bool undo);
 	void (*release)(struct cm_request *request);
 };
 
