@@ -104,6 +104,8 @@ static int alloc_compact(struct alloc_request *r)
 	int ret;
 
 	c->demand = demand;
+	c->moves = 0;
+	c->moved = 0;
 	do {
 		ret = -ETIMEDOUT;
 		plans += !c->planned;
@@ -144,6 +146,7 @@ static int alloc_step(struct cm_request *request)
 		return ret;
 	/* What was stuck before the request came is tried once before it fails. */
 	demand->horizon = demand->begin;
+	r->compaction.number = 0;
 	return -EAGAIN;
 }
 

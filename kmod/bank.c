@@ -18,7 +18,7 @@
 static LIST_HEAD(bank_list);
 static DEFINE_MUTEX(bank_list_lock);
 
-/* Length of a DMA segment is an unsigned int: see cm_dmabuf_map(). */
+/* Length of a DMA segment is an unsigned int: see importer.c. */
 #define BANK_MAX_BYTES	SZ_2G
 
 /*

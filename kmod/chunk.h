@@ -44,7 +44,7 @@ struct cm_owner {
  * @pid:      process that asked for it, in the initial pid namespace
  * @comm:     name of that process
  * @mappings: of user space
- * @stuck:    number of the last compaction that could not move it; for
+ * @stuck:    &cm_context.compactions when one last could not move it; for
  *            &cm_context.queue only
  * @drain:    in &cm_context.drains
  * @drained:  pages that nobody else holds any more, once freed
@@ -101,6 +101,15 @@ static inline bool cm_chunk_is_fixed(const struct cm_chunk *chunk)
 {
 	return chunk->pins || chunk->maps ||
 	       atomic_read(&chunk->mappings) > CM_CHUNK_MAX_MAPPINGS;
+}
+
+/*
+ * Whether a device may have it, and its caches matter. Not by a kernel mapping,
+ * of which there is one at a time: that is the CPU's.
+ */
+static inline bool cm_chunk_is_handed_over(const struct cm_chunk *chunk)
+{
+	return chunk->pins || chunk->maps > !!chunk->vaddr;
 }
 
 static inline struct page *cm_chunk_page(const struct cm_chunk *chunk)

@@ -253,12 +253,17 @@ static struct compaction_request *compaction_of(struct cm_request *request)
  */
 static int compaction_request_step(struct cm_request *request)
 {
+	struct cm_compaction *c = &compaction_of(request)->compaction;
 	struct cm_context *ctx = request->demand.ctx;
+	int ret;
 
 	if (cmpxchg(&ctx->compacting, NULL, request) &&
 	    READ_ONCE(ctx->compacting) != request)
-		return -EAGAIN;
-	return cm_compaction_step(&compaction_of(request)->compaction);
+		return -EINPROGRESS;
+	ret = cm_compaction_step(c);
+	if (!c->planned)
+		WRITE_ONCE(ctx->compacting, NULL);
+	return ret;
 }
 
 static void compaction_request_end(struct cm_request *request, bool undo)

@@ -182,26 +182,11 @@ void cm_importer_unmap(struct dma_buf_attachment *attach,
 	up_write(&chunk->lock);
 }
 
-static void importer_begin(struct cm_chunk *chunk)
-{
-	cm_chunk_sync(chunk, true);
-	if (chunk->vaddr)
-		invalidate_kernel_vmap_range(chunk->vaddr, cm_chunk_size(chunk));
-}
-
-static void importer_end(struct cm_chunk *chunk)
-{
-	if (chunk->vaddr)
-		flush_kernel_vmap_range(chunk->vaddr, cm_chunk_size(chunk));
-	cm_chunk_sync(chunk, false);
-}
-
 /*
- * Nothing is done for a chunk that no device can have: it is the CPU's, until
+ * Nothing is synced for a chunk that no device can have: it is the CPU's, until
  * PIN or a driver's mapping hands it over, and again after the last of them.
  */
-static int importer_access(struct dma_buf *dmabuf,
-			   void (*sync)(struct cm_chunk *chunk))
+static int importer_access(struct dma_buf *dmabuf, bool begin)
 {
 	struct cm_chunk *chunk = dmabuf->priv;
 	int ret = 0;
@@ -209,8 +194,12 @@ static int importer_access(struct dma_buf *dmabuf,
 	down_read(&chunk->lock);
 	if (chunk->freed)
 		ret = -ESTALE;
-	else if (chunk->pins || chunk->maps)
-		sync(chunk);
+	if (!ret && chunk->vaddr && !begin)
+		flush_kernel_vmap_range(chunk->vaddr, cm_chunk_size(chunk));
+	if (!ret && cm_chunk_is_handed_over(chunk))
+		cm_chunk_sync(chunk, begin);
+	if (!ret && chunk->vaddr && begin)
+		invalidate_kernel_vmap_range(chunk->vaddr, cm_chunk_size(chunk));
 	up_read(&chunk->lock);
 	return ret;
 }
@@ -225,7 +214,7 @@ static int importer_access(struct dma_buf *dmabuf,
 int cm_importer_begin_access(struct dma_buf *dmabuf,
 			     enum dma_data_direction direction)
 {
-	return importer_access(dmabuf, importer_begin);
+	return importer_access(dmabuf, true);
 }
 
 /**
@@ -238,5 +227,5 @@ int cm_importer_begin_access(struct dma_buf *dmabuf,
 int cm_importer_end_access(struct dma_buf *dmabuf,
 			   enum dma_data_direction direction)
 {
-	return importer_access(dmabuf, importer_end);
+	return importer_access(dmabuf, false);
 }

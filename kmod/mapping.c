@@ -58,6 +58,9 @@ static vm_fault_t mapping_fault(struct vm_fault *vmf)
 		ret = mapping_populate(vma, chunk, vmf->address & PAGE_MASK);
 	up_read(&chunk->lock);
 
+	/* Without a page, an access from within the kernel would fault for ever. */
+	if (!ret && fatal_signal_pending(current))
+		return VM_FAULT_SIGBUS;
 	if (ret && ret != -EBUSY)
 		return vmf_error(ret);
 	return VM_FAULT_NOPAGE;

@@ -85,15 +85,16 @@ static int pin_hold(struct cm_pinned *entry, struct cm_pin *req)
 	return ret;
 }
 
-static void pin_unhold(struct cm_pinned *entry)
+static void pin_unhold(struct cm_pinned *entry, u32 count)
 {
 	struct cm_chunk *chunk = entry->dmabuf->priv;
 
 	down_write(&chunk->lock);
 	/* A device that got the address may have written since the last sync. */
 	cm_chunk_sync(chunk, true);
-	cm_chunk_unhold(chunk, &chunk->pins);
-	entry->count--;
+	entry->count -= count;
+	while (count--)
+		cm_chunk_unhold(chunk, &chunk->pins);
 	up_write(&chunk->lock);
 }
 
@@ -141,7 +142,7 @@ int cm_pin_give(struct cm_pins *pins, struct dma_buf *dmabuf)
 	mutex_lock(&pins->lock);
 	entry = pin_find(pins, dmabuf);
 	if (entry) {
-		pin_unhold(entry);
+		pin_unhold(entry, 1);
 		if (!entry->count)
 			pin_remove(entry);
 	}
@@ -161,8 +162,7 @@ void cm_pins_drop(struct cm_pins *pins)
 	struct cm_pinned *entry, *next;
 
 	list_for_each_entry_safe(entry, next, &pins->list, node) {
-		while (entry->count)
-			pin_unhold(entry);
+		pin_unhold(entry, entry->count);
 		pin_remove(entry);
 	}
 }

@@ -15,7 +15,7 @@
 
 #include "plan.h"
 
-/* Pieces and holes to look at: less than 20 ms on a slow emulated board. */
+/* Pieces and holes to look at, besides a few for each piece. */
 #define PLAN_STEPS		120000UL
 #define PLAN_NONE		((unsigned long)-1)
 /* Of the page frames in the way, so many parts or fewer are to leave. */
@@ -185,25 +185,30 @@ static bool plan_rise(struct cm_plan *p, const struct plan_way *way)
 	unsigned long start, end = plan_hole_end(p, way->behind);
 	struct cm_plan_scratch *scratch;
 	const struct cm_piece *piece;
-	unsigned int i;
+	unsigned int i = way->behind;
 
 	plan_step(p, way->behind - way->first);
-	for (i = way->behind; i-- > way->first;) {
+	for (;;) {
+		while (i > way->first && p->scratch[i - 1].phase == PLAN_EVICTED)
+			i--;
+		start = plan_hole_start(p, way->first);
+		if (i > way->first)
+			start = p->scratch[i - 1].to + p->pieces[i - 1].count;
+		if (plan_fit(start, end, p->least, p->align, &p->place)) {
+			p->room = end - p->place;
+			return true;
+		}
+		if (i-- == way->first)
+			return false;
 		piece = &p->pieces[i];
 		scratch = &p->scratch[i];
-		if (scratch->phase == PLAN_EVICTED)
-			continue;
-		start = scratch->to;
 		end = (end - piece->count) & ~(piece->align - 1);
 		/* As in plan_slide(). */
 		if (end < piece->start)
 			end = piece->start;
 		scratch->to = end;
 		scratch->phase = PLAN_RISES;
-		if (plan_fit(start, end, p->least, p->align, &p->place))
-			return true;
 	}
-	return false;
 }
 
 static void plan_record_move(struct cm_plan *p, unsigned int i,
@@ -249,8 +254,9 @@ static bool plan_try(struct cm_plan *p, const struct plan_way *way)
 		start = plan_stack(p, way);
 	} while (!plan_fit(start, end, p->most, p->align, &at) &&
 		 plan_evict(p, way));
-	if (!plan_fit(start, end, p->least, p->align, &p->place) &&
-	    !plan_rise(p, way))
+	if (plan_fit(start, end, p->least, p->align, &p->place))
+		p->room = end - p->place;
+	else if (!plan_rise(p, way))
 		return false;
 	plan_record(p);
 	return true;
@@ -313,7 +319,7 @@ static void plan_try_segments(struct cm_plan *p)
 		end = plan_hole_end(p, way.behind);
 		if (end - plan_hole_start(p, way.first) >= p->least &&
 		    plan_try(p, &way))
-			p->least = end - p->place + 1;
+			p->least = p->room + 1;
 		way.first = way.behind + 1;
 	}
 }
@@ -362,7 +368,7 @@ bool cm_plan_make(struct cm_plan *plan, unsigned long count, unsigned long align
  * @align: page frames, a power of two
  *
  * There are no moves in the plan if the largest hole that was found is there
- * already. The work is bounded as for cm_plan_make(), by half of PLAN_STEPS.
+ * already. The work is bounded by half of PLAN_STEPS, and a few steps a piece.
  *
  * Return: false if there is no place even for one page frame.
  */

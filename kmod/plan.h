@@ -74,6 +74,7 @@ struct cm_plan {
 	/* private: the planner's own */
 	unsigned long limit;		/* of the steps */
 	unsigned long least, most;	/* page frames wanted */
+	unsigned long room;		/* page frames that there are then */
 	unsigned long align;		/* of the place */
 	unsigned int hole_count;
 };

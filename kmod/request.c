@@ -141,9 +141,9 @@ static void request_end(struct cm_request *request, int error)
 	cm_request_put(request);
 }
 
-static void request_queue(struct cm_request *request)
+static void request_queue(struct cm_request *request, unsigned long delay)
 {
-	queue_delayed_work(request->demand.ctx->queue, &request->work, 0);
+	queue_delayed_work(request->demand.ctx->queue, &request->work, delay);
 }
 
 static void request_work(struct work_struct *work)
@@ -155,7 +155,9 @@ static void request_work(struct work_struct *work)
 	if (!cm_deadline_is_over(&request->demand.deadline))
 		ret = request->ops->step(request);
 	if (ret == -EAGAIN)
-		request_queue(request);
+		request_queue(request, 0);
+	else if (ret == -EINPROGRESS)
+		request_queue(request, 1);
 	else
 		request_end(request, ret);
 }
@@ -208,13 +210,14 @@ int cm_request_run(struct cm_request *request)
 	int ret;
 
 	kref_get(&request->ref);
-	request_queue(request);
+	request_queue(request, 0);
 	ret = request_wait(request);
 	if (ret && cmpxchg(&request->state, REQUEST_WAITING, REQUEST_LEFT) ==
 		   REQUEST_WAITING) {
 		WRITE_ONCE(request->demand.deadline.left, true);
 		/* It need not come to its turn, with nothing to undo between two. */
 		if (cancel_delayed_work(&request->work)) {
+			request->error = ret;
 			request->ops->end(request, false);
 			cm_request_put(request);
 		}

@@ -42,7 +42,8 @@ struct cm_demand {
 /**
  * struct cm_request_ops - what a request does
  * @step:    on the queue: do a part of it; EAGAIN when there is more to do,
- *           which comes after what waits by then
+ *           which comes after what waits by then, EINPROGRESS when it is another
+ *           one's turn
  * @end:     when no step comes any more; undo what succeeded too late for the
  *           caller, if it did
  * @release: free the structure
@@ -59,8 +60,7 @@ struct cm_request_ops {
  * @error:  how it ended
  * @ops:    what it does
  * @ref:    one for the caller, one for the queue
- * @work:   in &cm_context.queue, without delay: there is no cancel_work() for
- *          modules of older kernels
+ * @work:   in &cm_context.queue
  * @wait:   where the caller waits
  * @state:  whether it has ended, and which of the two was first
  */

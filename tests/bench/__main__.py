@@ -13,7 +13,7 @@ from boards.booted import booted
 from boards.error import BoardError
 from boards.progress import step
 
-from bench import deadline, fairness, hog, latency, stuck, victim
+from bench import deadline, fairness, hog, latency, plan, stuck, victim
 
 FIGURES = {
     "latency": latency,
@@ -22,6 +22,7 @@ FIGURES = {
     "stuck": stuck,
     "victim": victim,
     "fairness": fairness,
+    "plan": plan,
 }
 
 

@@ -106,6 +106,12 @@ def test_pieces_at_the_only_aligned_place_slide_up_the_last_one_first() -> None:
     assert case.plan() == Plan(0, (Move(1, 40), Move(0, 32)), 32)
 
 
+def test_piece_slides_up_from_a_place_that_only_its_own_alignment_needs() -> None:
+    """Page 1 is free for the request, though not for the piece."""
+    case = Case(range(0, 16), (Piece(0, 1, 1, True), Piece(4, 4, 4)), 9, 1)
+    assert case.plan() == Plan(1, (Move(1, 12),), 4)
+
+
 @pytest.mark.parametrize("bits", [64, 32])
 def test_thousands_of_pieces_make_way_for_a_request_for_all_free_pages(bits: int) -> None:
     """However few of the steps the search before has left."""
@@ -281,7 +287,7 @@ def test_largest_hole_among_thousands_of_fixed_pieces_is_found() -> None:
     assert case.largest() == Plan(17_999, (), 0)
 
 
-@given(cases(60, 20))
+@given(cases(60, 20) | cases(160, 20, (1, 4, 16, 64)))
 @settings(max_examples=300)
 def test_largest_hole_is_not_smaller_than_where_a_segment_slides_together(case: Case) -> None:
     plan = case.largest()

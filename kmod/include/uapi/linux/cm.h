@@ -196,7 +196,8 @@ struct cm_free {
  * @address: in: must be 0; out: physical address of the first byte
  * @size:    in: must be 0; out: bytes from there on that are the chunk's
  *
- * Needs CAP_SYS_RAWIO (EPERM). Pins nest, keep the chunk alive, belong to the
+ * Needs CAP_SYS_RAWIO (EPERM). While devices may have the chunk, what others
+ * write to it at the moment of a DMA_BUF_SYNC_START may be lost. Pins nest, keep the chunk alive, belong to the
  * open file that took them and go when it is closed.
  */
 struct cm_pin {
