@@ -47,15 +47,15 @@ def test_needs_what_compat_h_insists_on() -> None:
 
 @pytest.mark.parametrize(
     "release",
-    ["5.10.0-39-arm64", "5.19.17", "6.1.0-41-armmp", "6.12.107+deb13-arm64", "10.0.0"],
+    ["5.10.0-39-arm64", "6.0.19", "6.1.0-41-armmp", "6.12.107+deb13-arm64", "10.0.0"],
 )
-def test_takes_5_10_and_kernels_from_5_18_on(release: str) -> None:
+def test_takes_5_10_and_kernels_from_6_0_on(release: str) -> None:
     assert re.search(setting("BUILD_EXCLUSIVE_KERNEL"), release)
 
 
 @pytest.mark.parametrize(
     "release",
-    ["5.15.92-sunxi", "5.17.1", "5.9.0-1-arm64", "5.1.15", "4.19.0-27-arm64", "3.8.13-bone86"],
+    ["5.15.92-sunxi", "5.19.17", "5.9.0-1-arm64", "5.1.15", "4.19.0-27-arm64", "3.8.13-bone86"],
 )
 def test_passes_over_older_kernels_and_those_between(release: str) -> None:
     assert not re.search(setting("BUILD_EXCLUSIVE_KERNEL"), release)
