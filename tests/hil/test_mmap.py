@@ -297,3 +297,54 @@ def test_a_mapping_keeps_the_memory_after_the_last_descriptor(
 ) -> None:
     got = module.call(outlive_the_descriptor, context=context)
     assert got == {"held": [16 * page_size, 1], "content": [1, 0, 2], "same": True}
+
+
+def kill_while_the_kernel_faults(context: str, size: int, rounds: int) -> dict[str, Any]:
+    """Have a child read into a mapping that it has not touched; kill it early or late in that.
+
+    Tell how many were gone within 10 s, and whether all bytes are free again.
+    """
+    import mmap
+    import os
+    import random
+    import signal
+    import time
+
+    from cm_agent.context import Context
+
+    def read() -> None:
+        with pool.alloc(size) as chunk, open("/dev/zero", "rb") as zero:
+            while True:
+                view = mmap.mmap(chunk.fd, size)
+                os.write(ready, b".")
+                os.readv(zero.fileno(), [memoryview(view)[size // 2 :]])
+                view.close()
+
+    chance, gone = random.Random(size), 0
+    with Context(context) as pool:
+        before = pool.query().free
+        for _ in range(rounds):
+            told, ready = os.pipe()
+            pid = os.fork()
+            if not pid:
+                try:
+                    read()
+                finally:
+                    os._exit(1)
+            os.close(ready)
+            os.read(told, 1)
+            time.sleep(chance.uniform(0, 0.03))
+            os.kill(pid, signal.SIGKILL)
+            limit = time.monotonic() + 10
+            while not (ended := os.waitpid(pid, os.WNOHANG)[0]) and time.monotonic() < limit:
+                time.sleep(0.01)
+            gone += bool(ended)
+            os.close(told)
+        return {"gone": gone, "lost": before - pool.query().free}
+
+
+def test_a_process_that_is_killed_while_the_kernel_faults_for_it_ends(
+    module: Any, context: str
+) -> None:
+    got = module.call(kill_while_the_kernel_faults, context=context, size=24 << 20, rounds=20)
+    assert got == {"gone": 20, "lost": 0}
