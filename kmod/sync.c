@@ -28,8 +28,8 @@
 
 #include "sync.h"
 
-/* What is synced before others may have the CPU. */
-#define SYNC_PIECE	SZ_64K
+/* Page frames that are synced before others may have the CPU. */
+#define SYNC_PIECE	(SZ_64K >> PAGE_SHIFT)
 
 static struct platform_device *sync_pdev;
 
@@ -109,6 +109,20 @@ bool cm_sync_is_bounced(unsigned long start)
 	return bounced;
 }
 
+static void sync_piece(unsigned long start, unsigned long count, bool for_cpu)
+{
+	struct device *dev = cm_sync_device();
+	size_t size = count << PAGE_SHIFT;
+	dma_addr_t dma;
+
+	if (WARN_ON_ONCE(sync_map(start, count, &dma)))
+		return;
+	dma_sync_single_for_device(dev, dma, size, DMA_BIDIRECTIONAL);
+	if (for_cpu)
+		dma_sync_single_for_cpu(dev, dma, size, DMA_BIDIRECTIONAL);
+	sync_unmap(dma, count);
+}
+
 /**
  * cm_sync() - let devices see what the CPU wrote
  * @start:   first page frame number
@@ -120,20 +134,11 @@ bool cm_sync_is_bounced(unsigned long start)
  */
 void cm_sync(unsigned long start, unsigned long count, bool for_cpu)
 {
-	size_t done, piece, size = count << PAGE_SHIFT;
-	struct device *dev = cm_sync_device();
-	dma_addr_t dma;
+	unsigned long piece;
 
-	if (WARN_ON_ONCE(sync_map(start, count, &dma)))
-		return;
-	for (done = 0; done < size; done += piece) {
-		piece = min_t(size_t, size - done, SYNC_PIECE);
-		dma_sync_single_for_device(dev, dma + done, piece,
-					   DMA_BIDIRECTIONAL);
-		if (for_cpu)
-			dma_sync_single_for_cpu(dev, dma + done, piece,
-						DMA_BIDIRECTIONAL);
+	for (; count; start += piece, count -= piece) {
+		piece = min_t(unsigned long, count, SYNC_PIECE);
+		sync_piece(start, piece, for_cpu);
 		cond_resched();
 	}
-	sync_unmap(dma, count);
 }
