@@ -25,7 +25,8 @@ class Planning:
     @property
     def holds(self) -> bool:
         """Return whether there were plans, and none took too long."""
-        return all(self.took.values()) and max(map(max, self.took.values())) <= LIMIT_US
+        took = self.took.values()
+        return self.moves > 0 and all(took) and max(map(max, took)) <= LIMIT_US
 
     def lines(self) -> list[str]:
         """Return it for people."""
@@ -71,16 +72,23 @@ def compact_many(count: int) -> int:
     page, chance = 4096, random.Random(count)
     resource.setrlimit(resource.RLIMIT_NOFILE, (2 * count, 2 * count))
     with Context("shared") as pool:
-        chunks = [pool.alloc(page, 8 * page) for _ in range(count // 2)]
-        chunks += [pool.alloc(chance.randint(1, 3) * page) for _ in range(count // 2)]
+        pairs = [[pool.alloc(chance.randint(1, n) * page) for n in (3, 6)] for _ in range(count // 2)]
+        for _, spacer in pairs:
+            spacer.close()
+        ballast = pool.alloc(pool.query().largest_hole)
+        pool.pin(ballast)
+        chunks = [chunk for chunk, _ in pairs]
+        for _ in range(count // 2 - 1):
+            align = chance.choice([1, 1, 2, 4])
+            chunks.append(pool.alloc(chance.randint(1, 3) * page, align * page))
         for chunk in chance.sample(chunks, count // 10):
             pool.pin(chunk)
         before = pool.stats().moves
         for align in (page, 16 * page):
-            for size in (0, 16, 64, 256, 1024, 4096):
+            for size in (8, 16, 32, 64, 128, 256, 1024, 0):
                 with suppress(AllocationError):
                     pool.compact(size * page, align, deadline=3)
         moves = pool.stats().moves - before
-        for chunk in chunks:
+        for chunk in [ballast, *chunks]:
             chunk.close()
     return moves
