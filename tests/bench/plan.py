@@ -72,7 +72,9 @@ def compact_many(count: int) -> int:
     page, chance = 4096, random.Random(count)
     resource.setrlimit(resource.RLIMIT_NOFILE, (2 * count, 2 * count))
     with Context("shared") as pool:
-        pairs = [[pool.alloc(chance.randint(1, n) * page) for n in (3, 6)] for _ in range(count // 2)]
+        pairs = [
+            [pool.alloc(chance.randint(1, n) * page) for n in (3, 6)] for _ in range(count // 2)
+        ]
         for _, spacer in pairs:
             spacer.close()
         ballast = pool.alloc(pool.query().largest_hole)
