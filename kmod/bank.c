@@ -327,7 +327,7 @@ int cm_bank_take(struct cm_bank *bank, unsigned long start,
 	ret = cm_take_pages(start, count);
 	if (shared)
 		mutex_unlock(&bank_shared_unit_lock);
-	/* Whoever walks a chunk from its first page on uses one pointer for all. */
+	/* A walk through a chunk from its first page on uses one pointer for all. */
 	for (i = 0; !ret && i < count; i++)
 		page_kasan_tag_reset(pfn_to_page(start + i));
 	return ret;

@@ -81,7 +81,7 @@ static void driver_remove_node(struct cm_context *ctx)
 	ida_free(&driver_minors, MINOR(ctx->dev.devt));
 }
 
-/* Whoever asks for it, a context is made here. */
+/* All contexts are made here, whatever asks for them. */
 static int driver_make(struct device *parent, struct cm_spec spec,
 		       struct cm_refusal *why)
 {
