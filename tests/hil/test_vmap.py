@@ -49,7 +49,7 @@ def queue_freed(context: str) -> dict[str, Any]:
         with pool.pinned(other) as pin:
             told: dict[str, Any] = {"same place": pin.address == place}
             with other.cpu_access("w") as view:
-                view[:] = b"\x5a" * size
+                view[:] = b"\x5a" * len(view)
             try:
                 # More than one, where the driver does not begin with less.
                 for index in range(device.capture.request_buffers(1)):
