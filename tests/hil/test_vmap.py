@@ -61,7 +61,7 @@ def queue_freed(context: str) -> dict[str, Any]:
                 told["errno"] = error.errno
             device.capture.release_buffers()
             with other.cpu_access("r") as view:
-                told["same"] = view.tobytes().count(0x5A) == size
+                told["same"] = view.tobytes().count(0x5A) == len(view)
     return told
 
 
