@@ -121,8 +121,8 @@ static int importer_map_attachment(struct cm_chunk *chunk,
 	importer_fill_table(att, chunk);
 	/*
 	 * Synced by the module's own device, see sync.c: what the least coherent
-	 * one needs. The driver's would drop what it lets its device write, and
-	 * with that what the CPU writes beside it.
+	 * one needs. A sync for a device that only writes would, on older kernels
+	 * and ARMv7, drop what the CPU writes meanwhile.
 	 */
 	ret = dma_map_sgtable(dev, &att->table, direction,
 			      DMA_ATTR_SKIP_CPU_SYNC);

@@ -62,7 +62,7 @@ int cm_reach_check(const struct cm_chunk *chunk, struct device *dev)
 		return 0;
 	/* It does no DMA; dma_capable() supposes a mask. */
 	if (!dev->dma_mask)
-		reach_warn(chunk, dev, "it has none: its driver does no DMA");
+		reach_warn(chunk, dev, "its driver has set none");
 	else if (!dma_capable(dev, phys_to_dma(dev, phys), size, false))
 		reach_warn(chunk, dev, "give it a context in a lower bank");
 	else if (!reach_is_one_range(dev, phys, size))

@@ -30,13 +30,13 @@ class Planning:
 
     def lines(self) -> list[str]:
         """Return it for people."""
-        told = [f"plans among {CHUNKS:,} chunks, a tenth of them pinned ({self.moves} moves):"]
+        lines = [f"plans among {CHUNKS:,} chunks, a tenth of them pinned ({self.moves} moves):"]
         for name, what in (("make", "for a request"), ("largest", "for the largest hole")):
             took = self.took[name]
             longest = f"longest {max(took) / 1e3:.2f} ms" if took else "none"
-            told.append(f"  {what}: {len(took)} plans, {longest}")
+            lines.append(f"  {what}: {len(took)} plans, {longest}")
         verdict = "holds" if self.holds else "BROKEN"
-        return [*told, f"  promised: at most 20 ms: {verdict}"]
+        return [*lines, f"  promised: at most 20 ms: {verdict}"]
 
     def to_json(self) -> dict[str, Any]:
         """Return it for programs."""

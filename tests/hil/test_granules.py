@@ -8,7 +8,6 @@ so these are kept short, and the tests look at much more.
 
 from __future__ import annotations
 
-import errno
 import re
 from collections.abc import Iterator
 from itertools import pairwise
@@ -147,33 +146,6 @@ def shorten(size: int) -> str:
             return f"{free() - before:,} bytes came back"
         time.sleep(0.1)
     return "back"
-
-
-def write_parameter(name: str, values: list[str]) -> list[list[Any]]:
-    """Write a module parameter; tell each one's errno and what the parameter is then."""
-    from pathlib import Path
-
-    told: list[list[Any]] = []
-    parameter = Path("/sys/module/cm/parameters") / name
-    for value in values:
-        number = 0
-        try:
-            parameter.write_text(value)
-        except OSError as error:
-            number = error.errno or 0
-        told.append([number, parameter.read_text().strip()])
-    return told
-
-
-def test_the_parameter_takes_only_what_is_in_its_range(lingering: Any) -> None:
-    """And stays as it was otherwise."""
-    values = ["0", "60000", "60001", "-1", "x", "4294967296", "1.5"]
-    got = lingering.call(write_parameter, name="linger_ms", values=values)
-    assert got[:2] == [[0, "0"], [0, "60000"]]
-    # A number that no variable holds is ERANGE.
-    assert {number for number, _ in got[2:]} <= {errno.EINVAL, errno.ERANGE}, got
-    assert got[2][0] == got[3][0] == got[4][0] == errno.EINVAL, got
-    assert {value for _, value in got[2:]} == {"60000"}, got
 
 
 def unload_while_it_lingers(size: int) -> dict[str, int]:

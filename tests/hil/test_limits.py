@@ -94,27 +94,6 @@ def test_the_parameter_sets_another_limit(limited: Any, context: str) -> None:
     assert got == {"count": 5, "refused": refused, "then": [0, 0, 5, 4], "again": refused}
 
 
-def write_parameter(values: list[str]) -> list[list[Any]]:
-    """Write the parameter; tell each one's errno and what it is then."""
-    from pathlib import Path
-
-    told: list[list[Any]] = []
-    parameter = Path("/sys/module/cm/parameters/max_chunks")
-    for value in values:
-        number = 0
-        try:
-            parameter.write_text(value)
-        except OSError as error:
-            number = error.errno or 0
-        told.append([number, int(parameter.read_text())])
-    return told
-
-
-def test_the_parameter_takes_only_what_is_in_its_range(limited: Any) -> None:
-    got = limited.call(write_parameter, values=["1", "8192", "0", "8193", "-1", "x"])
-    assert got == [[0, 1], [0, 8192], *[[errno.EINVAL, 8192]] * 4]
-
-
 # -- a user's quota
 
 

@@ -74,8 +74,8 @@ def test_a_number_out_of_range_is_refused_and_changes_nothing(module: Any, name:
         for number in (least, most):
             module.check(f"echo {number} > {path}")
             assert module.check(f"cat {path}") == str(number)
-        for number in (least - 1, most + 1):
-            assert module.run(f"echo {number} > {path}").code != 0
+        for wrong in (least - 1, most + 1, 1 << 32, "x", "1.5"):
+            assert module.run(f"echo {wrong} > {path}").code != 0
             assert module.check(f"cat {path}") == str(most)
     finally:
         module.check(f"echo {default} > {path}")

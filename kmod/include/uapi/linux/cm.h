@@ -154,7 +154,7 @@ enum cm_reason {
  * A long-term pin of its pages through a mapping (V4L2_MEMORY_USERPTR, io_uring's
  * registered buffers) is not supported: the kernel tries to move them out of the
  * bank first, which never succeeds. It goes on until the process is killed; Linux
- * before 5.13 does not even see that, and the chunk's memory is lost until the
+ * 5.10 ignores even that for io_uring, and the chunk's memory is lost until the
  * next boot. Use the dma-buf instead.
  */
 struct cm_alloc {
@@ -197,8 +197,9 @@ struct cm_free {
  * @size:    in: must be 0; out: bytes from there on that are the chunk's
  *
  * Needs CAP_SYS_RAWIO (EPERM). While devices may have the chunk, what others
- * write to it at the moment of a DMA_BUF_SYNC_START may be lost. Pins nest, keep the chunk alive, belong to the
- * open file that took them and go when it is closed.
+ * write to it at the moment of a DMA_BUF_SYNC_START may be lost. Pins nest, keep
+ * the chunk alive, belong to the open file that took them and go when it is
+ * closed.
  */
 struct cm_pin {
 	__s32 fd;
