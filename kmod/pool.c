@@ -16,7 +16,8 @@
 
 /*
  * Pages in flight (of a process that ends, of a fault) are busy until the
- * process gets to run; those that stay longer are stuck.
+ * process gets to run; those that stay longer are stuck. Memory to move pages
+ * to may be there as soon as reclaim, or what it woke, has run.
  */
 #define POOL_BUSY_WAIT_US	1000
 #define POOL_PRIVATE_TRIES	50
@@ -74,7 +75,7 @@ static int pool_take_pages(struct cm_pool *pool, unsigned long start,
 	u64 begin = ktime_get_ns();
 	int ret = cm_bank_take(&pool->bank, start, count);
 
-	if (ret == -EBUSY) {
+	if (ret == -EBUSY || ret == -ENOMEM) {
 		usleep_range(POOL_BUSY_WAIT_US, 2 * POOL_BUSY_WAIT_US);
 		ret = cm_bank_take(&pool->bank, start, count);
 	}

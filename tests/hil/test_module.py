@@ -76,6 +76,8 @@ def load_and_unload(rounds: int) -> dict[str, Any]:
             found += [f"/proc/{table}: {word}" for word in words if word in ("cm", "cm-control")]
         return found
 
+    for command in ("rmmod", "modprobe"):  # the kernel says once that a module is not signed
+        subprocess.run([command, "cm"], check=True)
     log = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK)
     os.lseek(log, 0, os.SEEK_END)
     left, said, whole = set(), Counter(), {}
