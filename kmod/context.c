@@ -32,6 +32,19 @@ void cm_context_space(struct cm_context *ctx, u64 *free, u64 *largest_hole)
 }
 
 /**
+ * cm_context_stats() - tell what a context has done
+ * @ctx:   the context
+ * @stats: filled in
+ */
+void cm_context_stats(struct cm_context *ctx, struct cm_stats *stats)
+{
+	cm_context_lock(ctx);
+	*stats = ctx->stats;
+	cm_pool_usage(&ctx->pool, &stats->held, &stats->lent);
+	cm_context_unlock(ctx);
+}
+
+/**
  * cm_context_query() - describe a context
  * @ctx:   the context
  * @query: filled in
@@ -49,7 +62,8 @@ void cm_context_query(struct cm_context *ctx, struct cm_query *query)
 	query->min_alignment = (u64)ctx->min_align << PAGE_SHIFT;
 	query->page_size = PAGE_SIZE;
 	query->features = CM_FEATURE_COMPACT | CM_FEATURE_LAYOUT |
-			  CM_FEATURE_QUOTA | CM_FEATURE_CONTROL;
+			  CM_FEATURE_QUOTA | CM_FEATURE_CONTROL |
+			  CM_FEATURE_OWNER | CM_FEATURE_USERS;
 	query->flags = ctx->pool.private ? CM_CONTEXT_PRIVATE : 0;
 	strscpy(query->name, dev_name(&ctx->dev), sizeof(query->name));
 	strscpy(query->version, CM_MODULE_VERSION, sizeof(query->version));
