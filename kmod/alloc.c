@@ -8,7 +8,6 @@
  */
 #include <linux/dma-buf.h>
 #include <linux/err.h>
-#include <linux/highmem.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
@@ -192,34 +191,68 @@ static int alloc_on_queue(struct cm_chunk *chunk, struct cm_demand *demand)
 	return ret;
 }
 
-/* Others may move the chunk in between. */
-static int alloc_clear(struct cm_chunk *chunk,
-		       const struct cm_deadline *deadline)
+/*
+ * Clear what was written of the pages from index *@next on, and set it to the one
+ * to go on with.
+ */
+static void alloc_clear_some(struct cm_chunk *chunk, unsigned long *next,
+			     struct cm_demand *demand)
 {
-	unsigned long i, end, count = chunk->extent.count;
-	int ret = 0;
+	struct cm_context *ctx = chunk->ctx;
+	unsigned long start = chunk->extent.start;
+	unsigned long end = start + chunk->extent.count;
+	unsigned long from, count;
 
-	for (i = 0; !ret && i < count; i = end) {
-		end = i + min(count - i, (unsigned long)ALLOC_CLEAR_PAGES);
+	cm_context_lock(ctx);
+	from = cm_bank_next_written(&ctx->pool.bank, start + *next, end, &count);
+	cm_context_unlock(ctx);
+	count = min(count, (unsigned long)ALLOC_CLEAR_PAGES);
+	if (count)
+		cm_bank_clear(from, count);
+	demand->cleared += count;
+	*next = from + count - start;
+}
+
+/* From now on its pages hold anything, whoever has them next. */
+static void alloc_hand_over(struct cm_chunk *chunk)
+{
+	down_read(&chunk->lock);
+	cm_context_lock(chunk->ctx);
+	cm_bank_note_written(&chunk->ctx->pool.bank, chunk->extent.start,
+			     chunk->extent.count);
+	cm_context_unlock(chunk->ctx);
+	up_read(&chunk->lock);
+}
+
+/*
+ * Others may move the chunk in between: its new place counts as written, so that
+ * what is left is cleared there.
+ */
+static int alloc_clear(struct cm_chunk *chunk, struct cm_demand *demand)
+{
+	unsigned long next = 0;
+
+	while (next < chunk->extent.count) {
 		down_read(&chunk->lock);
-		for (; i < end; i++)
-			clear_highpage(pfn_to_page(chunk->extent.start + i));
+		alloc_clear_some(chunk, &next, demand);
 		up_read(&chunk->lock);
 		cond_resched();
 		if (fatal_signal_pending(current))
-			ret = -EINTR;
-		else if (cm_deadline_is_over(deadline))
-			ret = -ETIMEDOUT;
+			return -EINTR;
+		if (cm_deadline_is_over(&demand->deadline))
+			return -ETIMEDOUT;
 	}
-	return ret;
+	return 0;
 }
 
-static int alloc_finish(struct cm_chunk *chunk, const struct cm_demand *demand)
+static int alloc_finish(struct cm_chunk *chunk, struct cm_demand *demand)
 {
-	int ret = alloc_clear(chunk, &demand->deadline);
+	int ret = alloc_clear(chunk, demand);
 
-	if (!ret)
+	if (!ret) {
+		alloc_hand_over(chunk);
 		ret = cm_dmabuf_export(chunk, demand->access);
+	}
 	if (ret)
 		cm_chunk_abandon(chunk);
 	return ret;
@@ -324,7 +357,8 @@ struct dma_buf *cm_alloc(struct cm_context *ctx, const struct cm_owner *owner,
 	}
 	ns = ktime_get_ns() - demand.begin;
 	alloc_report(&demand, &usage, req, ns);
-	trace_cm_alloc(dev_name(&ctx->dev), req, ns);
+	trace_cm_alloc(dev_name(&ctx->dev), req,
+		       (u64)demand.cleared << PAGE_SHIFT, ns);
 	if (!ret)
 		return chunk->dmabuf;
 	/* Memory for a file is short, or the table of open files is full. */

@@ -10,6 +10,7 @@
 #include <linux/sched.h>
 #include <linux/slab.h>
 
+#include "background.h"
 #include "chunk.h"
 #include "quota.h"
 #include "sync.h"
@@ -242,7 +243,7 @@ static void chunk_drain_later(struct cm_chunk *chunk)
 	list_add(&chunk->drain, &ctx->drains);
 	ctx->draining += chunk->extent.count;
 	ctx->drain_delay = CHUNK_DRAIN_FIRST;
-	cm_pool_later(&ctx->drain_work, ctx->drain_delay);
+	cm_background_later(&ctx->drain_work, ctx->drain_delay);
 	cm_context_unlock(ctx);
 }
 
@@ -289,7 +290,7 @@ void cm_chunk_drain(struct cm_context *ctx)
 	cm_context_lock(ctx);
 	list_splice(&drains, &ctx->drains);
 	if (!list_empty(&ctx->drains) && !delayed_work_pending(&ctx->drain_work))
-		cm_pool_later(&ctx->drain_work, ctx->drain_delay);
+		cm_background_later(&ctx->drain_work, ctx->drain_delay);
 	cm_context_unlock(ctx);
 }
 

@@ -14,9 +14,11 @@
 #include <linux/highmem.h>
 #include <linux/mm.h>
 #include <linux/mmzone.h>
+#include <linux/sched.h>
 #include <linux/shrinker.h>
 #include <linux/slab.h>
 #include <linux/version.h>
+#include <uapi/linux/sched/types.h>
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 18, 0)
 #include <linux/iosys-map.h>
@@ -58,6 +60,26 @@ static inline int cm_take_pages(unsigned long start, unsigned long count)
 
 	return alloc_contig_range(start, start + count, kind,
 				  GFP_KERNEL | __GFP_NOWARN);
+}
+
+/*
+ * Whether those pages are zero: since 5.14 init_on_alloc clears them there, too.
+ * Not relied on before 6.0, the next one that this module is tried with.
+ */
+static inline bool cm_taken_pages_are_zero(void)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 0, 0)
+	return want_init_on_alloc(GFP_KERNEL) && !want_init_on_free();
+#else
+	return false;
+#endif
+}
+
+static inline void cm_set_idle_priority(struct task_struct *task)
+{
+	const struct sched_attr idle = { .sched_policy = SCHED_IDLE };
+
+	sched_setattr_nocheck(task, &idle);
 }
 
 static inline void cm_vm_flags_set(struct vm_area_struct *vma,

@@ -8,6 +8,7 @@
 #include <linux/slab.h>
 #include <linux/wait.h>
 
+#include "background.h"
 #include "context.h"
 #include "spec.h"
 
@@ -164,7 +165,7 @@ static void context_release(struct device *dev)
 {
 	struct cm_context *ctx = container_of(dev, struct cm_context, dev);
 
-	cm_pool_later(&ctx->free_work, 0);
+	cm_background_later(&ctx->free_work, 0);
 }
 
 static struct cm_context *context_alloc(const struct cm_spec *spec,

@@ -27,6 +27,7 @@ struct cm_request;
  *            EBUSY or ENOMEM, negative; 0 when nothing did
  * @full:     less was free than is asked for
  * @access:   access mode of the dma-buf's file, of an allocation
+ * @cleared:  page frames that were cleared for it
  */
 struct cm_demand {
 	struct cm_context *ctx;
@@ -39,6 +40,7 @@ struct cm_demand {
 	int busy;
 	bool full;
 	int access;
+	unsigned long cleared;
 };
 
 /**
