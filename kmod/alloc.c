@@ -252,7 +252,7 @@ static int alloc_finish(struct cm_chunk *chunk, struct cm_demand *demand)
 
 	if (!ret) {
 		alloc_hand_over(chunk);
-		ret = cm_dmabuf_export(chunk);
+		ret = cm_dmabuf_export(chunk, demand->access);
 	}
 	if (ret)
 		cm_chunk_abandon(chunk);
@@ -325,9 +325,10 @@ static void alloc_report(const struct cm_demand *demand,
 
 /**
  * cm_alloc() - allocate zeroed, contiguous memory
- * @ctx:   the context
- * @owner: whose it will be
- * @req:   the request; its output members but @fd are filled in
+ * @ctx:    the context
+ * @owner:  whose it will be
+ * @req:    the request; its output members but @fd are filled in
+ * @access: access mode of the dma-buf's file: O_RDWR, O_RDONLY, ...
  *
  * Sleeps.
  *
@@ -335,7 +336,7 @@ static void alloc_report(const struct cm_demand *demand,
  * ERR_PTR() as documented for &struct cm_alloc.
  */
 struct dma_buf *cm_alloc(struct cm_context *ctx, const struct cm_owner *owner,
-			 struct cm_alloc *req)
+			 struct cm_alloc *req, int access)
 {
 	struct cm_chunk *chunk = NULL;
 	struct cm_demand demand;
@@ -346,6 +347,7 @@ struct dma_buf *cm_alloc(struct cm_context *ctx, const struct cm_owner *owner,
 	cm_quota_read(&ctx->quotas, owner->account, &usage);
 	ret = cm_demand_init(&demand, ctx, req->size, req->alignment,
 			     req->deadline_ns);
+	demand.access = access;
 	if (!ret)
 		ret = alloc_run(&demand, owner, &usage, &chunk);
 	req->reason = cm_demand_reason(&demand, ret);
@@ -376,5 +378,5 @@ void cm_alloc_refuse(struct cm_context *ctx, struct cm_alloc *req)
 	cm_stats_failure(&ctx->stats, req->reason, 0);
 	cm_context_space(ctx, &req->free, &req->largest_hole);
 	cm_context_unlock(ctx);
-	trace_cm_alloc(dev_name(&ctx->dev), req, 0);
+	trace_cm_alloc(dev_name(&ctx->dev), req, 0, 0);
 }

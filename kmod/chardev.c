@@ -2,11 +2,14 @@
 /*
  * Character device: from an ioctl to the call that serves it.
  */
+#include <linux/fcntl.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <uapi/linux/dma-heap.h>
 
 #include "alloc.h"
 #include "attest.h"
@@ -52,47 +55,82 @@ static bool chardev_alloc_is_clean(const struct cm_alloc *req)
 }
 
 /* Sets @owner, and reserves the descriptor. */
-static int chardev_prepare_alloc(struct cm_call *call, bool clean,
-				 struct cm_owner *owner)
+static int chardev_prepare_alloc(struct cm_call *call, pid_t owner_pid,
+				 unsigned int flags, struct cm_owner *owner)
 {
-	const struct cm_alloc *req = call->arg;
 	int ret = 0;
 
-	if (!clean)
-		return -EINVAL;
 	if (READ_ONCE(call->file->ctx->gone))
 		return -ENODEV;
-	if (req->owner_pid)
-		ret = cm_owner_of_process(owner, req->owner_pid);
+	if (owner_pid)
+		ret = cm_owner_of_process(owner, owner_pid);
 	else
 		cm_owner_of_caller(owner, &call->file->opener);
 	if (ret)
 		return ret;
-	call->fd = get_unused_fd_flags(O_CLOEXEC);
+	call->fd = get_unused_fd_flags(flags);
 	return min(call->fd, 0);
 }
 
-static int chardev_alloc(struct cm_call *call)
+/* @flags are those of the descriptor: O_CLOEXEC and the access mode. */
+static int chardev_allocate(struct cm_call *call, struct cm_alloc *req,
+			    unsigned int flags)
 {
 	struct cm_context *ctx = call->file->ctx;
-	struct cm_alloc *req = call->arg;
-	bool clean = chardev_alloc_is_clean(req);
 	struct dma_buf *dmabuf;
 	struct cm_owner owner;
 	int ret;
 
-	req->fd = -1;
-	ret = chardev_prepare_alloc(call, clean, &owner);
+	ret = chardev_prepare_alloc(call, req->owner_pid, flags, &owner);
 	if (ret) {
 		cm_alloc_refuse(ctx, req);
 		return ret;
 	}
-	dmabuf = cm_alloc(ctx, &owner, req);
+	dmabuf = cm_alloc(ctx, &owner, req, flags & O_ACCMODE);
 	if (IS_ERR(dmabuf))
 		return PTR_ERR(dmabuf);
 	call->dmabuf = dmabuf;
-	req->fd = call->fd;
 	return 0;
+}
+
+static int chardev_alloc(struct cm_call *call)
+{
+	struct cm_alloc *req = call->arg;
+	bool clean = chardev_alloc_is_clean(req);
+	int ret;
+
+	req->fd = -1;
+	if (!clean) {
+		cm_alloc_refuse(call->file->ctx, req);
+		return -EINVAL;
+	}
+	ret = chardev_allocate(call, req, O_RDWR | O_CLOEXEC);
+	if (!ret)
+		req->fd = call->fd;
+	return ret;
+}
+
+/* The kernel's heaps have one error for memory that they cannot get. */
+static int chardev_heap_errno(int error)
+{
+	return error == -EBUSY || error == -ETIMEDOUT ? -ENOMEM : error;
+}
+
+static int chardev_heap_alloc(struct cm_call *call)
+{
+	struct dma_heap_allocation_data *data = call->arg;
+	struct cm_alloc req = { .size = PAGE_ALIGN(data->len) };
+	int ret;
+
+	if (data->fd || data->heap_flags ||
+	    data->fd_flags & ~(O_CLOEXEC | O_ACCMODE)) {
+		cm_alloc_refuse(call->file->ctx, &req);
+		return -EINVAL;
+	}
+	ret = chardev_allocate(call, &req, data->fd_flags);
+	if (!ret)
+		data->fd = call->fd;
+	return chardev_heap_errno(ret);
 }
 
 static int chardev_free(struct cm_call *call)
@@ -240,6 +278,13 @@ static const struct cm_ioctl cm_ioctls[] = {
 	CM_IOCTL(COMPACT, cm_compact, largest_hole, true, chardev_compact),
 	CM_IOCTL(LAYOUT, cm_layout, reserved, false, chardev_layout),
 	CM_IOCTL(USERS, cm_users, reserved, false, chardev_users),
+	{
+		.cmd = DMA_HEAP_IOCTL_ALLOC,
+		/* A caller whose structure is shorter could not be told the descriptor. */
+		.first_size = offsetofend(struct dma_heap_allocation_data, fd),
+		.serve = chardev_heap_alloc,
+		.ignores_tail = true,
+	},
 };
 
 /* Last, because an installed descriptor cannot be taken back. */
