@@ -207,7 +207,7 @@ static void alloc_clear_some(struct cm_chunk *chunk, unsigned long *next,
 	cm_context_lock(ctx);
 	from = cm_bank_next_written(&ctx->pool.bank, start + *next, end, &count);
 	cm_context_unlock(ctx);
-	count = min(count, (unsigned long)ALLOC_CLEAR_PAGES);
+	count = min_t(unsigned long, count, ALLOC_CLEAR_PAGES);
 	if (count)
 		cm_bank_clear(from, count);
 	demand->cleared += count;

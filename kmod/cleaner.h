@@ -14,13 +14,13 @@
 /**
  * struct cm_cleaner - clears the free pages of one map
  * @map:    the map
- * @lock:   protects it
  * @thread: does it, with what CPU time nobody else wants
  * @wait:   where it sleeps
  * @wanted: there may be something to clear; for @lock to set
  */
 struct cm_cleaner {
 	struct cm_placement *map;
+	/** @lock: protects it */
 	spinlock_t *lock;
 	struct task_struct *thread;
 	wait_queue_head_t wait;

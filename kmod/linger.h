@@ -14,12 +14,12 @@
 /**
  * struct cm_linger - what gives empty granules back
  * @map:      whose granules; of no size when none is given back any more
- * @lock:     protects them
  * @work:     gives back those that have been empty for long enough
  * @shrinker: gives back all when the system needs memory
  */
 struct cm_linger {
 	struct cm_placement *map;
+	/** @lock: protects them */
 	spinlock_t *lock;
 	struct delayed_work work;
 	struct cm_shrinker shrinker;

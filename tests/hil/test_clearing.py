@@ -65,9 +65,11 @@ def scribble_and_look(context: str, size: int, between: str, wait: float) -> dic
             with open("/proc/sys/vm/drop_caches", "w") as file:
                 file.write("2")
         time.sleep(wait)
-        with pool.alloc(pool.query().size, deadline=60) as everything:
-            with everything.cpu_access("r") as view:
-                zero = not any(memoryview(view).cast("Q"))
+        with (
+            pool.alloc(pool.query().size, deadline=60) as everything,
+            everything.cpu_access("r") as view,
+        ):
+            zero = not any(memoryview(view).cast("Q"))
         return {"zero": zero, "size": everything.size, "pid": os.getpid()}
 
 
