@@ -104,8 +104,8 @@ void cm_cleaner_wake(struct cm_cleaner *cleaner)
  * @map:     the map whose free pages it clears
  * @lock:    the lock of both
  */
-void cm_cleaner_init(struct cm_cleaner *cleaner, struct cm_placement *map,
-		     spinlock_t *lock)
+void cm_cleaner_init(struct cm_cleaner *cleaner,
+		     struct cm_placement *map, spinlock_t *lock)
 {
 	cleaner->map = map;
 	cleaner->lock = lock;

@@ -27,8 +27,8 @@ struct cm_cleaner {
 	bool wanted;
 };
 
-void cm_cleaner_init(struct cm_cleaner *cleaner, struct cm_placement *map,
-		     spinlock_t *lock);
+void cm_cleaner_init(struct cm_cleaner *cleaner,
+		     struct cm_placement *map, spinlock_t *lock);
 int cm_cleaner_start(struct cm_cleaner *cleaner, const char *name);
 void cm_cleaner_stop(struct cm_cleaner *cleaner);
 void cm_cleaner_wake(struct cm_cleaner *cleaner);

@@ -138,8 +138,8 @@ static unsigned long linger_scan(struct shrinker *shrinker,
  * @map:    the map whose granules it gives back
  * @lock:   the lock of both
  */
-void cm_linger_init(struct cm_linger *linger, struct cm_placement *map,
-		    spinlock_t *lock)
+void cm_linger_init(struct cm_linger *linger,
+		    struct cm_placement *map, spinlock_t *lock)
 {
 	linger->map = map;
 	linger->lock = lock;

@@ -25,8 +25,8 @@ struct cm_linger {
 	struct cm_shrinker shrinker;
 };
 
-void cm_linger_init(struct cm_linger *linger, struct cm_placement *map,
-		    spinlock_t *lock);
+void cm_linger_init(struct cm_linger *linger,
+		    struct cm_placement *map, spinlock_t *lock);
 int cm_linger_open(struct cm_linger *linger, const char *name);
 void cm_linger_close(struct cm_linger *linger);
 void cm_linger_begin(struct cm_linger *linger);
