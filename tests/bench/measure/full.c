@@ -20,7 +20,7 @@
 /* Where a ramfs is mounted. */
 #define RAMFS		"/run/bench"
 /* What the kernel and its programs keep to live on. */
-#define LEFT		(12 * MIB)
+#define LEFT		(16 * MIB)
 /* What one peer allocates in a batch, and what is free elsewhere when it begins. */
 #define BATCH		(32 * MIB)
 #define SPARE		(96 * MIB)

@@ -85,20 +85,21 @@ static void sample_copy(const char *peer, size_t size)
 	for (size_t left = size; left; left -= left < COPY ? left : COPY)
 		memcpy(to, from, left < COPY ? left : COPY);
 	__asm__ volatile("" : : "r"(to) : "memory");
-	sample_add("load-copy", peer, size, now_ns() - begin, 0);
+	sample_add("load-copy", peer, 0, now_ns() - begin, 0);
 }
 
-static void sample_compaction(const char *peer, int node, size_t whole)
+static void sample_compaction(const char *peer, int node)
 {
 	struct cm_compact request = { .size = context_query(node).free, .deadline_ns = 60000000000 };
 	int64_t begin = now_ns();
 	int error = ioctl(node, CM_IOC_COMPACT, &request) ? errno : 0;
 
-	sample_add("load", peer, whole, now_ns() - begin, error);
-	sample_add("load-free", peer, whole, request.free, error);
-	sample_add("load-hole", peer, whole, request.largest_hole, error);
-	sample_add("load-moved", peer, whole, request.moved_bytes, error);
-	sample_copy(peer, request.moved_bytes);
+	sample_add("load", peer, 0, now_ns() - begin, error);
+	sample_add("load-free", peer, 0, request.free, error);
+	sample_add("load-hole", peer, 0, request.largest_hole, error);
+	sample_add("load-moved", peer, 0, request.moved_bytes, error);
+	if (!error)
+		sample_copy(peer, request.moved_bytes);
 }
 
 /* Of a heap nobody can ask what its largest hole is: the largest that it gives, to a page. */
@@ -106,7 +107,7 @@ static void sample_largest(size_t whole)
 {
 	size_t low = 0, high = (whole - load.used) >> PAGE_SHIFT;
 
-	sample_add("load-free", load.peer->name, whole, whole - load.used, 0);
+	sample_add("load-free", load.peer->name, 0, whole - load.used, 0);
 	while (low < high) {
 		size_t middle = (low + high + 1) / 2;
 		int fd = load.peer->alloc(middle << PAGE_SHIFT);
@@ -118,7 +119,7 @@ static void sample_largest(size_t whole)
 		peer_free(load.peer, fd);
 		low = middle;
 	}
-	sample_add("load-hole", load.peer->name, whole, low << PAGE_SHIFT, 0);
+	sample_add("load-hole", load.peer->name, 0, low << PAGE_SHIFT, 0);
 }
 
 static void run_load(const struct peer *peer)
@@ -132,7 +133,7 @@ static void run_load(const struct peer *peer)
 	whole = is_context ? context_query(node).size : load.used;
 	free_down_to(whole / 4 * 3);
 	if (is_context)
-		sample_compaction(peer->name, node, whole);
+		sample_compaction(peer->name, node);
 	else
 		sample_largest(whole);
 	free_down_to(0);
