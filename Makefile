@@ -23,8 +23,8 @@ debug := ioctl ioctl_rights mmap free pin lifetime module refusal attributes con
 	contiguity compaction granules coherence owner limits abandoned longterm vmap faults \
 	faults_module leaks
 
-.PHONY: help demo test test-kernels test-dkms test-debug test-board bench promises fuzz board module stage \
-	check-overlay prerequisites lint clean
+.PHONY: help demo test test-kernels test-dkms test-debug test-board bench promises fuzz board \
+	module stage check-overlay prerequisites lint clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24

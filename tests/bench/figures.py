@@ -8,6 +8,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
+from statistics import median
 
 from cm_agent import table
 from cm_agent.size import format_size
@@ -94,13 +95,18 @@ def background(samples: Samples) -> list[list[str]]:
 
 
 def cost(samples: Samples, peer: str, size: int) -> float | None:
-    """Return the microseconds of another CPU that each allocation takes: the counting lost."""
-    most = samples.median("counted", "ioctl", size)
-    counted = samples.median("counted", peer, size)
-    allocated = samples.median("allocated", peer, size)
-    if not most or counted is None or not allocated:
-        return None
-    return (1 - counted / most) * 1e6 / allocated
+    """Return the microseconds of another CPU that each allocation takes: the counting lost.
+
+    Each slice is compared with the one of the same round that only calls empty ioctls.
+    """
+    slices = zip(
+        samples.values("counted", "ioctl", size),
+        samples.values("counted", peer, size),
+        samples.values("allocated", peer, size),
+        strict=False,
+    )
+    costs = [(1 - counted / most) * 1e6 / allocated for most, counted, allocated in slices]
+    return median(costs) if costs else None
 
 
 def goal_rows(goals: list[Goal]) -> list[list[str]]:

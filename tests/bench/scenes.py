@@ -62,22 +62,23 @@ def scenes() -> Iterator[Scene]:
     for size in SIZES[1:]:
         full, quick = _rounds(size, 100, 40, 10), _rounds(size, 10, 3, 1)
         yield Scene("cleared", full, quick, size, ("private",))
-    for size in goals.FULL_SIZES:
-        # Two thirds of the allocations are small ones; a batch is 32 MiB.
-        count = goals.FULL_ALLOCATIONS * (4 if size == MIB else 1) // 6
-        batch = 32 * MIB // size
-        yield Scene("full", -(-count // batch), 2, size, ("shared", "cma"), 0)
     rate = ("private", "shared", "cma", "system", "udmabuf")
     yield Scene("rate", 40, 5, goals.RATE_SIZE, rate)
     touch = ("memset", "private", "shared", "cma", "system")
     yield Scene("touch", 40, 4, goals.CPU_SIZE, touch)
     sync = ("ioctl", "private", "shared", "cma", "system")
     yield Scene("sync", 1000, 100, goals.CPU_SIZE, sync)
-    yield Scene("load", 10, 2, 0, ("private", "shared", "cma"))
     yield Scene("pair", 20, 3, goals.PAIR_SIZE)
     for size in (64 * KIB, MIB, 16 * MIB):
-        beside = ("ioctl", "memset", "private", "warm", "cold", "cma", "system")
-        yield Scene("background", 10, 1, size, beside, SHORT_LINGER_MS)
+        beside = ("ioctl", "memset", "private", "shared", "cma", "system")
+        yield Scene("background", 10, 2, size, beside)
+    # Last: what was pushed out of the banks, and into them, would be in the way of others.
+    yield Scene("load", 5, 1, 0, ("private", "shared", "cma"))
+    for size in goals.FULL_SIZES:
+        # Two thirds of the allocations are small ones; a batch is 32 MiB.
+        count = goals.FULL_ALLOCATIONS * (4 if size == MIB else 1) // 6
+        batch = 32 * MIB // size
+        yield Scene("full", -(-count // batch), 2, size, ("shared", "cma"), 0)
     yield noise
 
 

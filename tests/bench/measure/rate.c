@@ -74,8 +74,6 @@ static void sample_background(const struct peer *peer, size_t size)
 	before = counted;
 	begin = now_ns();
 	do {
-		if (n && peer->prepare)
-			peer->prepare(size);
 		alloc_and_free(peer, size);
 		took = now_ns() - begin;
 		n++;
