@@ -112,6 +112,8 @@ def camera(monkeypatch: pytest.MonkeyPatch) -> None:
             return State()
 
     def invented(context: Context, size: int, count: int) -> Measured:
+        if size > 8 << 20:
+            raise OSError(errno.ENOMEM, "FULL")
         return Measured(size, count, Times(2000, 9000), Times(1000, 1100), Times(500, 600))
 
     monkeypatch.setattr(bench, "Context", Camera)
@@ -129,7 +131,7 @@ def test_sizes_are_those_that_fit_what_is_free(capsys: pytest.CaptureFixture[str
         256 << 10,
         1 << 20,
     ]
-    assert (told["context"], told["kind"]) == ("camera", "private")
+    assert (told["context"], told["private"], told["error"]) == ("camera", True, None)
     assert told["measured"][0]["alloc"] == {"p50": 2000, "p99": 9000}
 
 
@@ -139,3 +141,17 @@ def test_times_are_printed_in_microseconds(capsys: pytest.CaptureFixture[str]) -
     head, row = capsys.readouterr().out.splitlines()
     assert head.split()[:2] == ["SIZE", "ALLOC"]
     assert row.split() == ["8", "MiB", "2.0", "9.0", "1.0", "1.1", "2.00", "0.5", "0.6"]
+
+
+@pytest.mark.usefixtures("camera")
+def test_what_was_measured_before_a_failure_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "camera", "4KiB", "9MiB", "8KiB", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert [it["size"] for it in told["measured"]] == [4 << 10]
+    assert told["error"] == {"errno": errno.ENOMEM, "reason": None, "message": "FULL"}
+
+
+@pytest.mark.usefixtures("camera")
+def test_failure_is_told_without_json_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "camera", "9MiB"]) == 1
+    assert capsys.readouterr().err == "cm-agent bench: FULL\n"
