@@ -30,11 +30,14 @@ def main() -> int:
     parser.add_argument("--board", default="arm64-virt-bench")
     parser.add_argument("--quick", action="store_true", help="a few samples of each: does it work?")
     arguments = parser.parse_args()
-    load = os.getloadavg()[0]
+    load, samples = os.getloadavg()[0], Samples()
     try:
         with booted(arguments.board, "module") as board:
             whence = origin(board, arguments.quick, load)
-            samples = measure(board, arguments.quick)
+            for taken in measure(board, arguments.quick):
+                samples.add(taken)
+                # At once: a board that fails later must not take these with it.
+                (BUILT / "samples.csv").write_text(figures.samples_csv(samples))
     except (BoardError, AssertionError, ValueError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
@@ -47,7 +50,6 @@ def write(whence: Origin, samples: Samples, into: Path) -> None:
     heard, reached = noise(samples), goals(samples)
     text = figures.text(whence, heard, samples, reached)
     (into / "figures.txt").write_text(text)
-    (into / "samples.csv").write_text(figures.samples_csv(samples))
     (into / "goals.csv").write_text(figures.goals_csv(whence, heard, reached))
     with step("plotting"):
         for name in PLOTS:

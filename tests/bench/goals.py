@@ -13,7 +13,6 @@ from bench.samples import Samples
 UP_TO_16_MIB = [size for size in SIZES if size <= 16 * MIB]
 FROM_1_MIB = [size for size in SIZES if size >= MIB]
 FULL_SIZES = (1 * MIB, 8 * MIB, 16 * MIB)
-FULL_ALLOCATIONS = 3000
 RATE_SIZE = 64 * KIB
 CPU_SIZE = 16 * MIB
 PAIR_SIZE = 1 * MIB

@@ -23,6 +23,7 @@ class Origin:
     commit: str
     date: str
     host_load: float
+    cma_free_kib: int
     quick: bool
 
     def lines(self) -> list[str]:
@@ -31,7 +32,8 @@ class Origin:
         return [
             f"board {self.board}, kernel {self.kernel}, cm {self.commit}, {self.date}{extent}",
             f"kernel command line: {self.command_line}",
-            f"load of the host before: {self.host_load:.2f} of {os.cpu_count()} CPUs",
+            f"before: load of the host {self.host_load:.2f} of {os.cpu_count()} CPUs,"
+            f" {self.cma_free_kib / 1024:.0f} MiB of reusable banks and the CMA area free",
         ]
 
 
@@ -47,5 +49,6 @@ def origin(board: RemoteBoard, quick: bool, host_load: float) -> Origin:
         ).strip(),
         date=datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
         host_load=host_load,
+        cma_free_kib=int(board.check("sed -n 's/^CmaFree: *\\([0-9]*\\).*/\\1/p' /proc/meminfo")),
         quick=quick,
     )

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from cm_agent.size import format_size
 from bench import goals, peers
 from bench.peers import KIB, MIB, SIZES
 from bench.pressure import ramfs
-from bench.samples import Samples, parse
+from bench.samples import Sample, parse
 
 SOURCES = PROJECT / "tests/bench/measure"
 BUILT = PROJECT / "build/bench"
@@ -28,6 +28,9 @@ LINGER = "/sys/module/cm/parameters/linger_ms"
 # The kernel reserves more where it has huge pages, and kills rather than fill a bank with these.
 RESERVE = "/proc/sys/vm/min_free_kbytes"
 RESERVE_KIB = 4096
+# By size: how many in full banks. They are filled again after so many bytes, by measure/full.c.
+FULL_COUNTS = {1 * MIB: 2400, 8 * MIB: 400, 16 * MIB: 200}
+FULL_BATCH = 32 * MIB
 LIMIT_SECONDS = 1200
 # Long enough for one allocation to find what the one before left, and short enough to wait for.
 SHORT_LINGER_MS = 20
@@ -43,6 +46,7 @@ class Scene:
     size: int
     peers: tuple[str, ...] = ()
     linger_ms: int = 1000
+    reserve_kib: int | None = None
 
     def __str__(self) -> str:
         return f"{self.name} of {format_size(self.size)}" if self.size else self.name
@@ -74,11 +78,8 @@ def scenes() -> Iterator[Scene]:
         yield Scene("background", 10, 2, size, beside)
     # Last: what was pushed out of the banks, and into them, would be in the way of others.
     yield Scene("load", 5, 1, 0, ("private", "shared", "cma"))
-    for size in goals.FULL_SIZES:
-        # Two thirds of the allocations are small ones; a batch is 32 MiB.
-        count = goals.FULL_ALLOCATIONS * (4 if size == MIB else 1) // 6
-        batch = 32 * MIB // size
-        yield Scene("full", -(-count // batch), 2, size, ("shared", "cma"), 0)
+    for size, count in FULL_COUNTS.items():
+        yield Scene("full", count * size // FULL_BATCH, 2, size, ("shared", "cma"), 0, RESERVE_KIB)
     yield noise
 
 
@@ -105,16 +106,24 @@ def setting(board: RemoteBoard, path: str, value: int) -> Iterator[None]:
         board.check(f"echo {before} >{path}")
 
 
-def measure(board: RemoteBoard, quick: bool) -> Samples:
-    """Take all samples on a board with the contexts `private`, `second` and `shared`, empty."""
-    samples = Samples()
+def measure(board: RemoteBoard, quick: bool) -> Iterator[list[Sample]]:
+    """Yield the samples of each scene, on a board with `private`, `second` and `shared`, empty."""
     board.put(build(board), PLACE)
     board.check(f"chmod +x {PLACE} && modprobe vivid n_devs=1 node_types=0x1 allocators=1")
-    with ramfs(board), setting(board, RESERVE, RESERVE_KIB):
+    with ramfs(board):
         for scene in scenes():
-            with step(f"measuring {scene}"), setting(board, LINGER, scene.linger_ms):
-                samples.add(parse(_run(board, scene, quick)))
-    return samples
+            with step(f"measuring {scene}"), _conditions(board, scene):
+                text = _run(board, scene, quick)
+            yield parse(text)
+
+
+@contextmanager
+def _conditions(board: RemoteBoard, scene: Scene) -> Iterator[None]:
+    with ExitStack() as settings:
+        settings.enter_context(setting(board, LINGER, scene.linger_ms))
+        if scene.reserve_kib is not None:
+            settings.enter_context(setting(board, RESERVE, scene.reserve_kib))
+        yield
 
 
 def _run(board: RemoteBoard, scene: Scene, quick: bool) -> str:

@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 from bench import figures, plot
-from bench.goals import Goal, goals, one_piece, ratio
+from bench.goals import FULL_SIZES, Goal, goals, one_piece, ratio
 from bench.noise import Noise
 from bench.origin import Origin
 from bench.samples import Sample, Samples, parse
-from bench.scenes import scenes
+from bench.scenes import FULL_BATCH, FULL_COUNTS, scenes
+from boards.board import PROJECT
 
 KIB, MIB = 1 << 10, 1 << 20
-ORIGIN = Origin("virt", "6.12", "cma=128M", "0123abc", "2026-11-29 08:00 UTC", 0.5, False)
+ORIGIN = Origin("virt", "6.12", "cma=128M", "0123abc", "2026-11-29 08:00 UTC", 0.5, 262144, False)
 NOISE = Noise(1.25, 3.0, 1.0)
 
 
@@ -169,6 +170,17 @@ def test_every_scene_has_fewer_rounds_when_it_is_quick() -> None:
 
 
 def test_full_run_asks_for_3000_allocations_in_full_banks() -> None:
-    batch = 32 * MIB
-    asked = sum(it.rounds * (batch // it.size) for it in scenes() if it.name == "full")
-    assert 3000 <= asked <= 3100
+    asked = sum(it.rounds * FULL_BATCH // it.size for it in scenes() if it.name == "full")
+    assert asked == 3000
+
+
+def test_goals_in_full_banks_are_of_sizes_that_are_measured() -> None:
+    assert tuple(FULL_COUNTS) == FULL_SIZES
+
+
+def test_every_scene_and_peer_is_one_that_the_program_knows() -> None:
+    source = PROJECT / "tests/bench/measure"
+    main, peer = ((source / name).read_text() for name in ("main.c", "peer.c"))
+    for scene in scenes():
+        assert f'{{ "{scene.name}", scene_' in main
+        assert all(f'{{ "{it}", ' in peer for it in scene.peers)
