@@ -55,31 +55,27 @@ def measure(context: Context, size: int, count: int) -> Measured:
     for what Context.alloc() raises it for.
     """
     context.alloc(size).close()
-    samples: list[list[int]] = [[], [], []]
-    with _memory(size) as clear, _no_collections():
-        does = (
-            lambda: _time_alloc(context, size),
-            lambda: _time(clear),
-            lambda: _time(lambda: uapi.call_nothing(context.fileno())),
-        )
+    allocs, memsets, ioctls = [], [], []
+    fd = context.fileno()
+    with _memory(size) as address, _no_collections():
         for _ in range(count + 1):
-            for taken, do in zip(samples, does, strict=True):
-                taken.append(do())
-    return Measured(size, count, *(summarize(taken[1:]) for taken in samples))
+            allocs.append(_time_alloc(context, size))
+            memsets.append(_time(ctypes.memset, address, 0, size))
+            ioctls.append(_time(uapi.call_nothing, fd))
+    return Measured(size, count, *(summarize(it[1:]) for it in (allocs, memsets, ioctls)))
 
 
-def _time(do: Callable[[], object]) -> int:
+def _time(do: Callable[..., object], *arguments: object) -> int:
     began = time.perf_counter_ns()
-    do()
+    do(*arguments)
     return time.perf_counter_ns() - began
 
 
 def _time_alloc(context: Context, size: int) -> int:
     """Without Context.alloc(), whose Python would be a part of what is measured."""
     request = uapi.prepare("CM_IOC_ALLOC", size=size)
-    took = 0
     try:
-        took = _time(lambda: uapi.submit(context.fileno(), "CM_IOC_ALLOC", request))
+        took = _time(uapi.submit, context.fileno(), "CM_IOC_ALLOC", request)
     except OSError:
         context.alloc(size).close()  # fails with the reason, if it still does
         raise
@@ -88,14 +84,14 @@ def _time_alloc(context: Context, size: int) -> int:
 
 
 @contextmanager
-def _memory(size: int) -> Iterator[Callable[[], object]]:
-    """Yield what clears so many bytes of ordinary memory, which is mapped already."""
+def _memory(size: int) -> Iterator[int]:
+    """Yield the address of so many bytes of ordinary memory, which is mapped already."""
     with mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as memory:
         first = ctypes.c_char.from_buffer(memory)
         try:
             address = ctypes.addressof(first)
             ctypes.memset(address, 1, size)
-            yield lambda: ctypes.memset(address, 0, size)
+            yield address
         finally:
             del first
 

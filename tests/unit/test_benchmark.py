@@ -74,8 +74,8 @@ def test_every_chunk_is_freed(node: Node) -> None:
 def test_first_samples_do_not_count(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     times = iter([900, 900, 900, 10, 20, 30])
 
-    def take(do: Any) -> int:
-        do()
+    def take(do: Any, *arguments: Any) -> int:
+        do(*arguments)
         return next(times)
 
     monkeypatch.setattr(benchmark, "_time", take)
