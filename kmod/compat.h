@@ -76,11 +76,16 @@ static inline bool cm_taken_pages_are_zero(void)
 #endif
 }
 
+/* Old kernels export no way to SCHED_IDLE. */
 static inline void cm_set_idle_priority(struct task_struct *task)
 {
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 0, 0)
 	const struct sched_attr idle = { .sched_policy = SCHED_IDLE };
 
 	sched_setattr_nocheck(task, &idle);
+#else
+	sched_set_normal(task, MAX_NICE);
+#endif
 }
 
 static inline void cm_vm_flags_set(struct vm_area_struct *vma,

@@ -120,7 +120,7 @@ def at_random(context: str, seed: int, steps: int) -> dict[str, Any]:
                 chunk.close()
         for chunk in live:
             chunk.close()
-    return {"done": done, "dirty": dirty}
+    return {"done": dict(done), "dirty": dirty}
 
 
 def test_chunks_are_zero_whatever_happened(module: Any, context: str) -> None:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 cm-agent authors
-"""A context as a dma-heap: the kernel's DMA_HEAP_IOCTL_ALLOC on its node, and what udev calls it."""
+"""A context as a dma-heap: DMA_HEAP_IOCTL_ALLOC on its node, and the names that udev gives it."""
 
 from __future__ import annotations
 
@@ -108,7 +108,10 @@ def demand(
                 os._exit(code)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         after = pool.stats()
-        grown = {reason.name: after.failures[reason] - before.failures[reason] for reason in after.failures}
+        grown = {
+            reason.name: after.failures[reason] - before.failures[reason]
+            for reason in after.failures
+        }
         return {
             "errno": code,
             "attempts": after.attempts - before.attempts,

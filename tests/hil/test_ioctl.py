@@ -28,7 +28,7 @@ U64 = (1 << 64) - 1
 # The members that say something, as a valid call has them; all others must be zero.
 VALID: dict[str, dict[str, int]] = {
     "CM_IOC_QUERY": {},
-    "CM_IOC_ALLOC": {"size": 3 * PAGE, "alignment": 0, "deadline_ns": 0},
+    "CM_IOC_ALLOC": {"size": 3 * PAGE, "alignment": 0, "deadline_ns": 0, "owner_pid": 0},
     "CM_IOC_FREE": {"fd": 0},
     "CM_IOC_PIN": {"fd": 0},
     "CM_IOC_UNPIN": {"fd": 0},
@@ -38,6 +38,7 @@ VALID: dict[str, dict[str, int]] = {
     "CM_IOC_STATS": {},
     "CM_IOC_COMPACT": {"size": 3 * PAGE, "alignment": 0, "deadline_ns": 0},
     "CM_IOC_LAYOUT": {"entries": 0, "capacity": 0},
+    "CM_IOC_USERS": {"entries": 0, "capacity": 0},
 }
 CHANGES = {"CM_IOC_ALLOC", "CM_IOC_FREE", "CM_IOC_PIN", "CM_IOC_UNPIN"}
 TAKES_ANY_DMABUF = {"CM_IOC_ATTEST", "CM_IOC_PATTERN"}
