@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from enum import IntEnum
 from typing import Any
@@ -25,6 +26,7 @@ def _number(name: str) -> int:
     return int(direction << 30 | ffi.sizeof(argument) << 16 | kind << 8 | number)
 
 
+_UNKNOWN = constant("CM_IOC_MAGIC") << 8 | 0xFF
 NUMBERS = {name: _number(name) for name in _IOCTLS}
 CONTEXT_PRIVATE = constant("CM_CONTEXT_PRIVATE")
 NAME_LEN = constant("CM_NAME_LEN")
@@ -99,6 +101,15 @@ def submit(fd: int, request: str, argument: Any) -> None:
     """
     if _libc.ioctl(fd, NUMBERS[request], argument) < 0:
         raise OSError(ffi.errno, os.strerror(ffi.errno))
+
+
+def call_nothing(fd: int) -> None:
+    """Do a request that no node knows: what any request costs before it does anything.
+
+    RuntimeError when the node knows it.
+    """
+    if _libc.ioctl(fd, _UNKNOWN, ffi.NULL) >= 0 or ffi.errno != errno.ENOTTY:
+        raise RuntimeError(f"request {_UNKNOWN:#x} is known")
 
 
 def call(fd: int, request: str, /, **fields: object) -> Any:
