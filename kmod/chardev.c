@@ -19,7 +19,6 @@
 #include "pattern.h"
 #include "pin.h"
 #include "quota.h"
-#include "stats.h"
 
 /**
  * struct cm_file - one open of a node
@@ -41,11 +40,7 @@ static int chardev_query(struct cm_call *call)
 
 static int chardev_stats(struct cm_call *call)
 {
-	struct cm_context *ctx = call->file->ctx;
-
-	cm_context_lock(ctx);
-	memcpy(call->arg, &ctx->stats, sizeof(ctx->stats));
-	cm_context_unlock(ctx);
+	cm_context_stats(call->file->ctx, call->arg);
 	return 0;
 }
 

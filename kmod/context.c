@@ -32,6 +32,19 @@ void cm_context_space(struct cm_context *ctx, u64 *free, u64 *largest_hole)
 }
 
 /**
+ * cm_context_stats() - tell what a context has done
+ * @ctx:   the context
+ * @stats: filled in
+ */
+void cm_context_stats(struct cm_context *ctx, struct cm_stats *stats)
+{
+	cm_context_lock(ctx);
+	*stats = ctx->stats;
+	cm_pool_usage(&ctx->pool, &stats->held, &stats->lent);
+	cm_context_unlock(ctx);
+}
+
+/**
  * cm_context_query() - describe a context
  * @ctx:   the context
  * @query: filled in

@@ -56,5 +56,6 @@ int cm_pool_take(struct cm_pool *pool, unsigned long start, unsigned long count,
 void cm_pool_remove(struct cm_pool *pool, struct cm_extent *extent);
 void cm_pool_keep(struct cm_pool *pool, unsigned long start,
 		  unsigned long count);
+void cm_pool_usage(const struct cm_pool *pool, u64 *held, u64 *lent);
 
 #endif /* CM_POOL_H */

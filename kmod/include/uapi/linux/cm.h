@@ -375,7 +375,7 @@ struct cm_latency {
 };
 
 /**
- * struct cm_stats - what a context has done since it was made
+ * struct cm_stats - what a context has done since it was made, and does now
  * @attempts:  out: allocations asked for
  * @successes: out: allocations granted
  * @failures:  out: allocations refused, by enum cm_reason
@@ -384,6 +384,9 @@ struct cm_latency {
  * @latency:   out: histograms, by size class
  * @moves:       out: chunks that were moved to make room
  * @moved_bytes: out: bytes that were copied for that
+ * @held:        out: bytes that were taken from the system, or are a private
+ *               context's, and that no chunk occupies at this instant
+ * @lent:        out: bytes of the context that the system uses at this instant
  */
 struct cm_stats {
 	__u64 attempts;
@@ -394,6 +397,8 @@ struct cm_stats {
 	struct cm_latency latency[CM_SIZE_CLASSES];
 	__u64 moves;
 	__u64 moved_bytes;
+	__u64 held;
+	__u64 lent;
 };
 
 /**
