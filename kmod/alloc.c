@@ -19,6 +19,7 @@
 #include "compaction.h"
 #include "deadline.h"
 #include "dmabuf.h"
+#include "owner.h"
 #include "quota.h"
 #include "request.h"
 #include "stats.h"
@@ -244,7 +245,7 @@ static struct cm_chunk *alloc_chunk(struct cm_demand *demand,
 	if (!chunk)
 		return ERR_PTR(-ENOMEM);
 	ret = cm_quota_charge(&demand->ctx->quotas, owner->account,
-			      demand->count, usage);
+			      demand->count, owner->exceeds, usage);
 	if (ret) {
 		cm_chunk_put(chunk);
 		return ERR_PTR(ret);
@@ -292,7 +293,7 @@ static void alloc_report(const struct cm_demand *demand,
 /**
  * cm_alloc() - allocate zeroed, contiguous memory
  * @ctx:   the context
- * @owner: who asks for it
+ * @owner: whose it will be
  * @req:   the request; its output members but @fd are filled in
  *
  * Sleeps.
@@ -327,4 +328,19 @@ struct dma_buf *cm_alloc(struct cm_context *ctx, const struct cm_owner *owner,
 		return chunk->dmabuf;
 	/* Memory for a file is short, or the table of open files is full. */
 	return ERR_PTR(ret == -ENFILE ? ret : cm_demand_errno(req->reason));
+}
+
+/**
+ * cm_alloc_refuse() - count and report a request that never came to cm_alloc()
+ * @ctx: the context
+ * @req: the request; @free, @largest_hole and @reason are filled in
+ */
+void cm_alloc_refuse(struct cm_context *ctx, struct cm_alloc *req)
+{
+	req->reason = CM_REASON_INVALID;
+	cm_context_lock(ctx);
+	cm_stats_failure(&ctx->stats, req->reason, 0);
+	cm_context_space(ctx, &req->free, &req->largest_hole);
+	cm_context_unlock(ctx);
+	trace_cm_alloc(dev_name(&ctx->dev), req, 0);
 }

@@ -2,7 +2,6 @@
 /*
  * Character device: from an ioctl to the call that serves it.
  */
-#include <linux/cred.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/module.h>
@@ -16,19 +15,19 @@
 #include "dmabuf.h"
 #include "ioctl.h"
 #include "layout.h"
+#include "owner.h"
 #include "pattern.h"
 #include "pin.h"
-#include "quota.h"
 
 /**
  * struct cm_file - one open of a node
- * @ctx:   the context, with a reference
- * @owner: who opened it
- * @pins:  pins taken through it
+ * @ctx:    the context, with a reference
+ * @opener: who opened it: a user, whatever their process is
+ * @pins:   pins taken through it
  */
 struct cm_file {
 	struct cm_context *ctx;
-	struct cm_owner owner;
+	struct cm_owner opener;
 	struct cm_pins pins;
 };
 
@@ -44,25 +43,50 @@ static int chardev_stats(struct cm_call *call)
 	return 0;
 }
 
+static bool chardev_alloc_is_clean(const struct cm_alloc *req)
+{
+	return !memchr_inv(&req->flags, 0, offsetof(struct cm_alloc, owner_pid) -
+					   offsetof(struct cm_alloc, flags)) &&
+	       req->owner_pid >= 0 && !req->reserved;
+}
+
+/* Sets @owner, and reserves the descriptor. */
+static int chardev_prepare_alloc(struct cm_call *call, bool clean,
+				 struct cm_owner *owner)
+{
+	const struct cm_alloc *req = call->arg;
+	int ret = 0;
+
+	if (!clean)
+		return -EINVAL;
+	if (READ_ONCE(call->file->ctx->gone))
+		return -ENODEV;
+	if (req->owner_pid)
+		ret = cm_owner_of_process(owner, req->owner_pid);
+	else
+		cm_owner_of_caller(owner, &call->file->opener);
+	if (ret)
+		return ret;
+	call->fd = get_unused_fd_flags(O_CLOEXEC);
+	return min(call->fd, 0);
+}
+
 static int chardev_alloc(struct cm_call *call)
 {
 	struct cm_context *ctx = call->file->ctx;
 	struct cm_alloc *req = call->arg;
-	bool clean = !memchr_inv(&req->flags, 0, sizeof(*req) -
-						 offsetof(struct cm_alloc, flags));
+	bool clean = chardev_alloc_is_clean(req);
 	struct dma_buf *dmabuf;
+	struct cm_owner owner;
+	int ret;
 
 	req->fd = -1;
-	if (!clean) {
-		req->reason = CM_REASON_INVALID;
-		return -EINVAL;
+	ret = chardev_prepare_alloc(call, clean, &owner);
+	if (ret) {
+		cm_alloc_refuse(ctx, req);
+		return ret;
 	}
-	if (READ_ONCE(ctx->gone))
-		return -ENODEV;
-	call->fd = get_unused_fd_flags(O_CLOEXEC);
-	if (call->fd < 0)
-		return call->fd;
-	dmabuf = cm_alloc(ctx, &call->file->owner, req);
+	dmabuf = cm_alloc(ctx, &owner, req);
 	if (IS_ERR(dmabuf))
 		return PTR_ERR(dmabuf);
 	call->dmabuf = dmabuf;
@@ -81,7 +105,7 @@ static int chardev_free(struct cm_call *call)
 	dmabuf = cm_dmabuf_get(call->file->ctx, req->fd);
 	if (IS_ERR(dmabuf))
 		return PTR_ERR(dmabuf);
-	if (cm_chunk_belongs_to(dmabuf->priv, &call->file->owner))
+	if (cm_chunk_belongs_to(dmabuf->priv, &call->file->opener))
 		ret = cm_dmabuf_free(dmabuf->priv);
 	else
 		ret = -EPERM;
@@ -189,7 +213,7 @@ static int chardev_layout(struct cm_call *call)
 	if (req->flags || req->count || req->reserved ||
 	    (req->capacity && !req->entries))
 		return -EINVAL;
-	return cm_layout(call->file->ctx, &call->file->owner, req);
+	return cm_layout(call->file->ctx, &call->file->opener, req);
 }
 
 static const struct cm_ioctl cm_ioctls[] = {
@@ -248,8 +272,7 @@ static int cm_chardev_open(struct inode *inode, struct file *file)
 	if (!cf)
 		return -ENOMEM;
 	cm_pins_init(&cf->pins);
-	cf->owner.uid = file->f_cred->euid;
-	cf->owner.account = cm_quota_account(file->f_cred);
+	cm_owner_of_file(&cf->opener, file);
 	get_device(&ctx->dev);
 	cf->ctx = ctx;
 	file->private_data = cf;

@@ -27,7 +27,7 @@ static atomic64_t chunk_last_id = ATOMIC64_INIT(0);
 /**
  * cm_chunk_new() - make a chunk that has no memory yet
  * @ctx:   the context, a node of which is open
- * @owner: who asks for it
+ * @owner: whose it will be
  * @align: page frames
  *
  * Return: the chunk, the caller's to put; NULL when there is no memory for it.
@@ -44,8 +44,6 @@ struct cm_chunk *cm_chunk_new(struct cm_context *ctx,
 	chunk->id = atomic64_inc_return(&chunk_last_id);
 	chunk->align = align;
 	chunk->owner = *owner;
-	chunk->pid = task_tgid_nr(current);
-	get_task_comm(chunk->comm, current->group_leader);
 	chunk->extent.owner = chunk;
 	INIT_LIST_HEAD(&chunk->extent.node);
 	INIT_LIST_HEAD(&chunk->drain);
@@ -134,8 +132,8 @@ int cm_chunk_info(struct cm_chunk *chunk, struct cm_info *info)
 	info->id = chunk->id;
 	info->alignment = (u64)chunk->align << PAGE_SHIFT;
 	info->uid = from_kuid_munged(current_user_ns(), chunk->owner.uid);
-	info->pid = chunk->pid;
-	strscpy(info->comm, chunk->comm, sizeof(info->comm));
+	info->pid = chunk->owner.pid;
+	strscpy(info->comm, chunk->owner.comm, sizeof(info->comm));
 	return 0;
 }
 

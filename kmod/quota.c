@@ -2,7 +2,6 @@
 /*
  * Quota: how much of a context a user may have, and has.
  */
-#include <linux/capability.h>
 #include <linux/cred.h>
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -187,18 +186,16 @@ static int quota_check(struct cm_quotas *quotas, const struct cm_usage *usage,
  * @quotas: of the context
  * @uid:    the user
  * @count:  page frames
+ * @exceed: the user's limits, as CAP_SYS_RESOURCE does with disk quotas, too
  * @before: filled in with what the user had before, also on failure
- *
- * CAP_SYS_RESOURCE exceeds a user's limits, as it does with disk quotas.
  *
  * Return: 0; EDQUOT for too many bytes, EUSERS for too many chunks, of the user
  * or in the context; ENOMEM.
  */
 int cm_quota_charge(struct cm_quotas *quotas, kuid_t uid, unsigned long count,
-		    struct cm_usage *before)
+		    bool exceed, struct cm_usage *before)
 {
 	struct cm_user *fresh = kmalloc(sizeof(*fresh), GFP_KERNEL);
-	bool exceed = capable(CAP_SYS_RESOURCE);
 	struct cm_user *user;
 	int ret;
 

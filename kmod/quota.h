@@ -53,7 +53,7 @@ int cm_quota_set(struct cm_quotas *quotas, kuid_t uid,
 		 const struct cm_limits *limits);
 void cm_quota_read(struct cm_quotas *quotas, kuid_t uid, struct cm_usage *usage);
 int cm_quota_charge(struct cm_quotas *quotas, kuid_t uid, unsigned long count,
-		    struct cm_usage *before);
+		    bool exceed, struct cm_usage *before);
 void cm_quota_uncharge(struct cm_quotas *quotas, kuid_t uid,
 		       unsigned long count);
 void cm_quota_drop(struct cm_quotas *quotas);

@@ -43,6 +43,7 @@
 #define CM_FEATURE_LAYOUT	(1 << 1) /* CM_IOC_LAYOUT */
 #define CM_FEATURE_QUOTA	(1 << 2) /* CM_IOC_QUOTA */
 #define CM_FEATURE_CONTROL	(1 << 3) /* CM_IOC_CREATE and CM_IOC_DESTROY */
+#define CM_FEATURE_OWNER	(1 << 4) /* cm_alloc.owner_pid */
 
 /* Context flags, in cm_query.flags. */
 #define CM_CONTEXT_PRIVATE	(1 << 0)
@@ -94,7 +95,9 @@ struct cm_query {
  * @CM_REASON_NO_MEMORY:   the system had no memory for bookkeeping, or nowhere
  *                         to move the pages in the way (ENOMEM), or its table
  *                         of open files is full (ENFILE)
- * @CM_REASON_INVALID:     the request itself is wrong (EINVAL)
+ * @CM_REASON_INVALID:     the request itself is wrong (EINVAL), or nothing could
+ *                         be allocated for who asks: see &struct cm_alloc (EPERM,
+ *                         ESRCH, EMFILE, ENODEV)
  * @CM_REASON_QUOTA:       the user would have more bytes than their quota (EDQUOT)
  * @CM_REASON_CHUNKS:      the user would have more chunks than their quota, or
  *                         the context more than it may have (EDQUOT)
@@ -134,22 +137,36 @@ enum cm_reason {
  * @largest_hole: out: largest hole of the context after the call
  * @retries:      out: places that were tried and were busy
  * @reason:       out: enum cm_reason
- * @quota:        out: bytes that the user who opened the node may have in this
- *                context, CM_QUOTA_NONE for no limit
- * @used:         out: bytes that the user had before the call, if there is a
+ * @quota:        out: bytes that the owner may have in this context,
+ *                CM_QUOTA_NONE for no limit
+ * @used:         out: bytes that the owner had before the call, if there is a
  *                quota
- * @max_chunks:   out: chunks that the user may have in this context
- * @chunks:       out: chunks that the user had before the call; with @reason
+ * @max_chunks:   out: chunks that the owner may have in this context
+ * @chunks:       out: chunks that the owner had before the call; with @reason
  *                CHUNKS and fewer than @max_chunks, the context has too many
+ * @owner_pid:    in: process on whose behalf it is allocated, in the caller's pid
+ *                namespace, or 0 for the caller
+ * @reserved:     must be 0
  *
  * The memory is zero, and cached. Map it with MAP_SHARED, and enclose what the
  * CPU does with it in DMA_BUF_IOCTL_SYNC. Fill a fresh structure for each call:
  * one that was written back is INVALID. It is written back on failures, too:
- * see enum cm_reason for these; besides there are EMFILE when the process has no
- * free file descriptor and ENODEV when the context is gone.
+ * see enum cm_reason for these; besides there are, with the reason INVALID, EMFILE
+ * when the process has no free file descriptor, ENODEV when the context is gone, and
+ * EPERM and ESRCH for @owner_pid.
  *
  * The chunk belongs to the user who opened the node. Its memory is charged to
  * no memory control group: the quota is what limits it.
+ *
+ * With @owner_pid the chunk belongs to the effective user of that process, who may
+ * free it through a node they have opened; the descriptor is the caller's, to be
+ * passed on. It needs CAP_SYS_RESOURCE (EPERM, whether or not there is such a
+ * process), which does not exceed the other's quota: only a process that has it
+ * itself does. ESRCH when no process that lives has this number in the caller's pid
+ * namespace: that of a thread is a process' only if it is the first one's. A number
+ * is used again once its process is gone, so a caller that has a pidfd looks at it
+ * after the call: if the process has not ended, the chunk is its (no kernel from
+ * 5.10 to 6.12 exports what a module needs to read a pidfd).
  *
  * A long-term pin of its pages through a mapping (V4L2_MEMORY_USERPTR, io_uring's
  * registered buffers) is not supported: the kernel tries to move them out of the
@@ -172,6 +189,8 @@ struct cm_alloc {
 	__u64 used;
 	__u32 max_chunks;
 	__u32 chunks;
+	__s32 owner_pid;
+	__u32 reserved;
 };
 
 /**
@@ -179,10 +198,11 @@ struct cm_alloc {
  * @fd:    in: descriptor of the chunk; it stays open and becomes stale
  * @flags: in: must be 0
  *
- * For the chunk's owner, the user who opened the node that it is from, and
- * CAP_SYS_ADMIN (EPERM); it is the credentials of who opened the node used for
- * this call that count. Mappings of the chunk raise SIGBUS from now on. EBUSY,
- * and nothing changes, while the chunk is pinned or a driver has imported it.
+ * For the chunk's owner, the user who opened the node that it is from or on whose
+ * behalf it was allocated, and CAP_SYS_ADMIN (EPERM); it is the credentials of who
+ * opened the node used for this call that count. Mappings of the chunk raise SIGBUS
+ * from now on. EBUSY, and nothing changes, while the chunk is pinned or a driver has
+ * imported it.
  */
 struct cm_free {
 	__s32 fd;
@@ -232,9 +252,11 @@ struct cm_unpin {
  * @pins:      out: pins held by open files
  * @imports:   out: drivers attached to the dma-buf
  * @maps:      out: DMA and kernel mappings held by drivers
- * @uid:       out: user who opened the node that the chunk is from, as seen from
- *             the caller's user namespace
- * @pid:       out: process that asked for it, in the initial pid namespace
+ * @uid:       out: the owner: user who opened the node that the chunk is from, or
+ *             on whose behalf it was allocated, as seen from the caller's user
+ *             namespace
+ * @pid:       out: process that asked for it, or on whose behalf somebody did, in
+ *             the initial pid namespace
  * @reserved:  must be 0
  * @comm:      out: name of that process, NUL-terminated
  * @name:      out: what DMA_BUF_SET_NAME said, or empty, NUL-terminated
@@ -454,9 +476,9 @@ struct cm_compact {
  * @pins:      out: pins held by open files
  * @imports:   out: drivers attached to the dma-buf
  * @maps:      out: DMA and kernel mappings held by drivers
- * @uid:       out: user who opened the node that it is from, as seen from the
- *             caller's user namespace
- * @pid:       out: process that asked for it, in the initial pid namespace
+ * @uid:       out: the owner, as in &struct cm_info
+ * @pid:       out: process that asked for it, or on whose behalf somebody did, in
+ *             the initial pid namespace
  * @comm:      out: name of that process, NUL-terminated
  * @name:      out: what DMA_BUF_SET_NAME said, or empty, NUL-terminated
  */
