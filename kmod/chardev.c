@@ -18,6 +18,7 @@
 #include "owner.h"
 #include "pattern.h"
 #include "pin.h"
+#include "users.h"
 
 /**
  * struct cm_file - one open of a node
@@ -216,6 +217,16 @@ static int chardev_layout(struct cm_call *call)
 	return cm_layout(call->file->ctx, &call->file->opener, req);
 }
 
+static int chardev_users(struct cm_call *call)
+{
+	struct cm_users *req = call->arg;
+
+	if (req->flags || req->count || req->reserved ||
+	    (req->capacity && !req->entries))
+		return -EINVAL;
+	return cm_users(call->file->ctx, &call->file->opener, req);
+}
+
 static const struct cm_ioctl cm_ioctls[] = {
 	CM_IOCTL(QUERY, cm_query, version, false, chardev_query),
 	CM_IOCTL(ALLOC, cm_alloc, chunks, true, chardev_alloc),
@@ -228,6 +239,7 @@ static const struct cm_ioctl cm_ioctls[] = {
 	CM_IOCTL(STATS, cm_stats, moved_bytes, false, chardev_stats),
 	CM_IOCTL(COMPACT, cm_compact, largest_hole, true, chardev_compact),
 	CM_IOCTL(LAYOUT, cm_layout, reserved, false, chardev_layout),
+	CM_IOCTL(USERS, cm_users, reserved, false, chardev_users),
 };
 
 /* Last, because an installed descriptor cannot be taken back. */

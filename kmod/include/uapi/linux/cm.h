@@ -44,6 +44,7 @@
 #define CM_FEATURE_QUOTA	(1 << 2) /* CM_IOC_QUOTA */
 #define CM_FEATURE_CONTROL	(1 << 3) /* CM_IOC_CREATE and CM_IOC_DESTROY */
 #define CM_FEATURE_OWNER	(1 << 4) /* cm_alloc.owner_pid */
+#define CM_FEATURE_USERS	(1 << 5) /* CM_IOC_USERS */
 
 /* Context flags, in cm_query.flags. */
 #define CM_CONTEXT_PRIVATE	(1 << 0)
@@ -519,6 +520,51 @@ struct cm_layout {
 	__u32 reserved;
 };
 
+/* More entries than this are counted, but not stored. */
+#define CM_USERS_MAX_ENTRIES	(1 << 16)
+
+/**
+ * struct cm_user - what a user may have of a context, and has
+ * @bytes:       out: bytes that the user has, on their way back included
+ * @quota_bytes: out: bytes that the user may have, CM_QUOTA_NONE for no limit
+ * @uid:         out: the user, as seen from the caller's user namespace
+ * @chunks:      out: chunks that the user has, likewise
+ * @max_chunks:  out: chunks that the user may have, CM_QUOTA_NO_CHUNKS for no limit
+ *               but that of the context
+ * @reserved:    out: 0
+ */
+struct cm_user {
+	__u64 bytes;
+	__u64 quota_bytes;
+	__u32 uid;
+	__u32 chunks;
+	__u32 max_chunks;
+	__u32 reserved;
+};
+
+/**
+ * struct cm_users - who has how much of a context
+ * @entries:  in: user pointer to struct cm_user[], or 0 with capacity 0
+ * @capacity: in: number of entries there; of these, at most
+ *            CM_USERS_MAX_ENTRIES are used
+ * @count:    in: must be 0; out: users that there are, who may be more than were
+ *            stored
+ * @flags:    in: must be 0
+ * @reserved: must be 0
+ *
+ * With CAP_SYS_ADMIN, every user who has chunks or a quota of their own, in no
+ * order; a quota of no limit is none. Others see one entry: that of the user who
+ * opened the node, whatever they have. All users of a user namespace count as the
+ * one who made it. ENOMEM.
+ */
+struct cm_users {
+	__u64 entries;
+	__u32 capacity;
+	__u32 count;
+	__u32 flags;
+	__u32 reserved;
+};
+
 /**
  * struct cm_create - make a context over a part of a bank
  * @name:          in: what the context will be called: 1 to 31 of a-z, 0-9, -
@@ -622,6 +668,7 @@ struct cm_get_quota {
 #define CM_IOC_STATS	_IOR(CM_IOC_MAGIC, 0x08, struct cm_stats)
 #define CM_IOC_COMPACT	_IOWR(CM_IOC_MAGIC, 0x09, struct cm_compact)
 #define CM_IOC_LAYOUT	_IOWR(CM_IOC_MAGIC, 0x0A, struct cm_layout)
+#define CM_IOC_USERS	_IOWR(CM_IOC_MAGIC, 0x0B, struct cm_users)
 
 /* The calls of /dev/cm/control, which belongs to root. */
 #define CM_IOC_CREATE	_IOWR(CM_IOC_MAGIC, 0x20, struct cm_create)
