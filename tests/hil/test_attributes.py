@@ -15,7 +15,7 @@ ENTRY = re.compile(r"What:\s+/sys/class/cm/<context>/(\w+)\n(?:\w+:.*\n)*Descrip
 OF_THE_DRIVER_CORE = {"dev", "device", "power", "subsystem", "uevent"}
 ACCESS = {"Read-only": 0o444}
 SIZES = ("size", "free", "largest_hole", "pinned", "draining", "min_alignment")
-NEVER_ZERO = (*SIZES, "chunks", "attempts", "successes", "frees", "moves", "moved_bytes")
+NEVER_ZERO = (*SIZES, "held", "chunks", "attempts", "successes", "frees", "moves", "moved_bytes")
 
 
 def documented() -> dict[str, str]:

@@ -26,13 +26,14 @@ from hil.test_ioctl import (
     WRITING,
     WRONG_VALUES,
     call,
+    first_size,
     struct_of,
 )
 
 pytestmark = pytest.mark.lg_feature("armhf-programs")
 PAGE, MIB = 1 << 12, 1 << 20
 PROGRAM = "/var/tmp/cm-compat"
-RUN, ENTRY = (uapi.ffi.sizeof(f"struct cm_{it}") for it in ("run", "layout_entry"))
+RUN, ENTRY, USER = (uapi.ffi.sizeof(f"struct cm_{it}") for it in ("run", "layout_entry", "user"))
 CONTROL = sorted(set(uapi.NUMBERS) - set(NAMES))
 ITS_OWN = {"CM_IOC_ALLOC", "CM_IOC_FREE"}
 # Of who allocated, and when.
@@ -91,6 +92,7 @@ def test_a_call_tells_it_what_it_tells_python(
         request("CM_IOC_STATS"),
         request("CM_IOC_COMPACT"),
         request("CM_IOC_LAYOUT", capacity=4, pointer="entries", room=4 * ENTRY),
+        request("CM_IOC_USERS", capacity=4, pointer="entries", room=4 * USER),
         request("CM_IOC_UNPIN"),
     ]
     asked = {number for number, *_ in calls}
@@ -131,7 +133,7 @@ def test_an_array_that_is_too_short_is_filled_and_not_exceeded(module: Any, prog
 @pytest.mark.parametrize("name", NAMES)
 def test_a_wrong_length_is_refused(module: Any, program: str, name: str) -> None:
     valid = call(name)[1]
-    calls = [request(name, valid[:size]) for size in range(len(valid))]
+    calls = [request(name, valid[:size]) for size in range(first_size(name))]
     refuse(module, program, calls, errno.EINVAL)
     if name in WRITING:
         tails = [bytes(at) + b"\1" for at in (0, 3, 7, PAGE)]
