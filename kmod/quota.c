@@ -97,8 +97,9 @@ static struct quota_user *quota_find(struct cm_quotas *quotas, kuid_t uid)
 }
 
 /* @fresh is used up and cleared if there is no such user yet. */
-static struct quota_user *quota_find_or_add(struct cm_quotas *quotas, kuid_t uid,
-					 struct quota_user **fresh)
+static struct quota_user *quota_find_or_add(struct cm_quotas *quotas,
+					    kuid_t uid,
+					    struct quota_user **fresh)
 {
 	struct quota_user *user = quota_find(quotas, uid);
 

@@ -102,7 +102,9 @@ def lingering(module: Any) -> Iterator[Any]:
 
 
 def test_a_value_is_what_the_calls_say(lingering: Any, context: str) -> None:
-    files, calls = lingering.call(read_beside_the_calls, context=context, names=sorted(documented()))
+    files, calls = lingering.call(
+        read_beside_the_calls, context=context, names=sorted(documented())
+    )
     assert files == calls
     assert "0\n" not in {files[name] for name in NEVER_ZERO}
     assert len({files[name] for name in SIZES}) == len(SIZES)

@@ -112,8 +112,7 @@ def refuse(context: str, case: str) -> dict[str, Any]:
             "got": got,
             "same": pool.query() == before,
             "attempts": after.attempts - counted.attempts,
-            "failures": after.failures[uapi.Reason.INVALID]
-            - counted.failures[uapi.Reason.INVALID],
+            "failures": after.failures[uapi.Reason.INVALID] - counted.failures[uapi.Reason.INVALID],
         }
 
 
@@ -307,8 +306,7 @@ def test_a_thousand_allocations_for_ten_users(module: Any, context: str, page_si
     assert got["users"] == {uid: [100 * page_size, 100] for uid in TEN}
     owners = zip(TEN, got["pids"], strict=True)
     assert Counter(tuple(it) for it in got["layout"]) == {
-        (uid, pid, f"client {number}", page_size): 100
-        for number, (uid, pid) in enumerate(owners)
+        (uid, pid, f"client {number}", page_size): 100 for number, (uid, pid) in enumerate(owners)
     }
 
 

@@ -41,9 +41,7 @@ class Data:
         return self._limits
 
 
-def ask(
-    monkeypatch: pytest.MonkeyPatch, line: str, users: list[User], limits: Quota | None
-) -> int:
+def ask(monkeypatch: pytest.MonkeyPatch, line: str, users: list[User], limits: Quota | None) -> int:
     data: Any = nullcontext(Data(users, limits))
     monkeypatch.setattr("cm_agent.cli.quota.Context", lambda name: data)
     monkeypatch.setattr("cm_agent.cli.quota.Control", lambda: data)

@@ -32,8 +32,8 @@ def register(sub: Subparsers) -> None:
         "quota", help="limit how much of a context a user may have (root), or show it"
     )
     parser.description = (
-        "Limit how many bytes of a context, in how many chunks, a user may have. A limit that is not"
-        " given stays as it is. With --user alone, show what applies and what is in use; with"
+        "Limit how many bytes of a context, in how many chunks, a user may have. A limit that is"
+        " not given stays as it is. With --user alone, show what applies and what is in use; with"
         " CONTEXT alone, show this of all users who have chunks or a quota of their own, or, unless"
         " you are root, of yourself. Users with CAP_SYS_RESOURCE, as root has, may exceed their"
         " limits, but not the number of chunks that a context has at most (the module's parameter"
