@@ -360,6 +360,46 @@ static unsigned long pool_count_lent(const struct cm_pool *pool,
 	return lent;
 }
 
+/* Return: the page frames of a range that the system uses. */
+static unsigned long pool_count_lent(const struct cm_pool *pool,
+				     unsigned long start, unsigned long count)
+{
+	unsigned long pfn, next, end = start + count, lent = 0;
+
+	for (pfn = start; pfn != end; pfn = next) {
+		next = min(end, cm_bank_granule_end(&pool->bank, pfn));
+		if (!cm_bank_granule(&pool->bank, pfn)->taken)
+			lent += next - pfn;
+	}
+	return lent;
+}
+
+/**
+ * cm_pool_usage() - who has what no chunk has
+ * @pool: the pool, locked
+ * @held: set to the bytes that are taken from the system, and no chunk's
+ * @lent: set to the bytes that the system uses, also where a chunk is to be
+ *
+ * Walks granules and extents, whose numbers are limited.
+ */
+void cm_pool_usage(const struct cm_pool *pool, u64 *held, u64 *lent)
+{
+	const struct cm_placement *map = &pool->map;
+	const struct cm_extent *extent;
+	unsigned long system, used = 0;
+
+	lockdep_assert_held(&pool->lock);
+	/* Of no size before cm_pool_close() lets go of the granules. */
+	system = pool_count_lent(pool, map->start, map->count);
+	list_for_each_entry(extent, &map->extents, node)
+		if (!extent->reserved)
+			used += extent->count -
+				pool_count_lent(pool, extent->start,
+						extent->count);
+	*held = (u64)(map->count - system - used) << PAGE_SHIFT;
+	*lent = (u64)system << PAGE_SHIFT;
+}
+
 /**
  * cm_pool_usage() - who has what no chunk has
  * @pool: the pool, locked

@@ -39,6 +39,7 @@ CHUNK_DRAINING = constant("CM_CHUNK_DRAINING")
 CHUNK_OFFSET = constant("CM_CHUNK_OFFSET")
 CHUNK_HIDDEN = constant("CM_CHUNK_HIDDEN")
 LAYOUT_MAX_ENTRIES = constant("CM_LAYOUT_MAX_ENTRIES")
+USERS_MAX_ENTRIES = constant("CM_USERS_MAX_ENTRIES")
 ATTEST_BOUNCED = constant("CM_ATTEST_BOUNCED")
 ATTEST_MAX_RUNS = constant("CM_ATTEST_MAX_RUNS")
 ATTEST_IN_BANK = constant("CM_ATTEST_IN_BANK")
@@ -74,7 +75,7 @@ class Reason(IntEnum):
     NO_MEMORY = constant("CM_REASON_NO_MEMORY")
     """The system had no memory for bookkeeping or for the pages in the way."""
     INVALID = constant("CM_REASON_INVALID")
-    """The request itself is wrong."""
+    """The request itself is wrong, or nothing could be allocated for who asks."""
     QUOTA = constant("CM_REASON_QUOTA")
     """The user would have more bytes than their quota."""
     CHUNKS = constant("CM_REASON_CHUNKS")
@@ -130,6 +131,11 @@ def text(characters: Any) -> str:
 def new_entries(capacity: int) -> Any:
     """Return an array of struct cm_layout_entry for CM_IOC_LAYOUT to fill; keep it alive."""
     return ffi.new("struct cm_layout_entry[]", capacity)
+
+
+def new_users(capacity: int) -> Any:
+    """Return an array of struct cm_user for CM_IOC_USERS to fill; keep it alive."""
+    return ffi.new("struct cm_user[]", capacity)
 
 
 def new_runs(capacity: int) -> Any:
