@@ -219,7 +219,7 @@ static int alloc_finish(struct cm_chunk *chunk, const struct cm_demand *demand)
 	int ret = alloc_clear(chunk, &demand->deadline);
 
 	if (!ret)
-		ret = cm_dmabuf_export(chunk);
+		ret = cm_dmabuf_export(chunk, demand->access);
 	if (ret)
 		cm_chunk_abandon(chunk);
 	return ret;
@@ -291,9 +291,10 @@ static void alloc_report(const struct cm_demand *demand,
 
 /**
  * cm_alloc() - allocate zeroed, contiguous memory
- * @ctx:   the context
- * @owner: who asks for it
- * @req:   the request; its output members but @fd are filled in
+ * @ctx:    the context
+ * @owner:  who asks for it
+ * @req:    the request; its output members but @fd are filled in
+ * @access: access mode of the dma-buf's file: O_RDWR, O_RDONLY, ...
  *
  * Sleeps.
  *
@@ -301,7 +302,7 @@ static void alloc_report(const struct cm_demand *demand,
  * ERR_PTR() as documented for &struct cm_alloc.
  */
 struct dma_buf *cm_alloc(struct cm_context *ctx, const struct cm_owner *owner,
-			 struct cm_alloc *req)
+			 struct cm_alloc *req, int access)
 {
 	struct cm_chunk *chunk = NULL;
 	struct cm_demand demand;
@@ -312,6 +313,7 @@ struct dma_buf *cm_alloc(struct cm_context *ctx, const struct cm_owner *owner,
 	cm_quota_read(&ctx->quotas, owner->account, &usage);
 	ret = cm_demand_init(&demand, ctx, req->size, req->alignment,
 			     req->deadline_ns);
+	demand.access = access;
 	if (!ret)
 		ret = alloc_run(&demand, owner, &usage, &chunk);
 	req->reason = cm_demand_reason(&demand, ret);

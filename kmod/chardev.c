@@ -3,11 +3,14 @@
  * Character device: from an ioctl to the call that serves it.
  */
 #include <linux/cred.h>
+#include <linux/fcntl.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <uapi/linux/dma-heap.h>
 
 #include "alloc.h"
 #include "attest.h"
@@ -49,30 +52,62 @@ static int chardev_stats(struct cm_call *call)
 	return 0;
 }
 
-static int chardev_alloc(struct cm_call *call)
+/* @flags are those of the descriptor: O_CLOEXEC and the access mode. */
+static int chardev_allocate(struct cm_call *call, struct cm_alloc *req,
+			    unsigned int flags)
 {
 	struct cm_context *ctx = call->file->ctx;
+	struct dma_buf *dmabuf;
+
+	if (READ_ONCE(ctx->gone))
+		return -ENODEV;
+	call->fd = get_unused_fd_flags(flags);
+	if (call->fd < 0)
+		return call->fd;
+	dmabuf = cm_alloc(ctx, &call->file->owner, req, flags & O_ACCMODE);
+	if (IS_ERR(dmabuf))
+		return PTR_ERR(dmabuf);
+	call->dmabuf = dmabuf;
+	return 0;
+}
+
+static int chardev_alloc(struct cm_call *call)
+{
 	struct cm_alloc *req = call->arg;
 	bool clean = !memchr_inv(&req->flags, 0, sizeof(*req) -
 						 offsetof(struct cm_alloc, flags));
-	struct dma_buf *dmabuf;
+	int ret;
 
 	req->fd = -1;
 	if (!clean) {
 		req->reason = CM_REASON_INVALID;
 		return -EINVAL;
 	}
-	if (READ_ONCE(ctx->gone))
-		return -ENODEV;
-	call->fd = get_unused_fd_flags(O_CLOEXEC);
-	if (call->fd < 0)
-		return call->fd;
-	dmabuf = cm_alloc(ctx, &call->file->owner, req);
-	if (IS_ERR(dmabuf))
-		return PTR_ERR(dmabuf);
-	call->dmabuf = dmabuf;
-	req->fd = call->fd;
-	return 0;
+	ret = chardev_allocate(call, req, O_RDWR | O_CLOEXEC);
+	if (!ret)
+		req->fd = call->fd;
+	return ret;
+}
+
+/* The kernel's heaps have one error for memory that they cannot get. */
+static int chardev_heap_errno(int error)
+{
+	return error == -EBUSY || error == -ETIMEDOUT ? -ENOMEM : error;
+}
+
+static int chardev_heap_alloc(struct cm_call *call)
+{
+	struct dma_heap_allocation_data *data = call->arg;
+	struct cm_alloc req = { .size = PAGE_ALIGN(data->len) };
+	int ret;
+
+	if (data->fd || data->heap_flags ||
+	    data->fd_flags & ~(O_CLOEXEC | O_ACCMODE))
+		return -EINVAL;
+	ret = chardev_allocate(call, &req, data->fd_flags);
+	if (!ret)
+		data->fd = call->fd;
+	return chardev_heap_errno(ret);
 }
 
 static int chardev_free(struct cm_call *call)
@@ -209,6 +244,13 @@ static const struct cm_ioctl cm_ioctls[] = {
 	CM_IOCTL(STATS, cm_stats, moved_bytes, false, chardev_stats),
 	CM_IOCTL(COMPACT, cm_compact, largest_hole, true, chardev_compact),
 	CM_IOCTL(LAYOUT, cm_layout, reserved, false, chardev_layout),
+	{
+		.cmd = DMA_HEAP_IOCTL_ALLOC,
+		/* A caller whose structure is shorter could not be told the descriptor. */
+		.first_size = offsetofend(struct dma_heap_allocation_data, fd),
+		.serve = chardev_heap_alloc,
+		.ignores_tail = true,
+	},
 };
 
 /* Last, because an installed descriptor cannot be taken back. */

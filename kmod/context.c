@@ -49,7 +49,8 @@ void cm_context_query(struct cm_context *ctx, struct cm_query *query)
 	query->min_alignment = (u64)ctx->min_align << PAGE_SHIFT;
 	query->page_size = PAGE_SIZE;
 	query->features = CM_FEATURE_COMPACT | CM_FEATURE_LAYOUT |
-			  CM_FEATURE_QUOTA | CM_FEATURE_CONTROL;
+			  CM_FEATURE_QUOTA | CM_FEATURE_CONTROL |
+			  CM_FEATURE_DMA_HEAP;
 	query->flags = ctx->pool.private ? CM_CONTEXT_PRIVATE : 0;
 	strscpy(query->name, dev_name(&ctx->dev), sizeof(query->name));
 	strscpy(query->version, CM_MODULE_VERSION, sizeof(query->version));

@@ -97,8 +97,11 @@ int cm_mapping_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 {
 	struct cm_chunk *chunk = dmabuf->priv;
 
-	/* A private mapping would show the writer a copy and nobody else. */
-	if (!(vma->vm_flags & VM_SHARED))
+	/*
+	 * A private mapping would show the writer a copy and nobody else. A shared
+	 * one of a descriptor that is not open for writing is not VM_SHARED.
+	 */
+	if (!(vma->vm_flags & VM_MAYSHARE))
 		return -EINVAL;
 
 	/* One that is freed from now on has mappings that raise SIGBUS. */

@@ -43,6 +43,7 @@
 #define CM_FEATURE_LAYOUT	(1 << 1) /* CM_IOC_LAYOUT */
 #define CM_FEATURE_QUOTA	(1 << 2) /* CM_IOC_QUOTA */
 #define CM_FEATURE_CONTROL	(1 << 3) /* CM_IOC_CREATE and CM_IOC_DESTROY */
+#define CM_FEATURE_DMA_HEAP	(1 << 6) /* DMA_HEAP_IOCTL_ALLOC */
 
 /* Context flags, in cm_query.flags. */
 #define CM_CONTEXT_PRIVATE	(1 << 0)
@@ -595,6 +596,29 @@ struct cm_get_quota {
 #define CM_IOC_STATS	_IOR(CM_IOC_MAGIC, 0x08, struct cm_stats)
 #define CM_IOC_COMPACT	_IOWR(CM_IOC_MAGIC, 0x09, struct cm_compact)
 #define CM_IOC_LAYOUT	_IOWR(CM_IOC_MAGIC, 0x0A, struct cm_layout)
+
+/*
+ * A context's node also serves DMA_HEAP_IOCTL_ALLOC (linux/dma-heap.h), so that
+ * programs that know dma-heaps alone allocate from it, under a link such as
+ * /dev/dma_heap/cm-<context>. It does what CM_IOC_ALLOC does with no alignment
+ * and no deadline of its own: owner, quota and statistics apply. The descriptor
+ * has the access mode and O_CLOEXEC as in fd_flags. Sizes go by the rules of
+ * dma-heaps, not by those above: what a longer structure has at its end is
+ * neither read nor written, and what a shorter one lacks is taken as zero. Errors:
+ *
+ * EINVAL   len is 0, or becomes 0 when it is rounded up to whole pages; fd or
+ *          heap_flags is not 0; fd_flags has more than O_CLOEXEC and O_ACCMODE;
+ *          the structure ends before fd does
+ * EFAULT   the pointer cannot be read, or not be written back to
+ * ENOMEM   FULL, FRAGMENTED, BUSY, DEADLINE, NO_MEMORY of enum cm_reason, as
+ *          heaps have one error for all of them; the statistics and the trace
+ *          event cm_alloc tell which
+ * EDQUOT   QUOTA, CHUNKS: no heap of the kernel's has quotas
+ * EINTR    a fatal signal arrived
+ * EMFILE   the process has no free descriptor
+ * ENFILE   the system's table of open files is full
+ * ENODEV   the context is gone
+ */
 
 /* The calls of /dev/cm/control, which belongs to root. */
 #define CM_IOC_CREATE	_IOWR(CM_IOC_MAGIC, 0x20, struct cm_create)
