@@ -8,8 +8,6 @@ import os
 import struct
 from typing import Any
 
-from hil.test_ioctl import NO_ACCESS
-
 LAYOUT = "=QIIQ"
 """struct dma_heap_allocation_data: len, fd, fd_flags, heap_flags."""
 SIZE = struct.calcsize(LAYOUT)
@@ -27,7 +25,7 @@ def call(
     heap_flags: int = 0,
     size: int = SIZE,
     beyond: int = 0,
-    there: int = NO_ACCESS,
+    there: int = 0,
     address: int | None = None,
 ) -> tuple[Any, ...]:
     """Describe a call like test_ioctl does; of another size, it ends earlier or goes on in ones."""

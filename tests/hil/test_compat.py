@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from cm_agent import uapi
+from hil import heap
 from hil.compat import NOWHERE, ask, build, request
 from hil.test_control import RELOAD, WRONG, destroy
 from hil.test_ioctl import (
@@ -191,6 +192,30 @@ def test_unknown_calls_are_enotty(module: Any, program: str) -> None:
     numbers += [uapi.NUMBERS[name] for name in CONTROL]
     calls = [request("CM_IOC_ALLOC", number=number) for number in numbers]
     refuse(module, program, calls, errno.ENOTTY)
+
+
+def by_heap(**how: Any) -> tuple[Any, ...]:
+    """Describe a call of the dma-heap ABI."""
+    return (*heap.call(**how), NOWHERE, 0)
+
+
+@pytest.mark.parametrize("context", ["shared", "private"])
+def test_it_allocates_as_from_a_dma_heap(module: Any, program: str, context: str) -> None:
+    """By the kernel's structure, an older one and a newer one."""
+    sizes = (heap.SIZE, heap.HEAP_FLAGS_AT, heap.SIZE + 24)
+    other = "private" if context == "shared" else "shared"
+    calls = [by_heap(size=size) for size in sizes]
+    _, told, _ = ask(module, program, calls, context=context, other=other)
+    assert [failure for failure, *_ in told] == [0, 0, 0]
+    descriptors = [int.from_bytes(it[1][heap.FD_AT : heap.FLAGS_AT], "little") for it in told]
+    assert len({*descriptors}) == 3 and told[2][1][heap.SIZE :] == b"\xff" * 24
+
+
+def test_a_wrong_call_of_a_dma_heap_is_refused(module: Any, program: str) -> None:
+    wrong = [{"length": 0}, {"fd": 1}, {"fd_flags": 1 << 6}, {"heap_flags": 1 << 63}]
+    refuse(module, program, [by_heap(**it) for it in wrong], errno.EINVAL)
+    nowhere = [by_heap(beyond=1), by_heap(beyond=1, there=READ_ONLY), by_heap(address=8)]
+    refuse(module, program, nowhere, errno.EFAULT)
 
 
 def control(name: str, /, **members: Any) -> tuple[Any, ...]:
