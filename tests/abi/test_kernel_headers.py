@@ -8,6 +8,7 @@ import pytest
 from abi.assertions import equal
 from abi.conftest import Compile
 from cm_agent import buffer, doctor, foreign
+from hil import heap
 
 # Older copies of dma-buf.h use _IOW() without including where it comes from.
 DMA_BUF = ["#include <linux/ioctl.h>", "#include <linux/dma-buf.h>"]
@@ -34,6 +35,18 @@ def test_dma_buf_set_name_holds_the_size_of_a_pointer(compile_c: Compile) -> Non
     expected = buffer._SET_NAME & ~(0x3FFF << 16)
     lines = [equal("DMA_BUF_SET_NAME ^ (sizeof(void *) << 16)", expected)]
     assert compile_c([*DMA_BUF, *lines]) is None
+
+
+def test_dma_heap_alloc_agrees(compile_c: Compile) -> None:
+    data = "struct dma_heap_allocation_data"
+    lines = [
+        equal("DMA_HEAP_IOCTL_ALLOC", heap.ALLOC),
+        equal(f"sizeof({data})", heap.SIZE),
+        equal(f"__builtin_offsetof({data}, fd)", heap.FD_AT),
+        equal(f"__builtin_offsetof({data}, fd_flags)", heap.FLAGS_AT),
+        equal(f"__builtin_offsetof({data}, heap_flags)", heap.HEAP_FLAGS_AT),
+    ]
+    assert compile_c(["#include <linux/dma-heap.h>", *lines]) is None
 
 
 def test_system_call_agrees(compile_c: Compile) -> None:

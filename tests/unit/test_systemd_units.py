@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-UNITS = Path(__file__).parents[2] / "systemd"
+PROJECT = Path(__file__).parents[2]
+UNITS = PROJECT / "systemd"
+EXAMPLE = PROJECT / "agent/examples/70-cm-heap.rules"
 SERVICE = UNITS / "cm-agent.service"
 EXPOSURE_LIMIT = 25
 
@@ -93,9 +95,10 @@ def test_the_names_in_unit_rules_and_users_agree() -> None:
     assert entries == [["g", "cm", "-"], ["u", "cm-agent", "-"], ["m", "cm-agent", "cm"]]
 
 
-def test_udev_understands_the_rules() -> None:
+@pytest.mark.parametrize("rules", [UNITS / "60-cm-agent.rules", EXAMPLE], ids=lambda it: it.name)
+def test_udev_understands_the_rules(rules: Path) -> None:
     known = run("udevadm", "--help").stdout
     if "verify " not in known:
         pytest.skip("udevadm of this machine has no verify (systemd 254 has it)")
-    done = run("udevadm", "verify", "--resolve-names=never", UNITS / "60-cm-agent.rules")
+    done = run("udevadm", "verify", "--resolve-names=never", rules)
     assert done.returncode == 0, done.stdout + done.stderr
