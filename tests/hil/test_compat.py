@@ -33,9 +33,7 @@ from hil.test_ioctl import (
 pytestmark = pytest.mark.lg_feature("armhf-programs")
 PAGE, MIB = 1 << 12, 1 << 20
 PROGRAM = "/var/tmp/cm-compat"
-RUN, ENTRY, USER = (
-    uapi.ffi.sizeof(f"struct cm_{it}") for it in ("run", "layout_entry", "user")
-)
+RUN, ENTRY, USER = (uapi.ffi.sizeof(f"struct cm_{it}") for it in ("run", "layout_entry", "user"))
 CONTROL = sorted(set(uapi.NUMBERS) - set(NAMES))
 ITS_OWN = {"CM_IOC_ALLOC", "CM_IOC_FREE"}
 # Of who allocated, and when.
@@ -214,9 +212,7 @@ def test_it_allocates_by_the_call_of_dma_heaps(
     assert b"cm-compat\0" in told[1][1]
 
 
-def test_a_heaps_structure_that_cannot_be_written_back_is_efault(
-    module: Any, program: str
-) -> None:
+def test_a_heaps_structure_that_cannot_be_written_back_is_efault(module: Any, program: str) -> None:
     calls = [heap_call(beyond=beyond, there=READ_ONLY) for beyond in (1, heap.SIZE // 2)]
     refuse(module, program, calls, errno.EFAULT)
 
