@@ -37,16 +37,15 @@ def test_dma_buf_set_name_holds_the_size_of_a_pointer(compile_c: Compile) -> Non
     assert compile_c([*DMA_BUF, *lines]) is None
 
 
-def test_dma_heap_alloc_agrees(compile_c: Compile) -> None:
-    data = "struct dma_heap_allocation_data"
+def test_dma_heap_ioctl_alloc_agrees(compile_c: Compile) -> None:
     lines = [
         equal("DMA_HEAP_IOCTL_ALLOC", heap.ALLOC),
-        equal(f"sizeof({data})", heap.SIZE),
-        equal(f"__builtin_offsetof({data}, fd)", heap.FD_AT),
-        equal(f"__builtin_offsetof({data}, fd_flags)", heap.FLAGS_AT),
-        equal(f"__builtin_offsetof({data}, heap_flags)", heap.HEAP_FLAGS_AT),
+        equal("offsetof(struct dma_heap_allocation_data, fd)", heap.FD_AT),
+        equal("offsetof(struct dma_heap_allocation_data, fd_flags)", heap.FLAGS_AT),
+        equal("offsetof(struct dma_heap_allocation_data, heap_flags)", heap.HEAP_FLAGS_AT),
     ]
-    assert compile_c(["#include <linux/dma-heap.h>", *lines]) is None
+    headers = ["stddef.h", "linux/ioctl.h", "linux/dma-heap.h"]
+    assert compile_c([*(f"#include <{it}>" for it in headers), *lines]) is None
 
 
 def test_system_call_agrees(compile_c: Compile) -> None:

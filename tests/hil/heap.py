@@ -8,8 +8,6 @@ import os
 import struct
 from typing import Any
 
-from hil.test_ioctl import NO_ACCESS
-
 LAYOUT = "=QIIQ"
 """struct dma_heap_allocation_data: len, fd, fd_flags, heap_flags."""
 SIZE = struct.calcsize(LAYOUT)
@@ -27,10 +25,13 @@ def call(
     heap_flags: int = 0,
     size: int = SIZE,
     beyond: int = 0,
-    there: int = NO_ACCESS,
+    there: int = 0,
     address: int | None = None,
 ) -> tuple[Any, ...]:
-    """Describe a call like test_ioctl does; of another size, it ends earlier or goes on in ones."""
+    """Describe a call like test_ioctl does; of another size, it ends earlier or goes on in ones.
+
+    Beyond the end, nothing is accessible, as test_ioctl.NO_ACCESS has it.
+    """
     whole = struct.pack(LAYOUT, length, fd, fd_flags, heap_flags)
     argument = whole[:size].ljust(size, b"\xff")
     number = ALLOC & ~(0x3FFF << 16) | size << 16

@@ -213,9 +213,7 @@ def test_it_allocates_by_the_call_of_dma_heaps(
     assert b"cm-compat\0" in told[1][1]
 
 
-def test_a_heaps_structure_that_cannot_be_written_back_is_efault(
-    module: Any, program: str
-) -> None:
+def test_a_heaps_structure_that_cannot_be_written_back_is_efault(module: Any, program: str) -> None:
     calls = [heap_call(beyond=beyond, there=READ_ONLY) for beyond in (1, heap.SIZE // 2)]
     refuse(module, program, calls, errno.EFAULT)
 

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-PROJECT = Path(__file__).parents[2]
-UNITS = PROJECT / "systemd"
-EXAMPLE = PROJECT / "agent/examples/70-cm-heap.rules"
+UNITS = Path(__file__).parents[2] / "systemd"
+EXAMPLES = UNITS.parent / "agent/examples"
 SERVICE = UNITS / "cm-agent.service"
 EXPOSURE_LIMIT = 25
 
@@ -95,7 +94,7 @@ def test_the_names_in_unit_rules_and_users_agree() -> None:
     assert entries == [["g", "cm", "-"], ["u", "cm-agent", "-"], ["m", "cm-agent", "cm"]]
 
 
-@pytest.mark.parametrize("rules", [UNITS / "60-cm-agent.rules", EXAMPLE], ids=lambda it: it.name)
+@pytest.mark.parametrize("rules", [UNITS / "60-cm-agent.rules", EXAMPLES / "70-cm-heap.rules"])
 def test_udev_understands_the_rules(rules: Path) -> None:
     known = run("udevadm", "--help").stdout
     if "verify " not in known:
