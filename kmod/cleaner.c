@@ -54,7 +54,7 @@ static unsigned long cleaner_step(struct cm_cleaner *cleaner)
 		cm_bank_clear(start, count);
 		cm_bank_note_zero(map->bank, start, count);
 	}
-	cleaner->wanted = count;
+	WRITE_ONCE(cleaner->wanted, count);
 	spin_unlock(cleaner->lock);
 	return count;
 }
@@ -110,6 +110,8 @@ void cm_cleaner_init(struct cm_cleaner *cleaner,
 	cleaner->map = map;
 	cleaner->lock = lock;
 	init_waitqueue_head(&cleaner->wait);
+	/* Nobody knows what a bank that was never the system's holds. */
+	cleaner->wanted = true;
 }
 
 /**
@@ -136,7 +138,10 @@ int cm_cleaner_start(struct cm_cleaner *cleaner, const char *name)
  */
 void cm_cleaner_stop(struct cm_cleaner *cleaner)
 {
-	if (cleaner->thread)
-		kthread_stop(cleaner->thread);
+	if (!cleaner->thread)
+		return;
+	/* Or it would be waited for until nobody else wants the CPU. */
+	sched_set_normal(cleaner->thread, 0);
+	kthread_stop(cleaner->thread);
 	cleaner->thread = NULL;
 }

@@ -20,7 +20,12 @@
  */
 #define POOL_STUCK_WAIT_US	1000
 
-/* How long one call to take granules is to last, and a granule as a first guess. */
+/*
+ * How many granules the first call takes, how long each is to last, and a granule
+ * as a first guess. Twice as many follow on what succeeded: a granule of free
+ * pages tells little of the next one, which may be full.
+ */
+#define POOL_FIRST_GRANULES	8
 #define POOL_BATCH_NS		(100 * (u64)NSEC_PER_MSEC)
 #define POOL_GRANULE_NS		(10 * NSEC_PER_MSEC)
 
@@ -123,13 +128,14 @@ static int pool_take_granules(struct cm_pool *pool, unsigned long start,
 		usleep_range(POOL_STUCK_WAIT_US, 2 * POOL_STUCK_WAIT_US);
 		ret = pool_take_pages(pool, start, end - start);
 	}
-	if (!ret)
-		pool_note_taken(pool, start, end);
-	else if (pool_is_stuck(ret) && granules == 1)
+	if (pool_is_stuck(ret) && granules == 1)
 		pool_note_stuck(pool, end - 1);
+	if (ret)
+		return ret;
+	pool_note_taken(pool, start, end);
 	pool->granule_ns = (pool->granule_ns +
 			    div64_ul(ktime_get_ns() - begin, granules)) / 2;
-	return ret;
+	return 0;
 }
 
 /*
@@ -185,7 +191,7 @@ int cm_pool_take(struct cm_pool *pool, unsigned long start,
 	struct cm_bank *bank = &pool->bank;
 	unsigned long from = cm_bank_granule_start(bank, start);
 	unsigned long end = cm_bank_granule_end(bank, start + count - 1);
-	unsigned long most = ULONG_MAX;
+	unsigned long most = POOL_FIRST_GRANULES;
 
 	while (from != end) {
 		unsigned long stop, granules;
@@ -203,10 +209,12 @@ int cm_pool_take(struct cm_pool *pool, unsigned long start,
 		ret = pool_take_granules(pool, from, stop, granules);
 		if (ret && (granules == 1 || !pool_is_stuck(ret)))
 			return ret;
-		if (ret)
+		if (ret) {
 			most = granules / 2;
-		else
-			from = stop;
+			continue;
+		}
+		most = max(most, 2 * granules);
+		from = stop;
 	}
 	return 0;
 }
@@ -358,46 +366,6 @@ static unsigned long pool_count_lent(const struct cm_pool *pool,
 			lent += next - pfn;
 	}
 	return lent;
-}
-
-/* Return: the page frames of a range that the system uses. */
-static unsigned long pool_count_lent(const struct cm_pool *pool,
-				     unsigned long start, unsigned long count)
-{
-	unsigned long pfn, next, end = start + count, lent = 0;
-
-	for (pfn = start; pfn != end; pfn = next) {
-		next = min(end, cm_bank_granule_end(&pool->bank, pfn));
-		if (!cm_bank_granule(&pool->bank, pfn)->taken)
-			lent += next - pfn;
-	}
-	return lent;
-}
-
-/**
- * cm_pool_usage() - who has what no chunk has
- * @pool: the pool, locked
- * @held: set to the bytes that are taken from the system, and no chunk's
- * @lent: set to the bytes that the system uses, also where a chunk is to be
- *
- * Walks granules and extents, whose numbers are limited.
- */
-void cm_pool_usage(const struct cm_pool *pool, u64 *held, u64 *lent)
-{
-	const struct cm_placement *map = &pool->map;
-	const struct cm_extent *extent;
-	unsigned long system, used = 0;
-
-	lockdep_assert_held(&pool->lock);
-	/* Of no size before cm_pool_close() lets go of the granules. */
-	system = pool_count_lent(pool, map->start, map->count);
-	list_for_each_entry(extent, &map->extents, node)
-		if (!extent->reserved)
-			used += extent->count -
-				pool_count_lent(pool, extent->start,
-						extent->count);
-	*held = (u64)(map->count - system - used) << PAGE_SHIFT;
-	*lent = (u64)system << PAGE_SHIFT;
 }
 
 /**
