@@ -65,7 +65,6 @@ int cm_ioctl(const struct cm_ioctl *table, size_t count, unsigned int cmd,
 {
 	const struct cm_ioctl *ioctl = ioctl_find(table, count, cmd);
 	void __user *uarg = (void __user *)param;
-	size_t usize = _IOC_SIZE(cmd);
 	int ret, copied = 0;
 
 	if (!ioctl)
@@ -74,13 +73,11 @@ int cm_ioctl(const struct cm_ioctl *table, size_t count, unsigned int cmd,
 	if (!call->arg)
 		return -ENOMEM;
 
-	if (ioctl->ignores_tail)
-		usize = min_t(size_t, usize, _IOC_SIZE(ioctl->cmd));
-	ret = ioctl_copy_in(ioctl, call->arg, uarg, usize);
+	ret = ioctl_copy_in(ioctl, call->arg, uarg, _IOC_SIZE(cmd));
 	if (!ret) {
 		ret = ioctl->serve(call);
 		if (!ret || ioctl->reports_failure)
-			copied = ioctl_copy_out(ioctl, call->arg, uarg, usize);
+			copied = ioctl_copy_out(ioctl, call->arg, uarg, _IOC_SIZE(cmd));
 		ret = ret ?: copied;
 	}
 	kfree(call->arg);

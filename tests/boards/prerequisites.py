@@ -78,14 +78,13 @@ def environment() -> Path:
 
 
 def _requirements() -> list[str]:
-    """Return what pyproject.toml asks for: to build, to run, to test, and to measure."""
+    """Return what pyproject.toml asks for: to build, to run, and to test."""
     described = tomllib.loads((PROJECT / "pyproject.toml").read_text())
     project = described["project"]
     return [
         *described["build-system"]["requires"],
         *project["dependencies"],
         *project["optional-dependencies"]["test"],
-        *project["optional-dependencies"]["bench"],
         "pip",
     ]
 
