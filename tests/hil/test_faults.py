@@ -75,6 +75,8 @@ def spoil(context: str, what: str, members: dict[str, int], slots: int, most: in
             with ExitStack() as stack:
                 mine = stack.enter_context(Context(context))
                 chunks = [stack.enter_context(pool.alloc(slot)) for _ in range(slots)]
+                places = [it.id for it in pool.layout()]
+                chunks.sort(key=lambda chunk: places.index(chunk.id))
                 for chunk in chunks[1::2]:
                     chunk.close()
                 if what == "UNPIN":
