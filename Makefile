@@ -8,7 +8,9 @@ BOARD ?= arm64-virt
 OTHER_BOARDS ?= armhf-virt-bullseye exynos4210-smdkc210
 BOARDS ?=
 PYTEST_ARGS ?=
+BENCH_BOARD ?= arm64-virt-bench
 BENCH_ARGS ?=
+PROMISES_ARGS ?=
 FUZZ_ARGS ?=
 ENV ?= ssh
 
@@ -18,11 +20,11 @@ venv := build/venv/bin/python
 
 # In this order: faults may end the kernel's DMA-API checks, and leaks are looked for at the end.
 debug := ioctl ioctl_rights mmap free pin lifetime module refusal attributes control quota parameter \
-	contiguity compaction granules coherence owner limits abandoned longterm vmap faults \
-	faults_module leaks
+	contiguity compaction granules coherence owner limits heap abandoned longterm vmap \
+	faults faults_module leaks
 
-.PHONY: help demo test test-kernels test-dkms test-debug test-board bench fuzz board module stage \
-	check-overlay prerequisites lint clean
+.PHONY: help demo test test-kernels test-dkms test-debug test-board bench promises fuzz board \
+	module stage check-overlay prerequisites lint clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
@@ -51,9 +53,13 @@ fuzz: ## random calls at the module on the debug kernel for 15 minutes; FUZZ_ARG
 	@$(boards) prepare arm64-virt-debug
 	@$(venv) -m fuzz $(FUZZ_ARGS)
 
-bench: ## figures beside their limits, on the emulated board; BENCH_ARGS=--json for programs
+bench: ## figures beside those of the peers, in build/bench; BENCH_ARGS=--quick in four minutes
+	@$(boards) prepare $(BENCH_BOARD)
+	@$(venv) -m bench --board $(BENCH_BOARD) $(BENCH_ARGS)
+
+promises: ## figures beside their limits; PROMISES_ARGS=--json for programs, "--only hog" for one
 	@$(boards) prepare $(BOARD)
-	@$(venv) -m bench --board $(BOARD) $(BENCH_ARGS)
+	@$(venv) -m bench.promises --board $(BOARD) $(PROMISES_ARGS)
 
 board: ## a root shell on the emulated board, module and agent installed (exit with Ctrl-D)
 	@$(boards) prepare $(BOARD)

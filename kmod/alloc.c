@@ -8,7 +8,6 @@
  */
 #include <linux/dma-buf.h>
 #include <linux/err.h>
-#include <linux/highmem.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
@@ -19,6 +18,7 @@
 #include "compaction.h"
 #include "deadline.h"
 #include "dmabuf.h"
+#include "owner.h"
 #include "quota.h"
 #include "request.h"
 #include "stats.h"
@@ -192,34 +192,68 @@ static int alloc_on_queue(struct cm_chunk *chunk, struct cm_demand *demand)
 	return ret;
 }
 
-/* Others may move the chunk in between. */
-static int alloc_clear(struct cm_chunk *chunk,
-		       const struct cm_deadline *deadline)
+/*
+ * Clear what was written of the pages from index *@next on, and set it to the one
+ * to go on with.
+ */
+static void alloc_clear_some(struct cm_chunk *chunk, unsigned long *next,
+			     struct cm_demand *demand)
 {
-	unsigned long i, end, count = chunk->extent.count;
-	int ret = 0;
+	struct cm_context *ctx = chunk->ctx;
+	unsigned long start = chunk->extent.start;
+	unsigned long end = start + chunk->extent.count;
+	unsigned long from, count;
 
-	for (i = 0; !ret && i < count; i = end) {
-		end = i + min(count - i, (unsigned long)ALLOC_CLEAR_PAGES);
+	cm_context_lock(ctx);
+	from = cm_bank_next_written(&ctx->pool.bank, start + *next, end, &count);
+	cm_context_unlock(ctx);
+	count = min_t(unsigned long, count, ALLOC_CLEAR_PAGES);
+	if (count)
+		cm_bank_clear(from, count);
+	demand->cleared += count;
+	*next = from + count - start;
+}
+
+/* From now on its pages hold anything, whoever has them next. */
+static void alloc_hand_over(struct cm_chunk *chunk)
+{
+	down_read(&chunk->lock);
+	cm_context_lock(chunk->ctx);
+	cm_bank_note_written(&chunk->ctx->pool.bank, chunk->extent.start,
+			     chunk->extent.count);
+	cm_context_unlock(chunk->ctx);
+	up_read(&chunk->lock);
+}
+
+/*
+ * Others may move the chunk in between: its new place counts as written, so that
+ * what is left is cleared there.
+ */
+static int alloc_clear(struct cm_chunk *chunk, struct cm_demand *demand)
+{
+	unsigned long next = 0;
+
+	while (next < chunk->extent.count) {
 		down_read(&chunk->lock);
-		for (; i < end; i++)
-			clear_highpage(pfn_to_page(chunk->extent.start + i));
+		alloc_clear_some(chunk, &next, demand);
 		up_read(&chunk->lock);
 		cond_resched();
 		if (fatal_signal_pending(current))
-			ret = -EINTR;
-		else if (cm_deadline_is_over(deadline))
-			ret = -ETIMEDOUT;
+			return -EINTR;
+		if (cm_deadline_is_over(&demand->deadline))
+			return -ETIMEDOUT;
 	}
-	return ret;
+	return 0;
 }
 
-static int alloc_finish(struct cm_chunk *chunk, const struct cm_demand *demand)
+static int alloc_finish(struct cm_chunk *chunk, struct cm_demand *demand)
 {
-	int ret = alloc_clear(chunk, &demand->deadline);
+	int ret = alloc_clear(chunk, demand);
 
-	if (!ret)
-		ret = cm_dmabuf_export(chunk);
+	if (!ret) {
+		alloc_hand_over(chunk);
+		ret = cm_dmabuf_export(chunk, demand->access);
+	}
 	if (ret)
 		cm_chunk_abandon(chunk);
 	return ret;
@@ -244,7 +278,7 @@ static struct cm_chunk *alloc_chunk(struct cm_demand *demand,
 	if (!chunk)
 		return ERR_PTR(-ENOMEM);
 	ret = cm_quota_charge(&demand->ctx->quotas, owner->account,
-			      demand->count, usage);
+			      demand->count, owner->exceeds, usage);
 	if (ret) {
 		cm_chunk_put(chunk);
 		return ERR_PTR(ret);
@@ -291,9 +325,10 @@ static void alloc_report(const struct cm_demand *demand,
 
 /**
  * cm_alloc() - allocate zeroed, contiguous memory
- * @ctx:   the context
- * @owner: who asks for it
- * @req:   the request; its output members but @fd are filled in
+ * @ctx:    the context
+ * @owner:  whose it will be
+ * @req:    the request; its output members but @fd are filled in
+ * @access: access mode of the dma-buf's file: O_RDWR, O_RDONLY, ...
  *
  * Sleeps.
  *
@@ -301,7 +336,7 @@ static void alloc_report(const struct cm_demand *demand,
  * ERR_PTR() as documented for &struct cm_alloc.
  */
 struct dma_buf *cm_alloc(struct cm_context *ctx, const struct cm_owner *owner,
-			 struct cm_alloc *req)
+			 struct cm_alloc *req, int access)
 {
 	struct cm_chunk *chunk = NULL;
 	struct cm_demand demand;
@@ -312,6 +347,7 @@ struct dma_buf *cm_alloc(struct cm_context *ctx, const struct cm_owner *owner,
 	cm_quota_read(&ctx->quotas, owner->account, &usage);
 	ret = cm_demand_init(&demand, ctx, req->size, req->alignment,
 			     req->deadline_ns);
+	demand.access = access;
 	if (!ret)
 		ret = alloc_run(&demand, owner, &usage, &chunk);
 	req->reason = cm_demand_reason(&demand, ret);
@@ -322,9 +358,25 @@ struct dma_buf *cm_alloc(struct cm_context *ctx, const struct cm_owner *owner,
 	}
 	ns = ktime_get_ns() - demand.begin;
 	alloc_report(&demand, &usage, req, ns);
-	trace_cm_alloc(dev_name(&ctx->dev), req, ns);
+	trace_cm_alloc(dev_name(&ctx->dev), req,
+		       (u64)demand.cleared << PAGE_SHIFT, ns);
 	if (!ret)
 		return chunk->dmabuf;
 	/* Memory for a file is short, or the table of open files is full. */
 	return ERR_PTR(ret == -ENFILE ? ret : cm_demand_errno(req->reason));
+}
+
+/**
+ * cm_alloc_refuse() - count and report a request that never came to cm_alloc()
+ * @ctx: the context
+ * @req: the request; @free, @largest_hole and @reason are filled in
+ */
+void cm_alloc_refuse(struct cm_context *ctx, struct cm_alloc *req)
+{
+	req->reason = CM_REASON_INVALID;
+	cm_context_lock(ctx);
+	cm_stats_failure(&ctx->stats, req->reason, 0);
+	cm_context_space(ctx, &req->free, &req->largest_hole);
+	cm_context_unlock(ctx);
+	trace_cm_alloc(dev_name(&ctx->dev), req, 0, 0);
 }

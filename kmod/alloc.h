@@ -11,6 +11,7 @@ struct cm_owner;
 struct dma_buf;
 
 struct dma_buf *cm_alloc(struct cm_context *ctx, const struct cm_owner *owner,
-			 struct cm_alloc *req);
+			 struct cm_alloc *req, int access);
+void cm_alloc_refuse(struct cm_context *ctx, struct cm_alloc *req);
 
 #endif /* CM_ALLOC_H */

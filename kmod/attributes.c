@@ -26,7 +26,7 @@ static ssize_t name##_show(struct device *dev,				\
 }									\
 static DEVICE_ATTR_RO(name)
 
-/* A member of what CM_IOC_STATS tells. */
+/* A member of what CM_IOC_STATS tells of the past. */
 #define STATS_ATTRIBUTE(name)						\
 static ssize_t name##_show(struct device *dev,				\
 			   struct device_attribute *attr, char *buf)	\
@@ -55,6 +55,24 @@ STATS_ATTRIBUTE(retries);
 STATS_ATTRIBUTE(moves);
 STATS_ATTRIBUTE(moved_bytes);
 
+/* A member of what CM_IOC_STATS tells of this instant. */
+#define USAGE_ATTRIBUTE(name)						\
+static ssize_t name##_show(struct device *dev,				\
+			   struct device_attribute *attr, char *buf)	\
+{									\
+	struct cm_context *ctx = attributes_context(dev);			\
+	u64 held, lent;							\
+									\
+	cm_context_lock(ctx);						\
+	cm_pool_usage(&ctx->pool, &held, &lent);			\
+	cm_context_unlock(ctx);					\
+	return sysfs_emit(buf, "%llu\n", name);				\
+}									\
+static DEVICE_ATTR_RO(name)
+
+USAGE_ATTRIBUTE(held);
+USAGE_ATTRIBUTE(lent);
+
 static ssize_t kind_show(struct device *dev, struct device_attribute *attr,
 			 char *buf)
 {
@@ -72,6 +90,8 @@ static struct attribute *cm_attributes[] = {
 	&dev_attr_draining.attr,
 	&dev_attr_min_alignment.attr,
 	&dev_attr_chunks.attr,
+	&dev_attr_held.attr,
+	&dev_attr_lent.attr,
 	&dev_attr_attempts.attr,
 	&dev_attr_successes.attr,
 	&dev_attr_frees.attr,

@@ -2,7 +2,8 @@
 /*
  * Bank: finding it in the device tree, and taking and giving its pages.
  */
-#include <linux/ktime.h>
+#include <linux/bitmap.h>
+#include <linux/highmem.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/of.h>
@@ -176,11 +177,23 @@ static int bank_make_granules(struct cm_bank *bank, struct cm_refusal *why)
 	bank->granule_count = ((bank->count - 1) >> bank->order) + 1;
 	bank->granules = kvcalloc(bank->granule_count, sizeof(*bank->granules),
 				  GFP_KERNEL);
-	if (!bank->granules)
+	bank->written = kvcalloc(BITS_TO_LONGS(bank->count),
+				 sizeof(*bank->written), GFP_KERNEL);
+	if (!bank->granules || !bank->written)
 		return cm_refuse(why, -ENOMEM, "no memory for the granules");
 	for (i = 0; i < bank->granule_count; i++)
 		bank->granules[i].taken = !bank->reusable;
+	if (!bank->reusable)
+		cm_bank_note_written(bank, bank->start, bank->count);
 	return 0;
+}
+
+static void bank_free_granules(struct cm_bank *bank)
+{
+	kvfree(bank->granules);
+	kvfree(bank->written);
+	bank->granules = NULL;
+	bank->written = NULL;
 }
 
 static struct cm_bank *bank_find_overlap(const struct cm_bank *bank)
@@ -275,10 +288,8 @@ int cm_bank_claim(struct cm_bank *bank, const struct cm_spec *spec,
 		ret = bank_make_granules(bank, why);
 	if (!ret)
 		ret = bank_add(bank, PHYS_PFN(rmem->base), why);
-	if (ret) {
-		kvfree(bank->granules);
-		bank->granules = NULL;
-	}
+	if (ret)
+		bank_free_granules(bank);
 	return ret;
 }
 
@@ -292,8 +303,7 @@ void cm_bank_release(struct cm_bank *bank)
 	list_del(&bank->node);
 	mutex_unlock(&bank_list_lock);
 	bank->granule_count = 0;
-	kvfree(bank->granules);
-	bank->granules = NULL;
+	bank_free_granules(bank);
 }
 
 static bool bank_shares_unit(const struct cm_bank *bank, unsigned long start,
@@ -339,7 +349,8 @@ int cm_bank_take(struct cm_bank *bank, unsigned long start,
  * @start: first page frame number
  * @count: number of page frames
  *
- * Does not sleep. Not free_contig_range(), which warns of a page that somebody
+ * Does not sleep. They are the system's then: not written by us, and cleared when
+ * they are taken again. Not free_contig_range(), which warns of a page that somebody
  * looks at this instant (a walk over all memory takes such references): it is
  * free when that one lets go.
  */
@@ -348,6 +359,75 @@ void cm_bank_give(struct cm_bank *bank, unsigned long start,
 {
 	unsigned long i;
 
+	cm_bank_note_zero(bank, start, count);
 	for (i = 0; i < count; i++)
 		__free_page(pfn_to_page(start + i));
+}
+
+/**
+ * cm_bank_note_written() - remember that pages may not be zero
+ * @bank:  the bank, locked
+ * @start: first page frame number
+ * @count: number of page frames, taken
+ */
+void cm_bank_note_written(struct cm_bank *bank, unsigned long start,
+			  unsigned long count)
+{
+	bitmap_set(bank->written, start - bank->start, count);
+}
+
+/**
+ * cm_bank_note_zero() - remember that pages are zero, or the system's
+ * @bank:  the bank, locked
+ * @start: first page frame number
+ * @count: number of page frames
+ */
+void cm_bank_note_zero(struct cm_bank *bank, unsigned long start,
+		       unsigned long count)
+{
+	bitmap_clear(bank->written, start - bank->start, count);
+}
+
+/**
+ * cm_bank_next_written() - find pages that may not be zero
+ * @bank:  the bank, locked
+ * @start: first page frame number to look at
+ * @end:   the one behind the last
+ * @count: set to the number of page frames found, one behind the other
+ *
+ * Return: the first of them; @end, and 0 of them, when there are none.
+ */
+unsigned long cm_bank_next_written(const struct cm_bank *bank,
+				   unsigned long start, unsigned long end,
+				   unsigned long *count)
+{
+	unsigned long size = end - bank->start;
+	unsigned long first = find_next_bit(bank->written, size,
+					    start - bank->start);
+
+	*count = 0;
+	if (first >= size)
+		return end;
+	*count = find_next_zero_bit(bank->written, size, first) - first;
+	return bank->start + first;
+}
+
+/**
+ * cm_bank_clear() - fill pages with zeros
+ * @start: first page frame number
+ * @count: number of page frames of one bank, which nobody else uses
+ *
+ * Does not sleep. One memset() where the kernel has the bank mapped as a whole:
+ * faster than page by page.
+ */
+void cm_bank_clear(unsigned long start, unsigned long count)
+{
+	struct page *page = pfn_to_page(start);
+
+	if (!PageHighMem(page)) {
+		memset(page_address(page), 0, count << PAGE_SHIFT);
+		return;
+	}
+	while (count--)
+		clear_highpage(pfn_to_page(start++));
 }

@@ -35,8 +35,10 @@ struct cm_granule {
  * @order:         a granule has 1 << @order page frames
  * @granules:      all of them, the last one possibly cut short
  * @granule_count: number of @granules
+ * @written:       a bit a page: what is taken and in no extent may hold anything
+ *                 but zeros; clear for what is not taken
  *
- * Locking of the granules: that of the context.
+ * Locking of the granules and bits: that of the context.
  */
 struct cm_bank {
 	struct list_head node;
@@ -47,12 +49,19 @@ struct cm_bank {
 	unsigned int order;
 	struct cm_granule *granules;
 	unsigned long granule_count;
+	unsigned long *written;
 };
 
 static inline struct cm_granule *cm_bank_granule(const struct cm_bank *bank,
 						 unsigned long pfn)
 {
 	return &bank->granules[(pfn - bank->start) >> bank->order];
+}
+
+static inline unsigned long cm_bank_granule_start(const struct cm_bank *bank,
+						  unsigned long pfn)
+{
+	return bank->start + ((pfn - bank->start) >> bank->order << bank->order);
 }
 
 /* The page frame behind the granule of @pfn. */
@@ -75,5 +84,14 @@ int cm_bank_take(struct cm_bank *bank, unsigned long start,
 		 unsigned long count);
 void cm_bank_give(struct cm_bank *bank, unsigned long start,
 		  unsigned long count);
+
+void cm_bank_note_written(struct cm_bank *bank, unsigned long start,
+			  unsigned long count);
+void cm_bank_note_zero(struct cm_bank *bank, unsigned long start,
+		       unsigned long count);
+unsigned long cm_bank_next_written(const struct cm_bank *bank,
+				   unsigned long start, unsigned long end,
+				   unsigned long *count);
+void cm_bank_clear(unsigned long start, unsigned long count);
 
 #endif /* CM_BANK_H */

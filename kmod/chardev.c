@@ -2,12 +2,14 @@
 /*
  * Character device: from an ioctl to the call that serves it.
  */
-#include <linux/cred.h>
+#include <linux/fcntl.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <uapi/linux/dma-heap.h>
 
 #include "alloc.h"
 #include "attest.h"
@@ -16,20 +18,20 @@
 #include "dmabuf.h"
 #include "ioctl.h"
 #include "layout.h"
+#include "owner.h"
 #include "pattern.h"
 #include "pin.h"
-#include "quota.h"
-#include "stats.h"
+#include "users.h"
 
 /**
  * struct cm_file - one open of a node
- * @ctx:   the context, with a reference
- * @owner: who opened it
- * @pins:  pins taken through it
+ * @ctx:    the context, with a reference
+ * @opener: who opened it: a user, whatever their process is
+ * @pins:   pins taken through it
  */
 struct cm_file {
 	struct cm_context *ctx;
-	struct cm_owner owner;
+	struct cm_owner opener;
 	struct cm_pins pins;
 };
 
@@ -41,38 +43,94 @@ static int chardev_query(struct cm_call *call)
 
 static int chardev_stats(struct cm_call *call)
 {
-	struct cm_context *ctx = call->file->ctx;
+	cm_context_stats(call->file->ctx, call->arg);
+	return 0;
+}
 
-	cm_context_lock(ctx);
-	memcpy(call->arg, &ctx->stats, sizeof(ctx->stats));
-	cm_context_unlock(ctx);
+static bool chardev_alloc_is_clean(const struct cm_alloc *req)
+{
+	return !memchr_inv(&req->flags, 0, offsetof(struct cm_alloc, owner_pid) -
+					   offsetof(struct cm_alloc, flags)) &&
+	       req->owner_pid >= 0 && !req->reserved;
+}
+
+/* Sets @owner, and reserves the descriptor. */
+static int chardev_prepare_alloc(struct cm_call *call, pid_t owner_pid,
+				 unsigned int flags, struct cm_owner *owner)
+{
+	int ret = 0;
+
+	if (READ_ONCE(call->file->ctx->gone))
+		return -ENODEV;
+	if (owner_pid)
+		ret = cm_owner_of_process(owner, owner_pid);
+	else
+		cm_owner_of_caller(owner, &call->file->opener);
+	if (ret)
+		return ret;
+	call->fd = get_unused_fd_flags(flags);
+	return min(call->fd, 0);
+}
+
+/* @flags are those of the descriptor: O_CLOEXEC and the access mode. */
+static int chardev_allocate(struct cm_call *call, struct cm_alloc *req,
+			    unsigned int flags)
+{
+	struct cm_context *ctx = call->file->ctx;
+	struct dma_buf *dmabuf;
+	struct cm_owner owner;
+	int ret;
+
+	ret = chardev_prepare_alloc(call, req->owner_pid, flags, &owner);
+	if (ret) {
+		cm_alloc_refuse(ctx, req);
+		return ret;
+	}
+	dmabuf = cm_alloc(ctx, &owner, req, flags & O_ACCMODE);
+	if (IS_ERR(dmabuf))
+		return PTR_ERR(dmabuf);
+	call->dmabuf = dmabuf;
 	return 0;
 }
 
 static int chardev_alloc(struct cm_call *call)
 {
-	struct cm_context *ctx = call->file->ctx;
 	struct cm_alloc *req = call->arg;
-	bool clean = !memchr_inv(&req->flags, 0, sizeof(*req) -
-						 offsetof(struct cm_alloc, flags));
-	struct dma_buf *dmabuf;
+	bool clean = chardev_alloc_is_clean(req);
+	int ret;
 
 	req->fd = -1;
 	if (!clean) {
-		req->reason = CM_REASON_INVALID;
+		cm_alloc_refuse(call->file->ctx, req);
 		return -EINVAL;
 	}
-	if (READ_ONCE(ctx->gone))
-		return -ENODEV;
-	call->fd = get_unused_fd_flags(O_CLOEXEC);
-	if (call->fd < 0)
-		return call->fd;
-	dmabuf = cm_alloc(ctx, &call->file->owner, req);
-	if (IS_ERR(dmabuf))
-		return PTR_ERR(dmabuf);
-	call->dmabuf = dmabuf;
-	req->fd = call->fd;
-	return 0;
+	ret = chardev_allocate(call, req, O_RDWR | O_CLOEXEC);
+	if (!ret)
+		req->fd = call->fd;
+	return ret;
+}
+
+/* The kernel's heaps have one error for memory that they cannot get. */
+static int chardev_heap_errno(int error)
+{
+	return error == -EBUSY || error == -ETIMEDOUT ? -ENOMEM : error;
+}
+
+static int chardev_heap_alloc(struct cm_call *call)
+{
+	struct dma_heap_allocation_data *data = call->arg;
+	struct cm_alloc req = { .size = PAGE_ALIGN(data->len) };
+	int ret;
+
+	if (data->fd || data->heap_flags ||
+	    data->fd_flags & ~(O_CLOEXEC | O_ACCMODE)) {
+		cm_alloc_refuse(call->file->ctx, &req);
+		return -EINVAL;
+	}
+	ret = chardev_allocate(call, &req, data->fd_flags);
+	if (!ret)
+		data->fd = call->fd;
+	return chardev_heap_errno(ret);
 }
 
 static int chardev_free(struct cm_call *call)
@@ -86,7 +144,7 @@ static int chardev_free(struct cm_call *call)
 	dmabuf = cm_dmabuf_get(call->file->ctx, req->fd);
 	if (IS_ERR(dmabuf))
 		return PTR_ERR(dmabuf);
-	if (cm_chunk_belongs_to(dmabuf->priv, &call->file->owner))
+	if (cm_chunk_belongs_to(dmabuf->priv, &call->file->opener))
 		ret = cm_dmabuf_free(dmabuf->priv);
 	else
 		ret = -EPERM;
@@ -194,7 +252,17 @@ static int chardev_layout(struct cm_call *call)
 	if (req->flags || req->count || req->reserved ||
 	    (req->capacity && !req->entries))
 		return -EINVAL;
-	return cm_layout(call->file->ctx, &call->file->owner, req);
+	return cm_layout(call->file->ctx, &call->file->opener, req);
+}
+
+static int chardev_users(struct cm_call *call)
+{
+	struct cm_users *req = call->arg;
+
+	if (req->flags || req->count || req->reserved ||
+	    (req->capacity && !req->entries))
+		return -EINVAL;
+	return cm_users(call->file->ctx, &call->file->opener, req);
 }
 
 static const struct cm_ioctl cm_ioctls[] = {
@@ -209,6 +277,14 @@ static const struct cm_ioctl cm_ioctls[] = {
 	CM_IOCTL(STATS, cm_stats, moved_bytes, false, chardev_stats),
 	CM_IOCTL(COMPACT, cm_compact, largest_hole, true, chardev_compact),
 	CM_IOCTL(LAYOUT, cm_layout, reserved, false, chardev_layout),
+	CM_IOCTL(USERS, cm_users, reserved, false, chardev_users),
+	{
+		.cmd = DMA_HEAP_IOCTL_ALLOC,
+		/* A caller whose structure is shorter could not be told the descriptor. */
+		.first_size = offsetofend(struct dma_heap_allocation_data, fd),
+		.serve = chardev_heap_alloc,
+		.ignores_tail = true,
+	},
 };
 
 /* Last, because an installed descriptor cannot be taken back. */
@@ -253,8 +329,7 @@ static int cm_chardev_open(struct inode *inode, struct file *file)
 	if (!cf)
 		return -ENOMEM;
 	cm_pins_init(&cf->pins);
-	cf->owner.uid = file->f_cred->euid;
-	cf->owner.account = cm_quota_account(file->f_cred);
+	cm_owner_of_file(&cf->opener, file);
 	get_device(&ctx->dev);
 	cf->ctx = ctx;
 	file->private_data = cf;

@@ -10,6 +10,7 @@
 #include <linux/sched.h>
 #include <linux/slab.h>
 
+#include "background.h"
 #include "chunk.h"
 #include "quota.h"
 #include "sync.h"
@@ -27,7 +28,7 @@ static atomic64_t chunk_last_id = ATOMIC64_INIT(0);
 /**
  * cm_chunk_new() - make a chunk that has no memory yet
  * @ctx:   the context, a node of which is open
- * @owner: who asks for it
+ * @owner: whose it will be
  * @align: page frames
  *
  * Return: the chunk, the caller's to put; NULL when there is no memory for it.
@@ -44,8 +45,6 @@ struct cm_chunk *cm_chunk_new(struct cm_context *ctx,
 	chunk->id = atomic64_inc_return(&chunk_last_id);
 	chunk->align = align;
 	chunk->owner = *owner;
-	chunk->pid = task_tgid_nr(current);
-	get_task_comm(chunk->comm, current->group_leader);
 	chunk->extent.owner = chunk;
 	INIT_LIST_HEAD(&chunk->extent.node);
 	INIT_LIST_HEAD(&chunk->drain);
@@ -134,8 +133,8 @@ int cm_chunk_info(struct cm_chunk *chunk, struct cm_info *info)
 	info->id = chunk->id;
 	info->alignment = (u64)chunk->align << PAGE_SHIFT;
 	info->uid = from_kuid_munged(current_user_ns(), chunk->owner.uid);
-	info->pid = chunk->pid;
-	strscpy(info->comm, chunk->comm, sizeof(info->comm));
+	info->pid = chunk->owner.pid;
+	strscpy(info->comm, chunk->owner.comm, sizeof(info->comm));
 	return 0;
 }
 
@@ -242,7 +241,7 @@ static void chunk_drain_later(struct cm_chunk *chunk)
 	list_add(&chunk->drain, &ctx->drains);
 	ctx->draining += chunk->extent.count;
 	ctx->drain_delay = CHUNK_DRAIN_FIRST;
-	cm_pool_later(&ctx->drain_work, ctx->drain_delay);
+	cm_background_later(&ctx->drain_work, ctx->drain_delay);
 	cm_context_unlock(ctx);
 }
 
@@ -289,7 +288,7 @@ void cm_chunk_drain(struct cm_context *ctx)
 	cm_context_lock(ctx);
 	list_splice(&drains, &ctx->drains);
 	if (!list_empty(&ctx->drains) && !delayed_work_pending(&ctx->drain_work))
-		cm_pool_later(&ctx->drain_work, ctx->drain_delay);
+		cm_background_later(&ctx->drain_work, ctx->drain_delay);
 	cm_context_unlock(ctx);
 }
 

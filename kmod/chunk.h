@@ -10,26 +10,15 @@
 #include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/rwsem.h>
-#include <linux/sched.h>
-#include <linux/uidgid.h>
 
 #include "context.h"
+#include "owner.h"
 
 struct dma_buf;
 struct inode;
 
 /* Moving a chunk removes its mappings one by one: with more it stays. */
 #define CM_CHUNK_MAX_MAPPINGS	64
-
-/**
- * struct cm_owner - who asks for chunks: who opened the node
- * @uid:     the user
- * @account: the user whose quota is used
- */
-struct cm_owner {
-	kuid_t uid;
-	kuid_t account;
-};
 
 /**
  * struct cm_chunk - a chunk
@@ -40,9 +29,7 @@ struct cm_owner {
  * @id:       number for humans and programs, never used twice
  * @align:    page frames
  * @charged:  page frames that the owner is charged for, 0 when no more
- * @owner:    who asked for it
- * @pid:      process that asked for it, in the initial pid namespace
- * @comm:     name of that process
+ * @owner:    whose it is
  * @mappings: of user space
  * @stuck:    &cm_context.compactions when one last could not move it; for
  *            &cm_context.queue only
@@ -70,8 +57,6 @@ struct cm_chunk {
 	unsigned long align;
 	unsigned long charged;
 	struct cm_owner owner;
-	pid_t pid;
-	char comm[TASK_COMM_LEN];
 	atomic_t mappings;
 	u64 stuck;
 	struct list_head drain;

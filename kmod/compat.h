@@ -6,6 +6,7 @@
 #ifndef CM_COMPAT_H
 #define CM_COMPAT_H
 
+#include <linux/capability.h>
 #include <linux/cma.h>
 #include <linux/dma-buf.h>
 #include <linux/dma-resv.h>
@@ -14,9 +15,11 @@
 #include <linux/highmem.h>
 #include <linux/mm.h>
 #include <linux/mmzone.h>
+#include <linux/sched.h>
 #include <linux/shrinker.h>
 #include <linux/slab.h>
 #include <linux/version.h>
+#include <uapi/linux/sched/types.h>
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 18, 0)
 #include <linux/iosys-map.h>
@@ -60,6 +63,31 @@ static inline int cm_take_pages(unsigned long start, unsigned long count)
 				  GFP_KERNEL | __GFP_NOWARN);
 }
 
+/*
+ * Whether those pages are zero: since 5.14 init_on_alloc clears them there, too.
+ * Not relied on before 6.0, the next one that this module is tried with.
+ */
+static inline bool cm_taken_pages_are_zero(void)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 0, 0)
+	return want_init_on_alloc(GFP_KERNEL) && !want_init_on_free();
+#else
+	return false;
+#endif
+}
+
+/* Old kernels export no way to SCHED_IDLE. */
+static inline void cm_set_idle_priority(struct task_struct *task)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 0, 0)
+	const struct sched_attr idle = { .sched_policy = SCHED_IDLE };
+
+	sched_setattr_nocheck(task, &idle);
+#else
+	sched_set_normal(task, MAX_NICE);
+#endif
+}
+
 static inline void cm_vm_flags_set(struct vm_area_struct *vma,
 				   unsigned long flags)
 {
@@ -84,6 +112,16 @@ static inline bool cm_fences_are_signalled(struct dma_resv *resv)
 #define kmap_local_page(page)	kmap_atomic(page)
 #define kunmap_local(address)	kunmap_atomic(address)
 #endif
+
+/* Old kernels export only the function that audits what is denied. */
+static inline bool cm_process_is_capable(struct task_struct *leader, int cap)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 18, 0)
+	return has_capability_noaudit(leader, cap);
+#else
+	return has_capability(leader, cap);
+#endif
+}
 
 /* A shrinker, which kernels since 6.7 allocate. Zeroed, it may be unregistered. */
 struct cm_shrinker {

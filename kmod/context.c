@@ -8,6 +8,7 @@
 #include <linux/slab.h>
 #include <linux/wait.h>
 
+#include "background.h"
 #include "context.h"
 #include "spec.h"
 
@@ -32,6 +33,19 @@ void cm_context_space(struct cm_context *ctx, u64 *free, u64 *largest_hole)
 }
 
 /**
+ * cm_context_stats() - tell what a context has done
+ * @ctx:   the context
+ * @stats: filled in
+ */
+void cm_context_stats(struct cm_context *ctx, struct cm_stats *stats)
+{
+	cm_context_lock(ctx);
+	*stats = ctx->stats;
+	cm_pool_usage(&ctx->pool, &stats->held, &stats->lent);
+	cm_context_unlock(ctx);
+}
+
+/**
  * cm_context_query() - describe a context
  * @ctx:   the context
  * @query: filled in
@@ -49,7 +63,9 @@ void cm_context_query(struct cm_context *ctx, struct cm_query *query)
 	query->min_alignment = (u64)ctx->min_align << PAGE_SHIFT;
 	query->page_size = PAGE_SIZE;
 	query->features = CM_FEATURE_COMPACT | CM_FEATURE_LAYOUT |
-			  CM_FEATURE_QUOTA | CM_FEATURE_CONTROL;
+			  CM_FEATURE_QUOTA | CM_FEATURE_CONTROL |
+			  CM_FEATURE_OWNER | CM_FEATURE_USERS |
+			  CM_FEATURE_DMA_HEAP;
 	query->flags = ctx->pool.private ? CM_CONTEXT_PRIVATE : 0;
 	strscpy(query->name, dev_name(&ctx->dev), sizeof(query->name));
 	strscpy(query->version, CM_MODULE_VERSION, sizeof(query->version));
@@ -163,7 +179,7 @@ static void context_release(struct device *dev)
 {
 	struct cm_context *ctx = container_of(dev, struct cm_context, dev);
 
-	cm_pool_later(&ctx->free_work, 0);
+	cm_background_later(&ctx->free_work, 0);
 }
 
 static struct cm_context *context_alloc(const struct cm_spec *spec,

@@ -40,7 +40,7 @@ struct cm_spec;
  * @draining:    page frames of freed chunks that somebody still holds
  * @drains:      those chunks
  * @drain_delay: jiffies until they are looked at again
- * @stats:       counters
+ * @stats:       counters, but for @held and @lent, which are of an instant
  *
  * From @chunks on, and @gone: for &cm_pool.lock. Lock order: a file's
  * &cm_pins.lock, mmap_lock and the dma_resv lock, &cm_chunk.lock, then
@@ -94,6 +94,7 @@ struct cm_context *cm_context_any(bool (*match)(struct cm_context *ctx,
 				  const void *data);
 
 void cm_context_space(struct cm_context *ctx, u64 *free, u64 *largest_hole);
+void cm_context_stats(struct cm_context *ctx, struct cm_stats *stats);
 void cm_context_query(struct cm_context *ctx, struct cm_query *query);
 bool cm_context_holding(u64 first, u64 last, char *name);
 

@@ -111,12 +111,13 @@ static const struct dma_buf_ops dmabuf_ops = {
 
 /**
  * cm_dmabuf_export() - make the dma-buf of a chunk
- * @chunk: the chunk; on success the dma-buf has a reference of its own, and the
- *         memory's is what the caller had
+ * @chunk:  the chunk; on success the dma-buf has a reference of its own, and the
+ *          memory's is what the caller had
+ * @access: access mode of its file: O_RDWR, O_RDONLY, ...
  *
  * Return: 0, or an error when there is no memory.
  */
-int cm_dmabuf_export(struct cm_chunk *chunk)
+int cm_dmabuf_export(struct cm_chunk *chunk, int access)
 {
 	struct dma_buf *dmabuf;
 	DEFINE_DMA_BUF_EXPORT_INFO(info);
@@ -124,7 +125,7 @@ int cm_dmabuf_export(struct cm_chunk *chunk)
 	info.exp_name = KBUILD_MODNAME;
 	info.ops = &dmabuf_ops;
 	info.size = cm_chunk_size(chunk);
-	info.flags = O_RDWR;
+	info.flags = access;
 	info.priv = chunk;
 	dmabuf = dma_buf_export(&info);
 	if (IS_ERR(dmabuf))

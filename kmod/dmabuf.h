@@ -9,7 +9,7 @@
 
 #include "chunk.h"
 
-int cm_dmabuf_export(struct cm_chunk *chunk);
+int cm_dmabuf_export(struct cm_chunk *chunk, int access);
 int cm_dmabuf_free(struct cm_chunk *chunk);
 bool cm_dmabuf_is_in_use(struct cm_chunk *chunk);
 struct cm_chunk *cm_dmabuf_chunk(struct dma_buf *dmabuf);

@@ -65,6 +65,7 @@ int cm_ioctl(const struct cm_ioctl *table, size_t count, unsigned int cmd,
 {
 	const struct cm_ioctl *ioctl = ioctl_find(table, count, cmd);
 	void __user *uarg = (void __user *)param;
+	size_t usize = _IOC_SIZE(cmd);
 	int ret, copied = 0;
 
 	if (!ioctl)
@@ -73,11 +74,13 @@ int cm_ioctl(const struct cm_ioctl *table, size_t count, unsigned int cmd,
 	if (!call->arg)
 		return -ENOMEM;
 
-	ret = ioctl_copy_in(ioctl, call->arg, uarg, _IOC_SIZE(cmd));
+	if (ioctl->ignores_tail)
+		usize = min_t(size_t, usize, _IOC_SIZE(ioctl->cmd));
+	ret = ioctl_copy_in(ioctl, call->arg, uarg, usize);
 	if (!ret) {
 		ret = ioctl->serve(call);
 		if (!ret || ioctl->reports_failure)
-			copied = ioctl_copy_out(ioctl, call->arg, uarg, _IOC_SIZE(cmd));
+			copied = ioctl_copy_out(ioctl, call->arg, uarg, usize);
 		ret = ret ?: copied;
 	}
 	kfree(call->arg);

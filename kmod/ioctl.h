@@ -33,12 +33,14 @@ struct cm_call {
  * @first_size:      size of the structure in the first version of the ABI
  * @reports_failure: the structure says why it failed, so copy it back then
  * @serve:           serves it
+ * @ignores_tail:    what a longer structure has at its end is not looked at
  */
 struct cm_ioctl {
 	unsigned int cmd;
 	size_t first_size;
 	bool reports_failure;
 	int (*serve)(struct cm_call *call);
+	bool ignores_tail;
 };
 
 /* @last is the last member that the first version of the structure had. */

@@ -68,8 +68,8 @@ static void layout_describe(const struct cm_chunk *chunk,
 		entry->state |= CM_CHUNK_HIDDEN;
 		return;
 	}
-	entry->pid = chunk->pid;
-	strscpy(entry->comm, chunk->comm, sizeof(entry->comm));
+	entry->pid = chunk->owner.pid;
+	strscpy(entry->comm, chunk->owner.comm, sizeof(entry->comm));
 	layout_describe_name(chunk, entry);
 }
 

@@ -13,6 +13,23 @@
 #include "mapping.h"
 
 /*
+ * Let new entries of a writable mapping be writable, young and dirty. A core
+ * without hardware dirty state would fault at the first write to each page to
+ * learn that, and nobody needs to: the pages are never written back.
+ *
+ * Here, since mmap_region() and mprotect() set the protection anew. Several
+ * faults may do this at once, with the same result.
+ */
+static void mapping_make_dirty(struct vm_area_struct *vma)
+{
+	pte_t entry = pfn_pte(0, vma->vm_page_prot);
+
+	if (vma->vm_flags & VM_WRITE)
+		WRITE_ONCE(vma->vm_page_prot,
+			   __pgprot(pte_val(pte_mkdirty(pte_mkyoung(entry)))));
+}
+
+/*
  * Map pages from @address to the end of the mapping, or to the first one that
  * is there already. Many at a time, because a fault per page is what makes
  * large buffers slow.
@@ -53,6 +70,7 @@ static vm_fault_t mapping_fault(struct vm_fault *vmf)
 		up_read(&chunk->lock);
 		return VM_FAULT_SIGBUS;
 	}
+	mapping_make_dirty(vma);
 	ret = mapping_populate(vma, chunk, vma->vm_start);
 	if (ret == -EBUSY)
 		ret = mapping_populate(vma, chunk, vmf->address & PAGE_MASK);
@@ -97,8 +115,11 @@ int cm_mapping_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 {
 	struct cm_chunk *chunk = dmabuf->priv;
 
-	/* A private mapping would show the writer a copy and nobody else. */
-	if (!(vma->vm_flags & VM_SHARED))
+	/*
+	 * A private mapping would show the writer a copy and nobody else. A shared
+	 * one of a descriptor that is not open for writing is not VM_SHARED.
+	 */
+	if (!(vma->vm_flags & VM_MAYSHARE))
 		return -EINVAL;
 
 	/* One that is freed from now on has mappings that raise SIGBUS. */

@@ -5,11 +5,11 @@
 #include <linux/init.h>
 #include <linux/module.h>
 
+#include "background.h"
 #include "context.h"
 #include "control.h"
 #include "driver.h"
 #include "parameter.h"
-#include "pool.h"
 #include "sync.h"
 
 /*
@@ -26,18 +26,18 @@ static int __init cm_init(void)
 	ret = cm_sync_init();
 	if (ret)
 		goto drop_parameter;
-	ret = cm_pool_init();
+	ret = cm_background_init();
 	if (ret)
 		goto exit_sync;
 	ret = cm_driver_init();
 	if (ret)
-		goto exit_pool;
+		goto exit_background;
 	cm_control_init();
 	cm_parameter_create();
 	return 0;
 
-exit_pool:
-	cm_pool_exit();
+exit_background:
+	cm_background_exit();
 exit_sync:
 	cm_sync_exit();
 drop_parameter:
@@ -51,7 +51,7 @@ static void __exit cm_exit(void)
 	cm_control_exit();
 	cm_driver_exit();
 	cm_context_exit();
-	cm_pool_exit();
+	cm_background_exit();
 	cm_sync_exit();
 }
 module_exit(cm_exit);

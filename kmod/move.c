@@ -142,6 +142,7 @@ static void move_exchange(struct cm_chunk *chunk, unsigned long to,
 	cm_placement_at(&ctx->pool.map, to < from ? from + count - left : from, left,
 			&place);
 	cm_placement_insert(&ctx->pool.map, rest, &place, left);
+	cm_bank_note_written(&ctx->pool.bank, to, count);
 	ctx->stats.moves++;
 	ctx->stats.moved_bytes += (u64)count << PAGE_SHIFT;
 	cm_context_unlock(ctx);

@@ -5,7 +5,6 @@
 #include <linux/delay.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
-#include <linux/module.h>
 #include <linux/sched/signal.h>
 
 #include "deadline.h"
@@ -19,71 +18,19 @@
  * process gets to run; those that stay longer are stuck. Memory to move pages
  * to may be there as soon as reclaim, or what it woke, has run.
  */
-#define POOL_BUSY_WAIT_US	1000
-#define POOL_PRIVATE_TRIES	50
-#define POOL_PRIVATE_WAIT	msecs_to_jiffies(100)
-
-static int pool_set_linger(const char *text, const struct kernel_param *param)
-{
-	return param_set_uint_minmax(text, param, 0, 60000);
-}
-
-static const struct kernel_param_ops pool_linger_ops = {
-	.set = pool_set_linger,
-	.get = param_get_uint,
-};
-
-static unsigned int pool_linger_ms = 1000;
-module_param_cb(linger_ms, &pool_linger_ops, &pool_linger_ms, 0644);
-MODULE_PARM_DESC(linger_ms,
-		 "how long an empty granule of a shared context is kept, 0 to 60000 ms (1000)");
-
-/* For what waits for nobody, and so need not wait on a context's queue. */
-static struct workqueue_struct *pool_background;
-
-static u64 pool_linger_ns(void)
-{
-	return (u64)READ_ONCE(pool_linger_ms) * NSEC_PER_MSEC;
-}
-
-/**
- * cm_pool_later() - have a work done in the background
- * @work:  the work
- * @delay: jiffies
- */
-void cm_pool_later(struct delayed_work *work, unsigned long delay)
-{
-	mod_delayed_work(pool_background, work, delay);
-}
+#define POOL_STUCK_WAIT_US	1000
 
 /*
- * Called with the lock held, so that it cannot run after cm_pool_close(). It
- * looks every second at the latest: the time may have been made shorter.
+ * How many granules the first call takes, how long each is to last, and a granule
+ * as a first guess. Twice as many follow on what succeeded: a granule of free
+ * pages tells little of the next one, which may be full.
  */
-static void pool_linger_later(struct cm_pool *pool, u64 ns)
-{
-	lockdep_assert_held(&pool->lock);
-	if (!pool->private && pool->map.count &&
-	    !delayed_work_pending(&pool->linger_work))
-		cm_pool_later(&pool->linger_work,
-			      nsecs_to_jiffies(min_t(u64, ns, NSEC_PER_SEC)) + 1);
-}
+#define POOL_FIRST_GRANULES	8
+#define POOL_BATCH_NS		(100 * (u64)NSEC_PER_MSEC)
+#define POOL_GRANULE_NS		(10 * NSEC_PER_MSEC)
 
-static int pool_take_pages(struct cm_pool *pool, unsigned long start,
-			   unsigned long count)
-{
-	u64 begin = ktime_get_ns();
-	int ret = cm_bank_take(&pool->bank, start, count);
-
-	if (ret == -EBUSY || ret == -ENOMEM) {
-		usleep_range(POOL_BUSY_WAIT_US, 2 * POOL_BUSY_WAIT_US);
-		ret = cm_bank_take(&pool->bank, start, count);
-	}
-	trace_cm_migrate(pool->name,
-			 (u64)(start - pool->bank.start) << PAGE_SHIFT,
-			 (u64)count << PAGE_SHIFT, ktime_get_ns() - begin, ret);
-	return ret;
-}
+#define POOL_PRIVATE_TRIES	50
+#define POOL_PRIVATE_WAIT	msecs_to_jiffies(100)
 
 /*
  * Where to begin: a huge page that reaches into the granule from below is only
@@ -98,7 +45,7 @@ static unsigned long pool_huge_start(const struct cm_bank *bank,
 
 	if (head >= start || head < bank->start)
 		return start;
-	return bank->start + ((head - bank->start) >> bank->order << bank->order);
+	return cm_bank_granule_start(bank, head);
 }
 
 /* Nobody but the caller takes granules, so one that is not taken stays so. */
@@ -115,42 +62,111 @@ static bool pool_is_taken(struct cm_pool *pool, unsigned long start,
 	return taken;
 }
 
-static void pool_note(struct cm_pool *pool, unsigned long start,
-		      unsigned long end, int error)
+/* There may be something to give back, and to clear before that. */
+static void pool_note_free(struct cm_pool *pool)
+{
+	if (!pool->private)
+		cm_linger_begin(&pool->linger);
+	cm_cleaner_wake(&pool->cleaner);
+}
+
+static void pool_note_taken(struct cm_pool *pool, unsigned long start,
+			    unsigned long end)
 {
 	u64 now = ktime_get_ns();
 
 	spin_lock(&pool->lock);
-	if (error == -EBUSY || error == -ENOMEM)
-		cm_bank_granule(&pool->bank, end - 1)->since = now;
-	for (; !error && start != end;
-	     start = cm_bank_granule_end(&pool->bank, start)) {
+	if (!cm_taken_pages_are_zero())
+		cm_bank_note_written(&pool->bank, start, end - start);
+	for (; start != end; start = cm_bank_granule_end(&pool->bank, start)) {
 		struct cm_granule *granule = cm_bank_granule(&pool->bank, start);
 
 		granule->taken = true;
 		granule->since = granule->users ? 0 : now;
 	}
-	pool_linger_later(pool, pool_linger_ns());
+	pool_note_free(pool);
 	spin_unlock(&pool->lock);
 }
 
-static int pool_take_one(struct cm_pool *pool, unsigned long pfn)
+static void pool_note_stuck(struct cm_pool *pool, unsigned long pfn)
 {
-	const struct cm_bank *bank = &pool->bank;
-	unsigned long end = cm_bank_granule_end(bank, pfn);
-	unsigned long start = bank->start +
-			      ((pfn - bank->start) >> bank->order << bank->order);
-	unsigned long huge;
+	spin_lock(&pool->lock);
+	cm_bank_granule(&pool->bank, pfn)->since = ktime_get_ns();
+	spin_unlock(&pool->lock);
+}
+
+static int pool_take_pages(struct cm_pool *pool, unsigned long start,
+			   unsigned long count)
+{
+	u64 begin = ktime_get_ns();
+	int ret = cm_bank_take(&pool->bank, start, count);
+
+	trace_cm_migrate(pool->name,
+			 (u64)(start - pool->bank.start) << PAGE_SHIFT,
+			 (u64)count << PAGE_SHIFT, ktime_get_ns() - begin, ret);
+	return ret;
+}
+
+/* Whether another try may succeed where this error came from. */
+static bool pool_is_stuck(int error)
+{
+	return error == -EBUSY || error == -ENOMEM;
+}
+
+/* Take the granules [start, end), none of which is taken. */
+static int pool_take_granules(struct cm_pool *pool, unsigned long start,
+			      unsigned long end, unsigned long granules)
+{
+	unsigned long huge = pool_huge_start(&pool->bank, start);
+	u64 begin = ktime_get_ns();
 	int ret;
 
-	if (pool_is_taken(pool, start, end))
-		return 0;
-	huge = pool_huge_start(bank, start);
 	if (huge != start && !pool_is_taken(pool, huge, start))
 		start = huge;
 	ret = pool_take_pages(pool, start, end - start);
-	pool_note(pool, start, end, ret);
-	return ret;
+	if (pool_is_stuck(ret) && granules == 1) {
+		usleep_range(POOL_STUCK_WAIT_US, 2 * POOL_STUCK_WAIT_US);
+		ret = pool_take_pages(pool, start, end - start);
+	}
+	if (pool_is_stuck(ret) && granules == 1)
+		pool_note_stuck(pool, end - 1);
+	if (ret)
+		return ret;
+	pool_note_taken(pool, start, end);
+	pool->granule_ns = (pool->granule_ns +
+			    div64_ul(ktime_get_ns() - begin, granules)) / 2;
+	return 0;
+}
+
+/*
+ * How many granules to take in one call. Each call stops every CPU to drain its
+ * lists of free pages, so one for many granules is much faster than many; but
+ * nobody else on the queue has a turn before it ends.
+ */
+static unsigned long pool_batch(const struct cm_pool *pool,
+				const struct cm_deadline *deadline)
+{
+	u64 now = ktime_get_ns();
+	u64 left = min(deadline->ns - min(now, deadline->ns), POOL_BATCH_NS);
+
+	return max_t(u64, div64_u64(left, max_t(u64, pool->granule_ns, 1)), 1);
+}
+
+/* The end of the granules from @start on that are not taken, at most @most. */
+static unsigned long pool_batch_end(struct cm_pool *pool, unsigned long start,
+				    unsigned long end, unsigned long most,
+				    unsigned long *granules)
+{
+	const struct cm_bank *bank = &pool->bank;
+
+	spin_lock(&pool->lock);
+	for (*granules = 0; start != end && *granules < most; ++*granules) {
+		if (cm_bank_granule(bank, start)->taken)
+			break;
+		start = cm_bank_granule_end(bank, start);
+	}
+	spin_unlock(&pool->lock);
+	return start;
 }
 
 /**
@@ -162,8 +178,9 @@ static int pool_take_one(struct cm_pool *pool, unsigned long pfn)
  * @deadline: when to give up
  *
  * For &cm_context.queue, or before there is anybody on it. Sleeps while pages are
- * migrated; the deadline is seen between two granules. On failure, what was taken
- * lingers.
+ * migrated; the deadline is seen between two calls, which take half as many
+ * granules each time that one fails, until the granule that would not leave is
+ * known. On failure, what was taken lingers.
  *
  * Return: 0, EBUSY when a page would not leave, ENOMEM when the system had
  * nowhere to move one to, ETIMEDOUT.
@@ -171,16 +188,35 @@ static int pool_take_one(struct cm_pool *pool, unsigned long pfn)
 int cm_pool_take(struct cm_pool *pool, unsigned long start,
 		 unsigned long count, const struct cm_deadline *deadline)
 {
-	unsigned long pfn = start, end = start + count;
-	int ret = 0;
+	struct cm_bank *bank = &pool->bank;
+	unsigned long from = cm_bank_granule_start(bank, start);
+	unsigned long end = cm_bank_granule_end(bank, start + count - 1);
+	unsigned long most = POOL_FIRST_GRANULES;
 
-	while (!ret && pfn != end) {
+	while (from != end) {
+		unsigned long stop, granules;
+		int ret;
+
 		if (cm_deadline_is_over(deadline))
 			return -ETIMEDOUT;
-		ret = pool_take_one(pool, pfn);
-		pfn = min(end, cm_bank_granule_end(&pool->bank, pfn));
+		stop = pool_batch_end(pool, from, end,
+				      min(most, pool_batch(pool, deadline)),
+				      &granules);
+		if (!granules) {
+			from = cm_bank_granule_end(bank, from);
+			continue;
+		}
+		ret = pool_take_granules(pool, from, stop, granules);
+		if (ret && (granules == 1 || !pool_is_stuck(ret)))
+			return ret;
+		if (ret) {
+			most = granules / 2;
+			continue;
+		}
+		most = max(most, 2 * granules);
+		from = stop;
 	}
-	return ret;
+	return 0;
 }
 
 /**
@@ -194,7 +230,7 @@ void cm_pool_remove(struct cm_pool *pool, struct cm_extent *extent)
 {
 	lockdep_assert_held(&pool->lock);
 	cm_placement_remove(&pool->map, extent, ktime_get_ns());
-	pool_linger_later(pool, pool_linger_ns());
+	pool_note_free(pool);
 }
 
 /**
@@ -210,83 +246,6 @@ void cm_pool_keep(struct cm_pool *pool, unsigned long start,
 	pool->map.kept_start = start;
 	pool->map.kept_count = count;
 	spin_unlock(&pool->lock);
-}
-
-/*
- * Give back a granule that has been empty since @before or longer; U64_MAX for
- * any. Return: its page frames, or sets *@next to when it was emptied.
- */
-static unsigned long pool_give_granule(struct cm_pool *pool,
-				       unsigned long index, u64 before,
-				       u64 *next)
-{
-	struct cm_bank *bank = &pool->bank;
-	struct cm_granule *granule = &bank->granules[index];
-	unsigned long start = bank->start + (index << bank->order);
-	unsigned long count = 0;
-
-	spin_lock(&pool->lock);
-	if (granule->taken && !granule->users && granule->since > before) {
-		*next = min(*next, granule->since);
-	} else if (granule->taken && !granule->users) {
-		count = cm_bank_granule_end(bank, start) - start;
-		cm_bank_give(bank, start, count);
-		*granule = (struct cm_granule){ 0 };
-	}
-	spin_unlock(&pool->lock);
-	return count;
-}
-
-static unsigned long pool_give(struct cm_pool *pool, u64 before, u64 *next,
-			       unsigned long most)
-{
-	unsigned long i, given = 0;
-
-	for (i = 0; i < pool->bank.granule_count && given < most; i++) {
-		given += pool_give_granule(pool, i, before, next);
-		cond_resched();
-	}
-	return given;
-}
-
-static void pool_linger_work(struct work_struct *work)
-{
-	struct cm_pool *pool = container_of(to_delayed_work(work),
-					    struct cm_pool, linger_work);
-	u64 next = U64_MAX, now = ktime_get_ns(), linger = pool_linger_ns();
-
-	pool_give(pool, now - min(now, linger), &next, ULONG_MAX);
-	if (next == U64_MAX)
-		return;
-	spin_lock(&pool->lock);
-	pool_linger_later(pool, next + linger - now);
-	spin_unlock(&pool->lock);
-}
-
-static unsigned long pool_shrink_count(struct shrinker *shrinker,
-				       struct shrink_control *control)
-{
-	struct cm_pool *pool = container_of(cm_shrinker_of(shrinker),
-					    struct cm_pool, shrinker);
-	unsigned long i, count = 0;
-
-	spin_lock(&pool->lock);
-	for (i = 0; i < pool->bank.granule_count; i++)
-		if (pool->bank.granules[i].taken && !pool->bank.granules[i].users)
-			count += 1UL << pool->bank.order;
-	spin_unlock(&pool->lock);
-	return count;
-}
-
-static unsigned long pool_shrink_scan(struct shrinker *shrinker,
-				      struct shrink_control *control)
-{
-	struct cm_pool *pool = container_of(cm_shrinker_of(shrinker),
-					    struct cm_pool, shrinker);
-	u64 next = U64_MAX;
-
-	return pool_give(pool, U64_MAX, &next, control->nr_to_scan) ?:
-	       SHRINK_STOP;
 }
 
 static int pool_take_private(struct cm_pool *pool, struct cm_refusal *why)
@@ -309,29 +268,31 @@ static int pool_take_private(struct cm_pool *pool, struct cm_refusal *why)
 	return 0;
 }
 
-static int pool_make(struct cm_pool *pool, struct cm_refusal *why)
+static int pool_take_shared(struct cm_pool *pool, struct cm_refusal *why)
 {
-	if (pool->private)
-		return pool->bank.reusable ? pool_take_private(pool, why) : 0;
 	if (!pool->bank.reusable)
 		return cm_refuse(why, -EINVAL,
 				 "bank %s is not reusable: its memory is gone from the system anyway; add cm,private to the context, or reusable to the bank",
 				 pool->bank.name);
-	if (cm_shrinker_register(&pool->shrinker, pool->name, pool_shrink_count,
-				 pool_shrink_scan))
+	if (cm_linger_open(&pool->linger, pool->name))
 		return cm_refuse(why, -ENOMEM, "no memory for the shrinker");
 	return 0;
 }
 
-/* No extent is left, and none comes. */
-static void pool_release(struct cm_pool *pool)
+static int pool_make(struct cm_pool *pool, struct cm_refusal *why)
 {
-	u64 next = U64_MAX;
+	int ret = 0;
 
-	cm_shrinker_unregister(&pool->shrinker);
-	if (pool->bank.reusable)
-		pool_give(pool, U64_MAX, &next, ULONG_MAX);
-	cm_bank_release(&pool->bank);
+	if (!pool->private)
+		ret = pool_take_shared(pool, why);
+	else if (pool->bank.reusable)
+		ret = pool_take_private(pool, why);
+	if (ret)
+		return ret;
+	ret = cm_cleaner_start(&pool->cleaner, pool->name);
+	if (ret)
+		return cm_refuse(why, ret, "no thread to clear memory");
+	return 0;
 }
 
 /**
@@ -342,7 +303,9 @@ void cm_pool_prepare(struct cm_pool *pool)
 {
 	spin_lock_init(&pool->lock);
 	cm_placement_init(&pool->map, &pool->bank);
-	INIT_DELAYED_WORK(&pool->linger_work, pool_linger_work);
+	cm_linger_init(&pool->linger, &pool->map, &pool->lock);
+	cm_cleaner_init(&pool->cleaner, &pool->map, &pool->lock);
+	pool->granule_ns = POOL_GRANULE_NS;
 }
 
 /**
@@ -384,27 +347,49 @@ void cm_pool_close(struct cm_pool *pool)
 	spin_lock(&pool->lock);
 	pool->map.count = 0;
 	spin_unlock(&pool->lock);
-	cancel_delayed_work_sync(&pool->linger_work);
-	if (pool->bank.granules)
-		pool_release(pool);
+	if (!pool->bank.granules)
+		return;
+	cm_cleaner_stop(&pool->cleaner);
+	cm_linger_close(&pool->linger);
+	cm_bank_release(&pool->bank);
+}
+
+/* Return: the page frames of a range that the system uses. */
+static unsigned long pool_count_lent(const struct cm_pool *pool,
+				     unsigned long start, unsigned long count)
+{
+	unsigned long pfn, next, end = start + count, lent = 0;
+
+	for (pfn = start; pfn != end; pfn = next) {
+		next = min(end, cm_bank_granule_end(&pool->bank, pfn));
+		if (!cm_bank_granule(&pool->bank, pfn)->taken)
+			lent += next - pfn;
+	}
+	return lent;
 }
 
 /**
- * cm_pool_init() - prepare for works in the background
+ * cm_pool_usage() - who has what no chunk has
+ * @pool: the pool, locked
+ * @held: set to the bytes that are taken from the system, and no chunk's
+ * @lent: set to the bytes that the system uses, also where a chunk is to be
  *
- * Return: 0 or ENOMEM.
+ * Walks granules and extents, whose numbers are limited.
  */
-int cm_pool_init(void)
+void cm_pool_usage(const struct cm_pool *pool, u64 *held, u64 *lent)
 {
-	/* Unbound: no CPU is better than another, and 7.x wants to be told. */
-	pool_background = alloc_workqueue("cm", WQ_UNBOUND, 0);
-	return pool_background ? 0 : -ENOMEM;
-}
+	const struct cm_placement *map = &pool->map;
+	const struct cm_extent *extent;
+	unsigned long system, used = 0;
 
-/**
- * cm_pool_exit() - wait for the works in the background, and undo cm_pool_init()
- */
-void cm_pool_exit(void)
-{
-	destroy_workqueue(pool_background);
+	lockdep_assert_held(&pool->lock);
+	/* Of no size before cm_pool_close() lets go of the granules. */
+	system = pool_count_lent(pool, map->start, map->count);
+	list_for_each_entry(extent, &map->extents, node)
+		if (!extent->reserved)
+			used += extent->count -
+				pool_count_lent(pool, extent->start,
+						extent->count);
+	*held = (u64)(map->count - system - used) << PAGE_SHIFT;
+	*lent = (u64)system << PAGE_SHIFT;
 }

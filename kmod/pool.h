@@ -7,10 +7,10 @@
 #define CM_POOL_H
 
 #include <linux/spinlock.h>
-#include <linux/workqueue.h>
 
 #include "bank.h"
-#include "compat.h"
+#include "cleaner.h"
+#include "linger.h"
 #include "placement.h"
 
 struct cm_deadline;
@@ -19,18 +19,20 @@ struct cm_spec;
 
 /**
  * struct cm_pool - the memory of a context
- * @name:        of the context
- * @bank:        where it lies; NULL granules when there is none (any more)
- * @private:     every granule was taken at creation, and stays
- * @linger_work: gives back granules that have been empty for long enough
- * @shrinker:    gives back those that are empty when the system needs them
+ * @name:       of the context
+ * @bank:       where it lies; NULL granules when there is none (any more)
+ * @private:    every granule was taken at creation, and stays
+ * @granule_ns: nanoseconds that a granule took lately; for whoever takes them
+ * @linger:     gives back granules that are empty
+ * @cleaner:    clears what is free
  */
 struct cm_pool {
 	const char *name;
 	struct cm_bank bank;
 	bool private;
-	struct delayed_work linger_work;
-	struct cm_shrinker shrinker;
+	u64 granule_ns;
+	struct cm_linger linger;
+	struct cm_cleaner cleaner;
 
 	/**
 	 * @lock: protects @map and the granules of @bank, and what the context
@@ -42,10 +44,6 @@ struct cm_pool {
 	struct cm_placement map;
 };
 
-int cm_pool_init(void);
-void cm_pool_exit(void);
-void cm_pool_later(struct delayed_work *work, unsigned long delay);
-
 void cm_pool_prepare(struct cm_pool *pool);
 int cm_pool_open(struct cm_pool *pool, const struct cm_spec *spec,
 		 struct cm_refusal *why);
@@ -56,5 +54,6 @@ int cm_pool_take(struct cm_pool *pool, unsigned long start, unsigned long count,
 void cm_pool_remove(struct cm_pool *pool, struct cm_extent *extent);
 void cm_pool_keep(struct cm_pool *pool, unsigned long start,
 		  unsigned long count);
+void cm_pool_usage(const struct cm_pool *pool, u64 *held, u64 *lent);
 
 #endif /* CM_POOL_H */

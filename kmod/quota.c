@@ -2,7 +2,6 @@
 /*
  * Quota: how much of a context a user may have, and has.
  */
-#include <linux/capability.h>
 #include <linux/cred.h>
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -28,13 +27,13 @@ module_param_cb(max_chunks, &quota_max_chunks_ops, &quota_max_chunks, 0644);
 MODULE_PARM_DESC(max_chunks, "chunks that a context has at most, 1 to 8192 (4096)");
 
 /**
- * struct cm_user - what one user may have, and has
+ * struct quota_user - what one user may have, and has
  * @node:    in &cm_quotas.users
  * @uid:     the user; INVALID_UID for everybody without limits of their own
  * @limited: limits were set for this user
  * @usage:   those, if @limited, and what is charged
  */
-struct cm_user {
+struct quota_user {
 	struct list_head node;
 	kuid_t uid;
 	bool limited;
@@ -86,9 +85,9 @@ kuid_t cm_quota_account(const struct cred *cred)
 	return uid;
 }
 
-static struct cm_user *quota_find(struct cm_quotas *quotas, kuid_t uid)
+static struct quota_user *quota_find(struct cm_quotas *quotas, kuid_t uid)
 {
-	struct cm_user *user;
+	struct quota_user *user;
 
 	lockdep_assert_held(&quotas->lock);
 	list_for_each_entry(user, &quotas->users, node)
@@ -98,29 +97,36 @@ static struct cm_user *quota_find(struct cm_quotas *quotas, kuid_t uid)
 }
 
 /* @fresh is used up and cleared if there is no such user yet. */
-static struct cm_user *quota_find_or_add(struct cm_quotas *quotas, kuid_t uid,
-					 struct cm_user **fresh)
+static struct quota_user *quota_find_or_add(struct cm_quotas *quotas,
+					    kuid_t uid,
+					    struct quota_user **fresh)
 {
-	struct cm_user *user = quota_find(quotas, uid);
+	struct quota_user *user = quota_find(quotas, uid);
 
 	if (user)
 		return user;
 	user = *fresh;
 	*fresh = NULL;
-	*user = (struct cm_user){ .uid = uid };
+	*user = (struct quota_user){ .uid = uid };
 	list_add(&user->node, &quotas->users);
 	return user;
+}
+
+/* @user and @everybody may be NULL. */
+static void quota_apply(const struct quota_user *user,
+			const struct quota_user *everybody,
+			struct cm_usage *usage)
+{
+	*usage = user ? user->usage : (struct cm_usage){ 0 };
+	if (!user || !user->limited)
+		usage->limits = everybody ? everybody->usage.limits : quota_none;
 }
 
 static void quota_fill(struct cm_quotas *quotas, kuid_t uid,
 		       struct cm_usage *usage)
 {
-	const struct cm_user *user = quota_find(quotas, uid);
-	const struct cm_user *everybody = quota_find(quotas, INVALID_UID);
-
-	*usage = user ? user->usage : (struct cm_usage){ 0 };
-	if (!user || !user->limited)
-		usage->limits = everybody ? everybody->usage.limits : quota_none;
+	quota_apply(quota_find(quotas, uid), quota_find(quotas, INVALID_UID),
+		    usage);
 }
 
 /**
@@ -136,8 +142,8 @@ static void quota_fill(struct cm_quotas *quotas, kuid_t uid,
 int cm_quota_set(struct cm_quotas *quotas, kuid_t uid,
 		 const struct cm_limits *limits)
 {
-	struct cm_user *fresh = kmalloc(sizeof(*fresh), GFP_KERNEL);
-	struct cm_user *user;
+	struct quota_user *fresh = kmalloc(sizeof(*fresh), GFP_KERNEL);
+	struct quota_user *user;
 
 	if (!fresh)
 		return -ENOMEM;
@@ -161,6 +167,78 @@ void cm_quota_read(struct cm_quotas *quotas, kuid_t uid, struct cm_usage *usage)
 	spin_lock(&quotas->lock);
 	quota_fill(quotas, uid, usage);
 	spin_unlock(&quotas->lock);
+}
+
+static void quota_describe(kuid_t uid, const struct cm_usage *usage,
+			   struct user_namespace *ns, struct cm_user *described)
+{
+	*described = (struct cm_user){
+		.bytes = usage->bytes,
+		.quota_bytes = usage->limits.bytes,
+		.uid = from_kuid_munged(ns, uid),
+		.chunks = usage->chunks,
+		.max_chunks = usage->limits.chunks,
+	};
+}
+
+/**
+ * cm_quota_describe() - describe a user of a context
+ * @quotas:    of the context
+ * @uid:       the user
+ * @ns:        whose number of the user is told
+ * @described: filled in
+ */
+void cm_quota_describe(struct cm_quotas *quotas, kuid_t uid,
+		       struct user_namespace *ns, struct cm_user *described)
+{
+	struct cm_usage usage;
+
+	cm_quota_read(quotas, uid, &usage);
+	quota_describe(uid, &usage, ns, described);
+}
+
+/* Limits that were set to none again are of no interest any more. */
+static bool quota_is_listed(const struct quota_user *user)
+{
+	const struct cm_limits *limits = &user->usage.limits;
+
+	if (!uid_valid(user->uid))
+		return false;
+	return user->usage.chunks ||
+	       (user->limited && (limits->bytes != CM_QUOTA_NONE ||
+				  limits->chunks != CM_QUOTA_NO_CHUNKS));
+}
+
+/**
+ * cm_quota_list() - describe the users of a context
+ * @quotas:   of the context
+ * @ns:       whose numbers of the users are told
+ * @list:     filled in
+ * @capacity: number of entries of @list
+ *
+ * Return: the number of users who have chunks or limits of their own, of whom at
+ * most @capacity were described.
+ */
+u32 cm_quota_list(struct cm_quotas *quotas, struct user_namespace *ns,
+		  struct cm_user *list, u32 capacity)
+{
+	const struct quota_user *user, *everybody;
+	struct cm_usage usage;
+	u32 count = 0;
+
+	spin_lock(&quotas->lock);
+	everybody = quota_find(quotas, INVALID_UID);
+	list_for_each_entry(user, &quotas->users, node) {
+		if (!quota_is_listed(user))
+			continue;
+		if (count < capacity) {
+			quota_apply(user, everybody, &usage);
+			quota_describe(user->uid, &usage, ns, &list[count]);
+		}
+		count++;
+	}
+	spin_unlock(&quotas->lock);
+	return count;
 }
 
 static int quota_check(struct cm_quotas *quotas, const struct cm_usage *usage,
@@ -187,19 +265,17 @@ static int quota_check(struct cm_quotas *quotas, const struct cm_usage *usage,
  * @quotas: of the context
  * @uid:    the user
  * @count:  page frames
+ * @exceed: the user's limits, as CAP_SYS_RESOURCE does with disk quotas, too
  * @before: filled in with what the user had before, also on failure
- *
- * CAP_SYS_RESOURCE exceeds a user's limits, as it does with disk quotas.
  *
  * Return: 0; EDQUOT for too many bytes, EUSERS for too many chunks, of the user
  * or in the context; ENOMEM.
  */
 int cm_quota_charge(struct cm_quotas *quotas, kuid_t uid, unsigned long count,
-		    struct cm_usage *before)
+		    bool exceed, struct cm_usage *before)
 {
-	struct cm_user *fresh = kmalloc(sizeof(*fresh), GFP_KERNEL);
-	bool exceed = capable(CAP_SYS_RESOURCE);
-	struct cm_user *user;
+	struct quota_user *fresh = kmalloc(sizeof(*fresh), GFP_KERNEL);
+	struct quota_user *user;
 	int ret;
 
 	if (!fresh)
@@ -227,7 +303,7 @@ int cm_quota_charge(struct cm_quotas *quotas, kuid_t uid, unsigned long count,
 void cm_quota_uncharge(struct cm_quotas *quotas, kuid_t uid,
 		       unsigned long count)
 {
-	struct cm_user *user;
+	struct quota_user *user;
 
 	spin_lock(&quotas->lock);
 	user = quota_find(quotas, uid);
@@ -247,7 +323,7 @@ void cm_quota_uncharge(struct cm_quotas *quotas, kuid_t uid,
  */
 void cm_quota_drop(struct cm_quotas *quotas)
 {
-	struct cm_user *user, *next;
+	struct quota_user *user, *next;
 
 	list_for_each_entry_safe(user, next, &quotas->users, node)
 		kfree(user);

@@ -10,7 +10,9 @@
 #include <linux/types.h>
 #include <linux/uidgid.h>
 
+struct cm_user;
 struct cred;
+struct user_namespace;
 
 /**
  * struct cm_limits - what a user may have
@@ -52,8 +54,12 @@ kuid_t cm_quota_account(const struct cred *cred);
 int cm_quota_set(struct cm_quotas *quotas, kuid_t uid,
 		 const struct cm_limits *limits);
 void cm_quota_read(struct cm_quotas *quotas, kuid_t uid, struct cm_usage *usage);
+void cm_quota_describe(struct cm_quotas *quotas, kuid_t uid,
+		       struct user_namespace *ns, struct cm_user *described);
+u32 cm_quota_list(struct cm_quotas *quotas, struct user_namespace *ns,
+		  struct cm_user *list, u32 capacity);
 int cm_quota_charge(struct cm_quotas *quotas, kuid_t uid, unsigned long count,
-		    struct cm_usage *before);
+		    bool exceed, struct cm_usage *before);
 void cm_quota_uncharge(struct cm_quotas *quotas, kuid_t uid,
 		       unsigned long count);
 void cm_quota_drop(struct cm_quotas *quotas);

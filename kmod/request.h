@@ -26,6 +26,8 @@ struct cm_request;
  * @busy:     what made the last of them busy, or kept a chunk from moving:
  *            EBUSY or ENOMEM, negative; 0 when nothing did
  * @full:     less was free than is asked for
+ * @access:   access mode of the dma-buf's file, of an allocation
+ * @cleared:  page frames that were cleared for it
  */
 struct cm_demand {
 	struct cm_context *ctx;
@@ -37,6 +39,8 @@ struct cm_demand {
 	u32 retries;
 	int busy;
 	bool full;
+	int access;
+	unsigned long cleared;
 };
 
 /**

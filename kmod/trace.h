@@ -15,13 +15,15 @@
 #include <uapi/linux/cm.h>
 
 TRACE_EVENT(cm_alloc,
-	TP_PROTO(const char *context, const struct cm_alloc *req, u64 ns),
-	TP_ARGS(context, req, ns),
+	TP_PROTO(const char *context, const struct cm_alloc *req, u64 cleared,
+		 u64 ns),
+	TP_ARGS(context, req, cleared, ns),
 	TP_STRUCT__entry(
 		__array(char, context, CM_NAME_LEN)
 		__field(u64, id)
 		__field(u64, size)
 		__field(u64, alignment)
+		__field(u64, cleared)
 		__field(u64, ns)
 		__field(u32, retries)
 		__field(u32, reason)
@@ -31,14 +33,15 @@ TRACE_EVENT(cm_alloc,
 		__entry->id = req->id;
 		__entry->size = req->size;
 		__entry->alignment = req->alignment;
+		__entry->cleared = cleared;
 		__entry->ns = ns;
 		__entry->retries = req->retries;
 		__entry->reason = req->reason;
 	),
-	TP_printk("context=%s id=%llu size=%llu alignment=%llu reason=%u retries=%u ns=%llu",
+	TP_printk("context=%s id=%llu size=%llu alignment=%llu reason=%u retries=%u cleared=%llu ns=%llu",
 		  __entry->context, __entry->id, __entry->size,
 		  __entry->alignment, __entry->reason, __entry->retries,
-		  __entry->ns)
+		  __entry->cleared, __entry->ns)
 );
 
 TRACE_EVENT(cm_free,
@@ -103,7 +106,7 @@ TRACE_EVENT(cm_compact,
 		  __entry->moved, __entry->error)
 );
 
-/* A granule that the system was to leave. */
+/* Granules that the system was to leave. */
 TRACE_EVENT(cm_migrate,
 	TP_PROTO(const char *context, u64 from, u64 size, u64 ns, int error),
 	TP_ARGS(context, from, size, ns, error),

@@ -26,6 +26,7 @@ from cm_agent.records import (
     PatternResult,
     Pin,
     Run,
+    User,
 )
 from cm_agent.size import format_size
 from cm_agent.uapi import Reason
@@ -43,6 +44,7 @@ __all__ = [
     "Pin",
     "Reason",
     "Run",
+    "User",
     "is_name",
     "names",
 ]
@@ -54,6 +56,12 @@ _FIRST_ENTRIES = 64
 _ALLOCATION = "allocation of {}"
 _COMPACTION = "compaction for a hole of {}"
 _LARGEST = "compaction for the largest hole"
+_MOST_PID = (1 << 31) - 1
+_OWNER = {
+    errno.EPERM: "it was to belong to process {}, which needs CAP_SYS_RESOURCE (root has it)",
+    errno.ESRCH: "it was to belong to process {}, which has ended, is a thread, or has no number in"
+    " this pid namespace; use the pid that the process has here",
+}
 
 
 def names(dev: Path = DEV) -> list[str]:
@@ -103,6 +111,7 @@ class Context(Descriptor):
         *,
         deadline: float | None = None,
         name: str | None = None,
+        owner_pid: int = 0,
     ) -> Buffer:
         """Allocate one zeroed chunk; the Buffer owns its descriptor.
 
@@ -111,14 +120,22 @@ class Context(Descriptor):
         the user who opened the context. AllocationError has the reason of a failure;
         ContextGoneError: the context was destroyed meanwhile; another OSError, such as EMFILE, has
         nothing to do with the context.
+
+        owner_pid: the process that it belongs to and counts for instead, in the caller's pid
+        namespace; needs CAP_SYS_RESOURCE (PermissionError). ProcessLookupError: no process that
+        lives has this number. Numbers are used again: if its pidfd shows after this call that the
+        process has ended, the chunk may be another's, so close it.
         """
         if name is not None:
             encode_name(name)
+        if not 0 <= owner_pid <= _MOST_PID:
+            raise ValueError(f"{owner_pid} cannot be the number of a process")
         argument = uapi.prepare(
             "CM_IOC_ALLOC",
             size=size,
             alignment=alignment,
             deadline_ns=_nanoseconds(deadline),
+            owner_pid=owner_pid,
         )
         try:
             uapi.submit(self.fileno(), "CM_IOC_ALLOC", argument)
@@ -170,12 +187,32 @@ class Context(Descriptor):
                 return [LayoutEntry.read(entries[i]) for i in range(min(got.count, capacity))]
             capacity = got.count + _FIRST_ENTRIES
 
+    def users(self) -> list[User]:
+        """Ask who has how much, in the order of their numbers; of the first 65,536 users.
+
+        With CAP_SYS_ADMIN, those who have chunks or a quota of their own; otherwise only the user
+        who opened the context.
+        """
+        capacity = _FIRST_ENTRIES
+        while True:
+            entries = uapi.new_users(capacity)
+            got = self._call(
+                "CM_IOC_USERS",
+                "did not report its users",
+                capacity=capacity,
+                entries=uapi.address_of(entries),
+            )
+            if got.count <= capacity or capacity >= uapi.USERS_MAX_ENTRIES:
+                users = [User.read(entries[i]) for i in range(min(got.count, capacity))]
+                return sorted(users, key=lambda user: user.uid)
+            capacity = min(got.count + _FIRST_ENTRIES, uapi.USERS_MAX_ENTRIES)
+
     def free(self, buffer: Buffer) -> None:
         """Give the chunk's memory back now; the buffer's descriptor stays open and is stale.
 
-        Mappings raise SIGBUS from now on. PermissionError unless it was allocated by the user who
-        opened this Context, or the caller has CAP_SYS_ADMIN; OSError EBUSY: pinned or imported.
-        In both cases nothing changed.
+        Mappings raise SIGBUS from now on. PermissionError unless it was allocated by, or on behalf
+        of, the user who opened this Context, or the caller has CAP_SYS_ADMIN; OSError EBUSY: pinned
+        or imported. In both cases nothing changed.
         """
         self._call("CM_IOC_FREE", f"did not free {buffer!r}", fd=buffer.fd)
 
@@ -254,7 +291,10 @@ class Context(Descriptor):
         what = f"context {self.name!r}: {action.format(format_size(size))}"
         if error.errno == errno.ENODEV:
             return ContextGoneError(error.errno, f"{what} failed: it was destroyed")
-        if reason is Reason.NONE:
+        owner_pid = getattr(argument, "owner_pid", 0)
+        if owner_pid and error.errno in _OWNER:
+            return explained(error, f"{what} failed: {_OWNER[error.errno].format(owner_pid)}")
+        if reason is Reason.NONE or (reason is Reason.INVALID and error.errno != errno.EINVAL):
             return explained(error, f"{what} failed")
         return AllocationError(
             error.errno or 0,
@@ -269,6 +309,7 @@ class Context(Descriptor):
             max_chunks=getattr(argument, "max_chunks", uapi.QUOTA_NO_CHUNKS),
             chunks=getattr(argument, "chunks", 0),
             action=action,
+            owner_pid=owner_pid,
             total=self._total() if reason is Reason.FULL else None,
         )
 

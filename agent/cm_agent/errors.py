@@ -21,6 +21,8 @@ _FIX = {
     f"or {_MAX_CHUNKS}",
     Reason.INVALID: "size must be at least 1 and alignment a power of two",
 }
+_YOURS = "you have {} of your"
+_OF_THEIRS = ("of yours", "of theirs")
 
 
 class AllocationError(OSError):
@@ -29,8 +31,9 @@ class AllocationError(OSError):
     errno is the kernel's; `free` and `largest_hole` are the context's bytes right after the
     failure, `size` and `alignment` the bytes that were asked for; `quota` is the bytes that the
     user may have (None: no limit) and `used` those that they had, `max_chunks` (None: unknown) and
-    `chunks` likewise. `action` is what failed, with {} for the size. `total`: bytes of the whole
-    context, None when that is not known.
+    `chunks` likewise. `action` is what failed, with {} for the size. `owner_pid`: the process on
+    whose behalf, 0 for the caller. `total`: bytes of the whole context, None when that is not
+    known.
     """
 
     def __init__(
@@ -48,26 +51,28 @@ class AllocationError(OSError):
         max_chunks: int = QUOTA_NO_CHUNKS,
         chunks: int = 0,
         action: str = "allocation of {}",
+        owner_pid: int = 0,
         total: int | None = None,
     ) -> None:
         wanted = format_size(size) + (f" aligned to {format_size(alignment)}" if alignment else "")
         fix = _FIX.get(reason)
         figures = f"{format_size(free)} free, largest hole {format_size(largest_hole)}"
+        whose = f"the user of process {owner_pid} has {{}} of their" if owner_pid else _YOURS
         if reason is Reason.FULL and total is not None and size > total:
             fix = f"all of it is {format_size(total)}: ask for less, or make its bank larger"
         if reason is Reason.QUOTA:
-            figures = f"you have {format_size(used)} of your {format_size(quota)}"
+            figures = f"{whose.format(format_size(used))} {format_size(quota)}"
             if size > quota:
                 fix = "ask for less, or have root raise the quota (cm-agent quota)"
         if reason is Reason.CHUNKS:
-            figures = f"you have {chunks} of your {max_chunks} chunks"
+            figures = f"{whose.format(chunks)} {max_chunks} chunks"
             if chunks < max_chunks:
                 figures += ", and all users together have as many as the context may have"
                 fix = f"have others free chunks, or have root raise {_MAX_CHUNKS}"
         super().__init__(
             number,
             f"context {context!r}: {action.format(wanted)} failed: {reason.name}; {figures}"
-            + (f"; {fix}" if fix else ""),
+            + (f"; {fix.replace(*_OF_THEIRS) if owner_pid else fix}" if fix else ""),
         )
         self.context = context
         self.size = size

@@ -24,7 +24,7 @@ from prometheus_client.core import (
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from cm_agent.context import ContextState, LatencyHistogram
+from cm_agent.context import ContextState, ContextStats, LatencyHistogram
 from cm_agent.contexts import Observation, OpenContexts
 from cm_agent.contiguity import Verdict
 from cm_agent.size import format_size
@@ -45,6 +45,10 @@ _STATE_GAUGES: Final[tuple[tuple[str, str, Callable[[ContextState], int]], ...]]
         lambda s: s.draining,
     ),
     ("cm_chunks", "Live chunks.", lambda s: s.chunks),
+)
+_STATS_GAUGES: Final[tuple[tuple[str, str, Callable[[ContextStats], int]], ...]] = (
+    ("cm_held_bytes", "Bytes taken from the system, and in no chunk.", lambda s: s.held),
+    ("cm_lent_bytes", "Bytes of the context that the system uses.", lambda s: s.lent),
 )
 
 
@@ -67,6 +71,7 @@ def families(sights: Sequence[Sight], version: str) -> Iterator[Metric]:
         up.add_metric([sight.observation.name], sight.observation.state is not None)
     yield up
     yield from _states(sights)
+    yield from _usages(sights)
     yield from _counters(sights)
     yield _latencies(sights)
     yield from _verifications(sights)
@@ -82,6 +87,15 @@ def _states(sights: Sequence[Sight]) -> Iterator[Metric]:
         gauge = GaugeMetricFamily(metric, words, labels=_CONTEXT)
         for name, state in states:
             gauge.add_metric([name], read(state))
+        yield gauge
+
+
+def _usages(sights: Sequence[Sight]) -> Iterator[Metric]:
+    stats = [(s.observation.name, s.observation.stats) for s in sights if s.observation.stats]
+    for metric, words, read in _STATS_GAUGES:
+        gauge = GaugeMetricFamily(metric, words, labels=_CONTEXT)
+        for name, numbers in stats:
+            gauge.add_metric([name], read(numbers))
         yield gauge
 
 

@@ -76,7 +76,11 @@ class LatencyHistogram:
 
 @dataclass(frozen=True, slots=True)
 class ContextStats:
-    """What a context has done since it was made; every number only grows."""
+    """What a context has done since it was made, numbers that only grow; and two of an instant.
+
+    `held`: bytes that were taken from the system, or are a private context's, and in no chunk;
+    `lent`: bytes of the context that the system uses.
+    """
 
     attempts: int
     successes: int
@@ -85,6 +89,8 @@ class ContextStats:
     retries: int
     moves: int
     moved_bytes: int
+    held: int
+    lent: int
     latency: tuple[LatencyHistogram, ...]
 
     @classmethod
@@ -103,6 +109,8 @@ class ContextStats:
             retries=got.retries,
             moves=got.moves,
             moved_bytes=got.moved_bytes,
+            held=got.held,
+            lent=got.lent,
             latency=tuple(LatencyHistogram.read(each, i) for i, each in enumerate(got.latency)),
         )
 
@@ -184,13 +192,42 @@ class Quota:
     @classmethod
     def read(cls, got: Any) -> Self:
         """Make it of a struct cm_get_quota."""
-        size, chunks = got.quota.bytes, got.quota.chunks
         return cls(
-            size=None if size == uapi.QUOTA_NONE else size,
-            chunks=None if chunks == uapi.QUOTA_NO_CHUNKS else chunks,
+            size=_limit(got.quota.bytes, uapi.QUOTA_NONE),
+            chunks=_limit(got.quota.chunks, uapi.QUOTA_NO_CHUNKS),
             used=got.used,
             used_chunks=got.used_chunks,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """What a user has of a context, and may have; uid as seen from the caller's user namespace.
+
+    `bytes` and `chunks` have what is on its way back in them. `quota`, in bytes, and `max_chunks`
+    are what applies; None: no limit, but the context's own for the number of chunks.
+    """
+
+    uid: int
+    bytes: int
+    quota: int | None
+    chunks: int
+    max_chunks: int | None
+
+    @classmethod
+    def read(cls, got: Any) -> Self:
+        """Make it of a struct cm_user."""
+        return cls(
+            uid=got.uid,
+            bytes=got.bytes,
+            quota=_limit(got.quota_bytes, uapi.QUOTA_NONE),
+            chunks=got.chunks,
+            max_chunks=_limit(got.max_chunks, uapi.QUOTA_NO_CHUNKS),
+        )
+
+
+def _limit(value: int, none: int) -> int | None:
+    return None if value == none else value
 
 
 @dataclass(frozen=True, slots=True)

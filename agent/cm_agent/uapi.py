@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from enum import IntEnum
 from typing import Any
@@ -25,6 +26,7 @@ def _number(name: str) -> int:
     return int(direction << 30 | ffi.sizeof(argument) << 16 | kind << 8 | number)
 
 
+_UNKNOWN = constant("CM_IOC_MAGIC") << 8 | 0xFF
 NUMBERS = {name: _number(name) for name in _IOCTLS}
 CONTEXT_PRIVATE = constant("CM_CONTEXT_PRIVATE")
 NAME_LEN = constant("CM_NAME_LEN")
@@ -37,6 +39,7 @@ CHUNK_DRAINING = constant("CM_CHUNK_DRAINING")
 CHUNK_OFFSET = constant("CM_CHUNK_OFFSET")
 CHUNK_HIDDEN = constant("CM_CHUNK_HIDDEN")
 LAYOUT_MAX_ENTRIES = constant("CM_LAYOUT_MAX_ENTRIES")
+USERS_MAX_ENTRIES = constant("CM_USERS_MAX_ENTRIES")
 ATTEST_BOUNCED = constant("CM_ATTEST_BOUNCED")
 ATTEST_MAX_RUNS = constant("CM_ATTEST_MAX_RUNS")
 ATTEST_IN_BANK = constant("CM_ATTEST_IN_BANK")
@@ -72,7 +75,7 @@ class Reason(IntEnum):
     NO_MEMORY = constant("CM_REASON_NO_MEMORY")
     """The system had no memory for bookkeeping or for the pages in the way."""
     INVALID = constant("CM_REASON_INVALID")
-    """The request itself is wrong."""
+    """The request itself is wrong, or nothing could be allocated for who asks."""
     QUOTA = constant("CM_REASON_QUOTA")
     """The user would have more bytes than their quota."""
     CHUNKS = constant("CM_REASON_CHUNKS")
@@ -101,6 +104,15 @@ def submit(fd: int, request: str, argument: Any) -> None:
         raise OSError(ffi.errno, os.strerror(ffi.errno))
 
 
+def call_nothing(fd: int) -> None:
+    """Do a request that no node knows: what any request costs before it does anything.
+
+    RuntimeError when the node knows it.
+    """
+    if _libc.ioctl(fd, _UNKNOWN, ffi.NULL) >= 0 or ffi.errno != errno.ENOTTY:
+        raise RuntimeError(f"request {_UNKNOWN:#x} is known")
+
+
 def call(fd: int, request: str, /, **fields: object) -> Any:
     """Do a request with these members set and return its argument, filled in by the kernel.
 
@@ -119,6 +131,11 @@ def text(characters: Any) -> str:
 def new_entries(capacity: int) -> Any:
     """Return an array of struct cm_layout_entry for CM_IOC_LAYOUT to fill; keep it alive."""
     return ffi.new("struct cm_layout_entry[]", capacity)
+
+
+def new_users(capacity: int) -> Any:
+    """Return an array of struct cm_user for CM_IOC_USERS to fill; keep it alive."""
+    return ffi.new("struct cm_user[]", capacity)
 
 
 def new_runs(capacity: int) -> Any:

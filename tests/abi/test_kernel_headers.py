@@ -8,6 +8,7 @@ import pytest
 from abi.assertions import equal
 from abi.conftest import Compile
 from cm_agent import buffer, doctor, foreign
+from hil import heap
 
 # Older copies of dma-buf.h use _IOW() without including where it comes from.
 DMA_BUF = ["#include <linux/ioctl.h>", "#include <linux/dma-buf.h>"]
@@ -34,6 +35,17 @@ def test_dma_buf_set_name_holds_the_size_of_a_pointer(compile_c: Compile) -> Non
     expected = buffer._SET_NAME & ~(0x3FFF << 16)
     lines = [equal("DMA_BUF_SET_NAME ^ (sizeof(void *) << 16)", expected)]
     assert compile_c([*DMA_BUF, *lines]) is None
+
+
+def test_dma_heap_ioctl_alloc_agrees(compile_c: Compile) -> None:
+    lines = [
+        equal("DMA_HEAP_IOCTL_ALLOC", heap.ALLOC),
+        equal("offsetof(struct dma_heap_allocation_data, fd)", heap.FD_AT),
+        equal("offsetof(struct dma_heap_allocation_data, fd_flags)", heap.FLAGS_AT),
+        equal("offsetof(struct dma_heap_allocation_data, heap_flags)", heap.HEAP_FLAGS_AT),
+    ]
+    headers = ["stddef.h", "linux/ioctl.h", "linux/dma-heap.h"]
+    assert compile_c([*(f"#include <{it}>" for it in headers), *lines]) is None
 
 
 def test_system_call_agrees(compile_c: Compile) -> None:

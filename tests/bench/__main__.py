@@ -1,52 +1,61 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 cm-agent authors
-"""`make bench`: measure on an emulated board, print for people, or with --json for programs.
+"""`make bench`: allocations beside their peers, measured on an emulated board.
 
-Exit code 1 when a promise did not hold.
+Text on stdout; text, CSV and SVG in build/bench/. A goal that is missed is no error.
 """
 
 import argparse
-import json
+import os
 import sys
+from pathlib import Path
 
 from boards.booted import booted
 from boards.error import BoardError
-from boards.progress import step
+from boards.progress import say, step
 
-from bench import deadline, fairness, hog, latency, plan, stuck, victim
+from bench import figures, plot
+from bench.goals import goals
+from bench.noise import noise
+from bench.origin import Origin, origin
+from bench.samples import Samples
+from bench.scenes import BUILT, measure
 
-FIGURES = {
-    "latency": latency,
-    "deadline": deadline,
-    "hog": hog,
-    "stuck": stuck,
-    "victim": victim,
-    "fairness": fairness,
-    "plan": plan,
-}
+PLOTS = ("latency", "full", "cleared")
 
 
 def main() -> int:
-    """Measure one figure, or all."""
+    """Measure, and write down what was measured."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--only", choices=list(FIGURES), help="one figure instead of all")
-    parser.add_argument("--board", default="arm64-virt")
-    parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--board", default="arm64-virt-bench")
+    parser.add_argument("--quick", action="store_true", help="a few samples of each: does it work?")
     arguments = parser.parse_args()
-    found = {}
+    load, samples = os.getloadavg()[0], Samples()
     try:
         with booted(arguments.board, "module") as board:
-            for name in [arguments.only] if arguments.only else FIGURES:
-                with step(f"measuring: {name}"):
-                    found[name] = FIGURES[name].measure(board)
-    except (BoardError, AssertionError) as error:
+            whence = origin(board, arguments.quick, load)
+            for taken in measure(board, arguments.quick):
+                samples.add(taken)
+                # At once: a board that fails later must not take these with it.
+                (BUILT / "samples.csv").write_text(figures.samples_csv(samples))
+    except (BoardError, AssertionError, ValueError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
-    if arguments.json:
-        print(json.dumps({name: it.to_json() for name, it in found.items()}, indent=2))
-    else:
-        print("\n\n".join("\n".join(it.lines()) for it in found.values()))
-    return 0 if all(it.holds for it in found.values()) else 1
+    write(whence, samples, BUILT)
+    return 0
+
+
+def write(whence: Origin, samples: Samples, into: Path) -> None:
+    """Write text, CSV and plots, and print the text."""
+    heard, reached = noise(samples), goals(samples)
+    text = figures.text(whence, heard, samples, reached)
+    (into / "figures.txt").write_text(text)
+    (into / "goals.csv").write_text(figures.goals_csv(whence, heard, reached))
+    with step("plotting"):
+        for name in PLOTS:
+            plot.plot(whence, heard, samples, name, into / f"{name}.svg")
+    print(text, end="")
+    say(f"text, CSV and plots are in {into}")
 
 
 if __name__ == "__main__":

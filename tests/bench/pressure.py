@@ -15,14 +15,21 @@ less."""
 
 
 @contextmanager
-def scarce(board: RemoteBoard) -> Iterator[None]:
-    """Fill the board's memory but for LEFT, with pages that the kernel puts into no bank."""
+def ramfs(board: RemoteBoard) -> Iterator[None]:
+    """Mount a file system at PLACE, to whose pages the kernel gives no memory of a bank."""
     board.check(f"mkdir -p {PLACE} && mount -t ramfs bench {PLACE}")
     try:
-        board.call(fill, path=f"{PLACE}/ballast", left=LEFT)
         yield
     finally:
         board.check(f"umount {PLACE}")
+
+
+@contextmanager
+def scarce(board: RemoteBoard) -> Iterator[None]:
+    """Fill the board's memory but for LEFT, with pages that the kernel puts into no bank."""
+    with ramfs(board):
+        board.call(fill, path=f"{PLACE}/ballast", left=LEFT)
+        yield
 
 
 def fill(path: str, left: int) -> None:

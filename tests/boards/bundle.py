@@ -2,9 +2,11 @@
 """Packages that a few tests want on a board, in an archive to be unpacked there.
 
 GStreamer's good plugins pull in half a desktop; of that the board gets what its V4L2 elements need.
+So do libcamera's tools; of these it gets `lc-compliance`, which draws nothing.
 """
 
 import tarfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from . import cache
@@ -20,36 +22,66 @@ GSTREAMER = (
     "liborc-0.4-0t64", "libpcre2-8-0", "libv4l-0t64", "libv4lconvert0t64", "python3-gi",
 )  # fmt: skip
 PLUGINS = ("libgstapp.so", "libgstcoreelements.so", "libgstvideo4linux2.so")
+LIBCAMERA = (
+    "libbz2-1.0", "libcamera-tools", "libcamera0.4", "libdw1t64", "libelf1t64",
+    "libevent-2.1-7t64", "libevent-core-2.1-7t64", "libevent-pthreads-2.1-7t64", "libffi8",
+    "libgcc-s1", "libgmp10",
+    "libgnutls30t64", "libhogweed6t64", "libidn2-0", "libjpeg62-turbo", "liblttng-ust-common1t64",
+    "liblttng-ust1t64", "libnettle8t64", "libnuma1", "libp11-kit0", "libstdc++6", "libtasn1-6",
+    "libunistring5", "libyaml-0-2", "libyuv0",
+)  # fmt: skip
+TOOLS = ("lc-compliance",)
+ELSEWHERE = ("./usr/share", "./etc", "./var")
+
+Filter = Callable[[tarfile.TarInfo], tarfile.TarInfo | None]
 
 
 def gstreamer(board: Board) -> Path:
     """Return an archive of GStreamer with appsrc, fakesink and the V4L2 elements."""
+    return _make(board, "gstreamer", GSTREAMER, _used_of_gstreamer)
+
+
+def libcamera(board: Board) -> Path:
+    """Return an archive of libcamera with lc-compliance."""
+    return _make(board, "libcamera", LIBCAMERA, _used_of_libcamera)
+
+
+def _make(board: Board, name: str, packages: Sequence[str], used: Filter) -> Path:
     inputs = {
         "suite": board.suite,
         "architecture": board.architecture,
-        "packages": GSTREAMER,
+        "packages": packages,
         "sources": cache.sources("bundle.py", "apt.py"),
     }
-    noun = f"gstreamer-{board.machine}"
-    return cache.entry(noun, inputs, lambda path: _fill(board, path)) / "gstreamer.tar.gz"
+    archive = f"{name}.tar.gz"
+
+    def fill(into: Path) -> None:
+        with step(f"downloading {len(packages)} packages for {name} ({board.architecture})"):
+            source = Archive(board.suite, (board.architecture,))
+            debs = source.download_only(packages, into / "debs")
+        with step(f"packing what is used of {len(debs)} packages"):
+            unpack(debs, into / "tree")
+            with tarfile.open(into / archive, "w:gz", compresslevel=1) as packed:
+                packed.add(into / "tree", ".", filter=used)
+        cache.remove(into / "debs")
+        cache.remove(into / "tree")
+
+    return cache.entry(f"{name}-{board.machine}", inputs, fill) / archive
 
 
-def _fill(board: Board, into: Path) -> None:
-    with step(f"downloading {len(GSTREAMER)} packages of GStreamer ({board.architecture})"):
-        debs = Archive(board.suite, (board.architecture,)).download_only(GSTREAMER, into / "debs")
-    with step(f"packing what is used of {len(debs)} packages"):
-        unpack(debs, into / "tree")
-        with tarfile.open(into / "gstreamer.tar.gz", "w:gz", compresslevel=1) as archive:
-            archive.add(into / "tree", ".", filter=_used)
-    cache.remove(into / "debs")
-    cache.remove(into / "tree")
-
-
-def _used(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+def _used_of_gstreamer(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
     """Leave out what is not a program, and the plugins that would lack libraries."""
     path = Path(member.name)
-    if member.name.startswith(("./usr/share", "./etc", "./var")):
+    if member.name.startswith(ELSEWHERE):
         return None
     if path.parent.name == "gstreamer-1.0" and path.name.startswith("libgst"):
         return member if path.name in PLUGINS else None
     return member
+
+
+def _used_of_libcamera(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    """Leave out what is not a program, and the tools that would lack libraries."""
+    path = Path(member.name)
+    if member.name.startswith(ELSEWHERE) or path.parts[:2] == ("usr", "libexec"):
+        return None
+    return member if path.parent.name != "bin" or path.name in TOOLS else None

@@ -25,9 +25,13 @@ S5P_JPEG = tuple(
         "jpeg-hw-exynos4.c", "jpeg-hw-exynos4.h", "jpeg-hw-s5p.c", "jpeg-hw-s5p.h", "jpeg-regs.h",
     )
 )  # fmt: skip
+HEAPS_SELFTEST = (
+    "tools/testing/selftests/dmabuf-heaps/dmabuf-heap.c",
+    "tools/testing/selftests/kselftest.h",
+)
 FILES = (*CHECKPATCH, *VICODEC, *VIM2M)
-# No other suite has a board for it, and before 5.18 it had another place.
-FILES_OF = {"trixie": (*FILES, *S5P_JPEG)}
+# No other suite has a board for the JPEG codec, and before 5.18 it had another place.
+FILES_OF = {"trixie": (*FILES, *S5P_JPEG, *HEAPS_SELFTEST)}
 
 
 def make(suite: str) -> Path:

@@ -78,13 +78,14 @@ def environment() -> Path:
 
 
 def _requirements() -> list[str]:
-    """Return what pyproject.toml asks for: to build, to run, and to test."""
+    """Return what pyproject.toml asks for: to build, to run, to test, and to measure."""
     described = tomllib.loads((PROJECT / "pyproject.toml").read_text())
     project = described["project"]
     return [
         *described["build-system"]["requires"],
         *project["dependencies"],
         *project["optional-dependencies"]["test"],
+        *project["optional-dependencies"]["bench"],
         "pip",
     ]
 

@@ -59,7 +59,7 @@ class RemoteBoard:
     @property
     def name(self) -> str:
         """The board's name, for reports."""
-        return self.strategy.board_name
+        return str(self.strategy.board_name)
 
     def need(self, state: str) -> "RemoteBoard":
         """Bring the board to a state (off, shell, module, agent), up or down."""

@@ -49,9 +49,9 @@ def attack(seed: int, seconds: float, processes: int = 4) -> dict[str, Any]:
             chance = random.Random(self.seed * 8 + number)
             calls = [
                 self.alloc, self.alloc, self.free, self.close, self.pin, self.unpin, self.info,
-                self.attest, self.pattern, self.compact, self.layout, self.sync, self.map,
-                self.map, self.unmap, self.touch, self.touch, self.protect, self.advise, self.pipe,
-                self.query, self.fork,
+                self.attest, self.pattern, self.compact, self.layout, self.users, self.sync,
+                self.map, self.map, self.unmap, self.touch, self.touch, self.protect, self.advise,
+                self.pipe, self.query, self.fork,
             ]  # fmt: skip
             while True:
                 call = chance.choice(calls)
@@ -75,9 +75,19 @@ def attack(seed: int, seconds: float, processes: int = 4) -> dict[str, Any]:
             alignment = page << chance.choice([0, 0, 0, 1, 4, 9])
             deadline = int(10 ** chance.uniform(3, 9.5))
             got = self.ioctl(
-                chance, "CM_IOC_ALLOC", size=size, alignment=alignment, deadline_ns=deadline
+                chance,
+                "CM_IOC_ALLOC",
+                size=size,
+                alignment=alignment,
+                deadline_ns=deadline,
+                owner_pid=self.somebody(chance),
             )
             self.fds.append(got.fd)
+
+        def somebody(self, chance: random.Random) -> int:
+            """Draw the caller, or a process: its parent, one beside it, or what has ended."""
+            near = os.getpid() + chance.randrange(-8, 8)
+            return chance.choice([0, 0, 0, 0, os.getppid(), near, threading.get_native_id()])
 
         def close(self, chance: random.Random) -> None:
             os.close(self.fds.pop(chance.randrange(len(self.fds))))
@@ -111,6 +121,11 @@ def attack(seed: int, seconds: float, processes: int = 4) -> dict[str, Any]:
         def layout(self, chance: random.Random) -> None:
             room = uapi.new_entries(64)
             self.ioctl(chance, "CM_IOC_LAYOUT", entries=uapi.address_of(room), capacity=64)
+
+        def users(self, chance: random.Random) -> None:
+            room = uapi.new_users(4)
+            capacity = chance.randrange(5)
+            self.ioctl(chance, "CM_IOC_USERS", entries=uapi.address_of(room), capacity=capacity)
 
         def query(self, chance: random.Random) -> None:
             self.ioctl(chance, chance.choice(["CM_IOC_QUERY", "CM_IOC_STATS"]))

@@ -78,6 +78,31 @@ def test_a_deadline_can_be_given(board: Any) -> None:
     assert board.run("cm-agent alloc private 1MiB --deadline 5").code == 0
 
 
+# -- bench
+
+
+def test_bench_measures_each_size_and_leaves_nothing(board: Any) -> None:
+    told = json.loads(board.check("cm-agent bench private 64KiB 1MiB --count 5 --json"))
+    assert [(it["size"], it["count"]) for it in told["measured"]] == [(64 << 10, 5), (MIB, 5)]
+    for it in told["measured"]:
+        assert all(0 < it[what]["p50"] <= it[what]["p99"] for what in ("alloc", "memset", "ioctl"))
+    assert (told["private"], told["error"]) == (True, None)
+    assert json.loads(board.check("cm-agent list --json"))[0]["chunks"] == 0
+
+
+def test_bench_prints_a_line_for_each_size(board: Any) -> None:
+    head, *rows = board.check("cm-agent bench shared 4KiB 8MiB --count 3").splitlines()
+    assert head.split()[:3] == ["SIZE", "ALLOC", "p50"]
+    assert [row.split()[:2] for row in rows] == [["4", "KiB"], ["8", "MiB"]]
+
+
+def test_bench_of_more_than_there_is_ends_with_1_and_tells_why(board: Any) -> None:
+    got = board.run("cm-agent bench private 64KiB 65MiB --count 2")
+    assert got.code == 1
+    assert "bench: context 'private': allocation of 65 MiB failed: FULL;" in got.stderr
+    assert len(got.stdout.splitlines()) == 2
+
+
 # -- verify
 
 

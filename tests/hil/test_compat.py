@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from cm_agent import uapi
+from hil import heap
 from hil.compat import NOWHERE, ask, build, request
 from hil.test_control import RELOAD, WRONG, destroy
 from hil.test_ioctl import (
@@ -26,13 +27,14 @@ from hil.test_ioctl import (
     WRITING,
     WRONG_VALUES,
     call,
+    first_size,
     struct_of,
 )
 
 pytestmark = pytest.mark.lg_feature("armhf-programs")
 PAGE, MIB = 1 << 12, 1 << 20
 PROGRAM = "/var/tmp/cm-compat"
-RUN, ENTRY = (uapi.ffi.sizeof(f"struct cm_{it}") for it in ("run", "layout_entry"))
+RUN, ENTRY, USER = (uapi.ffi.sizeof(f"struct cm_{it}") for it in ("run", "layout_entry", "user"))
 CONTROL = sorted(set(uapi.NUMBERS) - set(NAMES))
 ITS_OWN = {"CM_IOC_ALLOC", "CM_IOC_FREE"}
 # Of who allocated, and when.
@@ -91,6 +93,7 @@ def test_a_call_tells_it_what_it_tells_python(
         request("CM_IOC_STATS"),
         request("CM_IOC_COMPACT"),
         request("CM_IOC_LAYOUT", capacity=4, pointer="entries", room=4 * ENTRY),
+        request("CM_IOC_USERS", capacity=4, pointer="entries", room=4 * USER),
         request("CM_IOC_UNPIN"),
     ]
     asked = {number for number, *_ in calls}
@@ -131,7 +134,7 @@ def test_an_array_that_is_too_short_is_filled_and_not_exceeded(module: Any, prog
 @pytest.mark.parametrize("name", NAMES)
 def test_a_wrong_length_is_refused(module: Any, program: str, name: str) -> None:
     valid = call(name)[1]
-    calls = [request(name, valid[:size]) for size in range(len(valid))]
+    calls = [request(name, valid[:size]) for size in range(first_size(name))]
     refuse(module, program, calls, errno.EINVAL)
     if name in WRITING:
         tails = [bytes(at) + b"\1" for at in (0, 3, 7, PAGE)]
@@ -191,6 +194,28 @@ def test_unknown_calls_are_enotty(module: Any, program: str) -> None:
     numbers += [uapi.NUMBERS[name] for name in CONTROL]
     calls = [request("CM_IOC_ALLOC", number=number) for number in numbers]
     refuse(module, program, calls, errno.ENOTTY)
+
+
+def heap_call(**how: Any) -> tuple[Any, ...]:
+    """Describe an allocation by the call of the kernel's dma-heaps; it has no pointer member."""
+    return (*heap.call(**how), NOWHERE, 0)
+
+
+@CONTEXTS
+def test_it_allocates_by_the_call_of_dma_heaps(
+    module: Any, program: str, context: str, other: str
+) -> None:
+    """As Python does, and it can use what it gets."""
+    calls = [heap_call(), request("CM_IOC_INFO", kind="allocated")]
+    _, told, python = ask(module, program, calls, context=context, other=other, twice=True)
+    assert [failure for failure, *_ in told] == [0, 0]
+    assert read("CM_IOC_INFO", told[1][1]) == read("CM_IOC_INFO", python[1][1])
+    assert b"cm-compat\0" in told[1][1]
+
+
+def test_a_heaps_structure_that_cannot_be_written_back_is_efault(module: Any, program: str) -> None:
+    calls = [heap_call(beyond=beyond, there=READ_ONLY) for beyond in (1, heap.SIZE // 2)]
+    refuse(module, program, calls, errno.EFAULT)
 
 
 def control(name: str, /, **members: Any) -> tuple[Any, ...]:

@@ -118,6 +118,7 @@ CALLS: dict[str, tuple[dict[str, int], set[int]]] = {
     "STATS": ({}, set()),
     "COMPACT": ({"size": 0}, {errno.EBUSY}),
     "LAYOUT": ({"entries": 0, "capacity": 64}, set()),
+    "USERS": ({"entries": 0, "capacity": 64}, set()),
     "open": ({}, set()),
     "name": ({}, set()),
 }

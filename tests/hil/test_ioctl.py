@@ -28,7 +28,7 @@ U64 = (1 << 64) - 1
 # The members that say something, as a valid call has them; all others must be zero.
 VALID: dict[str, dict[str, int]] = {
     "CM_IOC_QUERY": {},
-    "CM_IOC_ALLOC": {"size": 3 * PAGE, "alignment": 0, "deadline_ns": 0},
+    "CM_IOC_ALLOC": {"size": 3 * PAGE, "alignment": 0, "deadline_ns": 0, "owner_pid": 0},
     "CM_IOC_FREE": {"fd": 0},
     "CM_IOC_PIN": {"fd": 0},
     "CM_IOC_UNPIN": {"fd": 0},
@@ -38,7 +38,10 @@ VALID: dict[str, dict[str, int]] = {
     "CM_IOC_STATS": {},
     "CM_IOC_COMPACT": {"size": 3 * PAGE, "alignment": 0, "deadline_ns": 0},
     "CM_IOC_LAYOUT": {"entries": 0, "capacity": 0},
+    "CM_IOC_USERS": {"entries": 0, "capacity": 0},
 }
+GREW = {"CM_IOC_ALLOC": "owner_pid", "CM_IOC_STATS": "held"}
+"""The first member that the first version of a structure did not have."""
 CHANGES = {"CM_IOC_ALLOC", "CM_IOC_FREE", "CM_IOC_PIN", "CM_IOC_UNPIN"}
 TAKES_ANY_DMABUF = {"CM_IOC_ATTEST", "CM_IOC_PATTERN"}
 WITH_FD = [name for name in NAMES if "fd" in VALID[name]]
@@ -48,6 +51,12 @@ READING = [name for name in NAMES if uapi.NUMBERS[name] >> 30 & READ]
 
 def struct_of(name: str) -> Any:
     return uapi.ffi.typeof(uapi.prepare(name)).item
+
+
+def first_size(name: str) -> int:
+    """Return the bytes that the first version of a structure had."""
+    grew = GREW.get(name)
+    return dict(struct_of(name).fields)[grew].offset if grew else uapi.ffi.sizeof(struct_of(name))
 
 
 def zero_bits(name: str) -> list[tuple[int, int]]:
@@ -179,7 +188,16 @@ def test_every_bit_that_must_be_zero_is_einval(module: Any, name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_shorter_structure_is_einval(module: Any, name: str) -> None:
     valid = call(name)[1]
-    refuse(module, [call(name, valid[:size]) for size in range(len(valid))], errno.EINVAL)
+    refuse(module, [call(name, valid[:size]) for size in range(first_size(name))], errno.EINVAL)
+
+
+@pytest.mark.parametrize("name", GREW)
+def test_a_structure_of_an_older_header_works(module: Any, name: str) -> None:
+    """What it does not have is as if it was zero, and nothing is written behind it."""
+    valid = call(name)[1]
+    sizes = range(first_size(name), len(valid))
+    got = ask(module, [call(name, valid[:size]) for size in sizes])
+    assert [result for result, _, _ in got] == [0] * len(sizes)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -268,6 +286,12 @@ WRONG_VALUES = {
     "capacity-without-entries": ("CM_IOC_LAYOUT", {"capacity": 1}, errno.EINVAL),
     "entries-nowhere": ("CM_IOC_LAYOUT", {"capacity": 1, "entries": 8}, errno.EFAULT),
     "entries-in-the-kernel": ("CM_IOC_LAYOUT", {"capacity": 1, "entries": -64 & U64}, errno.EFAULT),
+    "capacity-without-users": ("CM_IOC_USERS", {"capacity": 1}, errno.EINVAL),
+    "users-nowhere": ("CM_IOC_USERS", {"capacity": 1, "entries": 8}, errno.EFAULT),
+    "users-in-the-kernel": ("CM_IOC_USERS", {"capacity": 1, "entries": -64 & U64}, errno.EFAULT),
+    "owner-negative": ("CM_IOC_ALLOC", {"owner_pid": -1}, errno.EINVAL),
+    "owner-most-negative": ("CM_IOC_ALLOC", {"owner_pid": -(1 << 31)}, errno.EINVAL),
+    "owner-nobody": ("CM_IOC_ALLOC", {"owner_pid": (1 << 31) - 1}, errno.ESRCH),
 }
 
 

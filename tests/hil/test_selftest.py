@@ -4,7 +4,7 @@
 
 Of tools/testing/selftests (Linux 6.12), case by case:
 
-dmabuf-heaps/dmabuf-heap.c
+dmabuf-heaps/dmabuf-heap.c: test_selftest_heaps.py runs it as it is; of calls of our own,
 - test_alloc_and_import: the tests below, with the same importer, vgem
 - test_alloc_zeroed: test_lifetime.py, test_memory_is_zero_whatever_it_held_before
 - test_alloc_compat: test_ioctl.py, structures that are shorter (none is older yet) and longer

@@ -45,6 +45,8 @@ def stats() -> ContextStats:
         retries=5,
         moves=0,
         moved_bytes=0,
+        held=2 * MIB,
+        lent=8 * MIB,
         latency=(small, large),
     )
 

@@ -11,7 +11,9 @@ from cm_agent.cli._arguments import request, show_verification
 from cm_agent.contiguity import ATTESTATION, PAGEMAP, PATTERN, Verdict, Verification, Witness
 
 
-@pytest.mark.parametrize("verb", ["alloc", "doctor", "list", "policy", "serve", "stream", "verify"])
+@pytest.mark.parametrize(
+    "verb", ["alloc", "bench", "doctor", "list", "policy", "serve", "stream", "verify"]
+)
 def test_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main([verb, "--help"])
@@ -41,6 +43,10 @@ def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
         ("alloc camera 4KiB --hold nan", "--hold"),
         ("alloc camera --interactive --replay file", "--replay"),
         ("alloc camera 4KiB --name " + "x" * 32, "--name"),
+        ("bench", "CONTEXT"),
+        ("bench camera 8MB", "'8MB'"),
+        ("bench camera 0", "'0'"),
+        ("bench camera 4KiB --count 0", "--count"),
         ("verify camera 4KiB --dma-bits 65", "--dma-bits"),
         ("verify camera 4KiB --dma-bits 0", "--dma-bits"),
     ],
@@ -82,7 +88,7 @@ def test_size_and_alignment_are_read() -> None:
     assert request("4096") == (4096, 0)
 
 
-@pytest.mark.parametrize("verb", ["alloc", "verify"])
+@pytest.mark.parametrize("verb", ["alloc", "bench", "verify"])
 def test_unknown_context_ends_with_1_and_says_which(
     verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cm_agent import uapi
 from cm_agent.context import Context, names
 from cm_agent.errors import AllocationError
 from cm_agent.uapi import Reason
@@ -171,3 +172,70 @@ def test_a_compaction_that_fails_is_called_one(
     answer(monkeypatch, errno.EBUSY, reason=Reason.BUSY.value)
     with Context("left", dev=tmp_path) as context, pytest.raises(AllocationError, match=what):
         context.compact(size)
+
+
+OWNER_ERRORS = {
+    errno.EPERM: (PermissionError, "process 4711, which needs CAP_SYS_RESOURCE (root has it): "),
+    errno.ESRCH: (ProcessLookupError, "process 4711, which has ended, is a thread, or has no"),
+}
+
+
+@pytest.mark.parametrize("number", OWNER_ERRORS)
+def test_a_process_that_cannot_own_is_named_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    (tmp_path / "left").touch()
+    answer(monkeypatch, number, reason=Reason.INVALID.value)
+    kind, text = OWNER_ERRORS[number]
+    with Context("left", dev=tmp_path) as context, pytest.raises(kind) as caught:
+        context.alloc(8192, owner_pid=4711)
+    assert text in str(caught.value)
+
+
+def test_an_error_of_the_callers_own_is_no_allocation_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "left").touch()
+    answer(monkeypatch, errno.EMFILE, reason=Reason.INVALID.value)
+    with Context("left", dev=tmp_path) as context, pytest.raises(OSError) as caught:
+        context.alloc(8192)
+    assert type(caught.value) is OSError and caught.value.errno == errno.EMFILE
+
+
+@pytest.mark.parametrize("pid", [-1, 1 << 31])
+def test_what_can_be_no_process_is_not_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pid: int
+) -> None:
+    (tmp_path / "left").touch()
+    answer(monkeypatch, errno.EIO)
+    with Context("left", dev=tmp_path) as context, pytest.raises(ValueError, match=str(pid)):
+        context.alloc(8192, owner_pid=pid)
+
+
+def test_a_quota_on_behalf_is_the_other_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "left").touch()
+    answer(monkeypatch, errno.EDQUOT, reason=Reason.QUOTA.value, quota=9 << 20, used=5 << 20)
+    with Context("left", dev=tmp_path) as context, pytest.raises(AllocationError) as caught:
+        context.alloc(8 << 20, owner_pid=4711)
+    text = "QUOTA; the user of process 4711 has 5 MiB of their 9 MiB; free chunks of theirs, or"
+    assert text in str(caught.value)
+
+
+def test_users_are_all_asked_for_and_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many there are, and whatever the order that the kernel knows them in."""
+    (tmp_path / "left").touch()
+    there = 200
+
+    def submit(fd: int, request: str, argument: Any) -> None:
+        entries = uapi.ffi.cast("struct cm_user *", argument.entries)
+        for number in range(min(there, argument.capacity)):
+            entries[number].uid = there - number
+        argument.count = there
+
+    monkeypatch.setattr("cm_agent.uapi.submit", submit)
+    with Context("left", dev=tmp_path) as context:
+        assert [user.uid for user in context.users()] == list(range(1, there + 1))

@@ -136,7 +136,6 @@ LINES = {
         None,
         "user 1000 may have 3 MiB, in at most 7 chunks; in use: 2 MiB in 1 chunk",
     ),
-    "quota left": (None, f"{EACH} 3 MiB, in at most 7 chunks"),
     "quota left 1MiB": ((MIB, 7), f"{EACH} 1 MiB, in at most 7 chunks"),
     "quota left 0 --chunks none": ((0, uapi.QUOTA_NO_CHUNKS), f"{EACH} 0 B"),
     "quota left none --chunks none --user 0": (

@@ -175,7 +175,7 @@ def test_serving_is_loaded_when_it_is_asked_for() -> None:
     assert not top & {"cm_agent.service", "cm_agent.exposition", "cm_agent.metrics"}
 
 
-@pytest.mark.parametrize("verb", ["list", "alloc", "doctor", "policy", "verify"])
+@pytest.mark.parametrize("verb", ["list", "alloc", "bench", "doctor", "policy", "verify"])
 def test_command_loads_nothing_slow(verb: str, tmp_path: Path) -> None:
     program = (
         "import sys\n"

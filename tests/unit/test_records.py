@@ -10,6 +10,7 @@ from cm_agent.records import (
     LayoutEntry,
     PatternResult,
     Quota,
+    User,
 )
 from cm_agent.uapi import Reason, ffi
 from hypothesis import given
@@ -103,6 +104,18 @@ def test_no_limit_of_a_quota_is_none_and_zero_is_zero() -> None:
     assert Quota.read(got) == Quota(0, 0, 4096, 1)
     got.quota.bytes, got.quota.chunks = uapi.QUOTA_NONE, uapi.QUOTA_NO_CHUNKS
     assert Quota.read(got) == Quota(None, None, 4096, 1)
+
+
+def test_no_limit_of_a_user_is_none_and_zero_is_zero() -> None:
+    got = ffi.new("struct cm_user *", {"uid": 7, "bytes": 4096, "chunks": 1})
+    assert User.read(got) == User(7, 4096, 0, 1, 0)
+    got.quota_bytes, got.max_chunks = uapi.QUOTA_NONE, uapi.QUOTA_NO_CHUNKS
+    assert User.read(got) == User(7, 4096, None, 1, None)
+
+
+def test_what_is_held_and_what_is_lent_are_told_apart() -> None:
+    got = ContextStats.read(ffi.new("struct cm_stats *", {"held": 4096, "lent": 8192}))
+    assert (got.held, got.lent) == (4096, 8192)
 
 
 def test_linear_pattern_is_told_apart() -> None:

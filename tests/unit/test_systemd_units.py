@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 UNITS = Path(__file__).parents[2] / "systemd"
+EXAMPLES = UNITS.parent / "agent/examples"
 SERVICE = UNITS / "cm-agent.service"
 EXPOSURE_LIMIT = 25
 
@@ -93,9 +94,10 @@ def test_the_names_in_unit_rules_and_users_agree() -> None:
     assert entries == [["g", "cm", "-"], ["u", "cm-agent", "-"], ["m", "cm-agent", "cm"]]
 
 
-def test_udev_understands_the_rules() -> None:
+@pytest.mark.parametrize("rules", [UNITS / "60-cm-agent.rules", EXAMPLES / "70-cm-heap.rules"])
+def test_udev_understands_the_rules(rules: Path) -> None:
     known = run("udevadm", "--help").stdout
     if "verify " not in known:
         pytest.skip("udevadm of this machine has no verify (systemd 254 has it)")
-    done = run("udevadm", "verify", "--resolve-names=never", UNITS / "60-cm-agent.rules")
+    done = run("udevadm", "verify", "--resolve-names=never", rules)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,34 +1,43 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 cm-agent authors
-"""`cm-agent quota`: how much of a context a user may have, set or shown."""
+"""`cm-agent quota`: how much of a context a user may have, and has, set or shown."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import pwd
+from dataclasses import asdict
 from typing import Final
 
+from cm_agent import table
 from cm_agent.cli._arguments import Subparsers, byte_count, context_name
+from cm_agent.context import Context
 from cm_agent.control import Control
-from cm_agent.records import Quota
+from cm_agent.errors import UsageError
+from cm_agent.records import Quota, User
 from cm_agent.size import format_size
 from cm_agent.uapi import QUOTA_ANYBODY, QUOTA_NO_CHUNKS
 
 _UNLIMITED = "none"
 _KEPT: Final = object()
 """A limit that is not given."""
+_HEADINGS = ("USER", "IN USE", "QUOTA", "CHUNKS", "MAX CHUNKS")
+_ANYBODY = "each user without a quota of their own"
 
 
 def register(sub: Subparsers) -> None:
     """Add the verb to the command line."""
     parser = sub.add_parser(
-        "quota", help="limit how much of a context a user may have, or show it (root)"
+        "quota", help="limit how much of a context a user may have (root), or show it"
     )
     parser.description = (
         "Limit how many bytes of a context, in how many chunks, a user may have. A limit that is"
-        " not given stays as it is; without any, show what applies and what is in use. Users with"
-        " CAP_SYS_RESOURCE, as root has, may exceed their limits, but not the number of chunks that"
-        " a context has at most (the module's parameter max_chunks)."
+        " not given stays as it is. With --user alone, show what applies and what is in use; with"
+        " CONTEXT alone, show this of all users who have chunks or a quota of their own, or, unless"
+        " you are root, of yourself. Users with CAP_SYS_RESOURCE, as root has, may exceed their"
+        " limits, but not the number of chunks that a context has at most (the module's parameter"
+        " max_chunks)."
     )
     parser.add_argument("context", type=context_name, metavar="CONTEXT")
     parser.add_argument(
@@ -52,11 +61,60 @@ def register(sub: Subparsers) -> None:
         metavar="U",
         help="name or number; default: each user without a quota of their own",
     )
+    parser.add_argument(
+        "--json", action="store_true", help="with CONTEXT alone: print JSON, sizes in bytes"
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Set what is given, and print what applies then."""
+    """Set what is given, and print what applies then; list the users when nothing is given."""
+    if args.size is _KEPT and args.chunks is _KEPT and args.user is None:
+        return _list(args.context, as_json=args.json)
+    if args.json:
+        raise UsageError("--json goes with CONTEXT alone, to list the users")
+    return _set_or_show(args)
+
+
+def _list(name: str, *, as_json: bool) -> int:
+    everybody = _everybody(name)
+    with Context(name) as context:
+        users = context.users()
+    if as_json:
+        limits = everybody and {"quota": everybody.size, "max_chunks": everybody.chunks}
+        print(json.dumps({"everybody": limits, "users": list(map(asdict, users))}, indent=2))
+        return 0
+    if everybody:
+        print(f"{name}: {_ANYBODY} may have {_most(everybody.size, everybody.chunks)}")
+    if users:
+        for line in table.lines([_HEADINGS, *map(_row, users)], "<>>>>"):
+            print(line)
+    return 0
+
+
+def _everybody(name: str) -> Quota | None:
+    """Return what applies to those without a quota of their own; None: only root is told."""
+    try:
+        with Control() as control:
+            return control.quota(name)
+    except PermissionError:
+        return None
+
+
+def _row(user: User) -> tuple[str, ...]:
+    quota = _UNLIMITED if user.quota is None else format_size(user.quota)
+    most = _UNLIMITED if user.max_chunks is None else str(user.max_chunks)
+    return (_login(user.uid), format_size(user.bytes), quota, str(user.chunks), most)
+
+
+def _login(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _set_or_show(args: argparse.Namespace) -> int:
     with Control() as control:
         before = control.quota(args.context, args.user)
         size = before.size if args.size is _KEPT else args.size
@@ -64,9 +122,9 @@ def run(args: argparse.Namespace) -> int:
         shown = args.size is _KEPT and args.chunks is _KEPT
         if not shown:
             control.set_quota(args.context, size, uid=args.user, chunks=chunks)
-    whose = "each user without a quota of their own" if args.user is None else f"user {args.user}"
+    whose = _ANYBODY if args.user is None else f"user {args.user}"
     excess = "; root may exceed it" if args.user == 0 and (size, chunks) != (None, None) else ""
-    used = f"; in use: {_used(before)}" if shown and args.user is not None else ""
+    used = f"; in use: {_used(before)}" if shown else ""
     print(f"{args.context}: {whose} may have {_most(size, chunks)}{excess}{used}")
     return 0
 

@@ -43,6 +43,9 @@
 #define CM_FEATURE_LAYOUT	(1 << 1) /* CM_IOC_LAYOUT */
 #define CM_FEATURE_QUOTA	(1 << 2) /* CM_IOC_QUOTA */
 #define CM_FEATURE_CONTROL	(1 << 3) /* CM_IOC_CREATE and CM_IOC_DESTROY */
+#define CM_FEATURE_OWNER	(1 << 4) /* cm_alloc.owner_pid */
+#define CM_FEATURE_USERS	(1 << 5) /* CM_IOC_USERS */
+#define CM_FEATURE_DMA_HEAP	(1 << 6) /* DMA_HEAP_IOCTL_ALLOC */
 
 /* Context flags, in cm_query.flags. */
 #define CM_CONTEXT_PRIVATE	(1 << 0)
@@ -94,7 +97,9 @@ struct cm_query {
  * @CM_REASON_NO_MEMORY:   the system had no memory for bookkeeping, or nowhere
  *                         to move the pages in the way (ENOMEM), or its table
  *                         of open files is full (ENFILE)
- * @CM_REASON_INVALID:     the request itself is wrong (EINVAL)
+ * @CM_REASON_INVALID:     the request itself is wrong (EINVAL), or nothing could
+ *                         be allocated for who asks: see &struct cm_alloc (EPERM,
+ *                         ESRCH, EMFILE, ENODEV)
  * @CM_REASON_QUOTA:       the user would have more bytes than their quota (EDQUOT)
  * @CM_REASON_CHUNKS:      the user would have more chunks than their quota, or
  *                         the context more than it may have (EDQUOT)
@@ -134,22 +139,36 @@ enum cm_reason {
  * @largest_hole: out: largest hole of the context after the call
  * @retries:      out: places that were tried and were busy
  * @reason:       out: enum cm_reason
- * @quota:        out: bytes that the user who opened the node may have in this
- *                context, CM_QUOTA_NONE for no limit
- * @used:         out: bytes that the user had before the call, if there is a
+ * @quota:        out: bytes that the owner may have in this context,
+ *                CM_QUOTA_NONE for no limit
+ * @used:         out: bytes that the owner had before the call, if there is a
  *                quota
- * @max_chunks:   out: chunks that the user may have in this context
- * @chunks:       out: chunks that the user had before the call; with @reason
+ * @max_chunks:   out: chunks that the owner may have in this context
+ * @chunks:       out: chunks that the owner had before the call; with @reason
  *                CHUNKS and fewer than @max_chunks, the context has too many
+ * @owner_pid:    in: process on whose behalf it is allocated, in the caller's pid
+ *                namespace, or 0 for the caller
+ * @reserved:     must be 0
  *
  * The memory is zero, and cached. Map it with MAP_SHARED, and enclose what the
  * CPU does with it in DMA_BUF_IOCTL_SYNC. Fill a fresh structure for each call:
  * one that was written back is INVALID. It is written back on failures, too:
- * see enum cm_reason for these; besides there are EMFILE when the process has no
- * free file descriptor and ENODEV when the context is gone.
+ * see enum cm_reason for these; besides there are, with the reason INVALID, EMFILE
+ * when the process has no free file descriptor, ENODEV when the context is gone, and
+ * EPERM and ESRCH for @owner_pid.
  *
  * The chunk belongs to the user who opened the node. Its memory is charged to
  * no memory control group: the quota is what limits it.
+ *
+ * With @owner_pid the chunk belongs to the effective user of that process, who may
+ * free it through a node they have opened; the descriptor is the caller's, to be
+ * passed on. It needs CAP_SYS_RESOURCE (EPERM, whether or not there is such a
+ * process), which does not exceed the other's quota: only a process that has it
+ * itself does. ESRCH when no process that lives has this number in the caller's pid
+ * namespace: that of a thread is a process' only if it is the first one's. A number
+ * is used again once its process is gone, so a caller that has a pidfd looks at it
+ * after the call: if the process has not ended, the chunk is its (no kernel from
+ * 5.10 to 6.12 exports what a module needs to read a pidfd).
  *
  * A long-term pin of its pages through a mapping (V4L2_MEMORY_USERPTR, io_uring's
  * registered buffers) is not supported: the kernel tries to move them out of the
@@ -172,6 +191,8 @@ struct cm_alloc {
 	__u64 used;
 	__u32 max_chunks;
 	__u32 chunks;
+	__s32 owner_pid;
+	__u32 reserved;
 };
 
 /**
@@ -179,10 +200,11 @@ struct cm_alloc {
  * @fd:    in: descriptor of the chunk; it stays open and becomes stale
  * @flags: in: must be 0
  *
- * For the chunk's owner, the user who opened the node that it is from, and
- * CAP_SYS_ADMIN (EPERM); it is the credentials of who opened the node used for
- * this call that count. Mappings of the chunk raise SIGBUS from now on. EBUSY,
- * and nothing changes, while the chunk is pinned or a driver has imported it.
+ * For the chunk's owner, the user who opened the node that it is from or on whose
+ * behalf it was allocated, and CAP_SYS_ADMIN (EPERM); it is the credentials of who
+ * opened the node used for this call that count. Mappings of the chunk raise SIGBUS
+ * from now on. EBUSY, and nothing changes, while the chunk is pinned or a driver has
+ * imported it.
  */
 struct cm_free {
 	__s32 fd;
@@ -232,9 +254,11 @@ struct cm_unpin {
  * @pins:      out: pins held by open files
  * @imports:   out: drivers attached to the dma-buf
  * @maps:      out: DMA and kernel mappings held by drivers
- * @uid:       out: user who opened the node that the chunk is from, as seen from
- *             the caller's user namespace
- * @pid:       out: process that asked for it, in the initial pid namespace
+ * @uid:       out: the owner: user who opened the node that the chunk is from, or
+ *             on whose behalf it was allocated, as seen from the caller's user
+ *             namespace
+ * @pid:       out: process that asked for it, or on whose behalf somebody did, in
+ *             the initial pid namespace
  * @reserved:  must be 0
  * @comm:      out: name of that process, NUL-terminated
  * @name:      out: what DMA_BUF_SET_NAME said, or empty, NUL-terminated
@@ -375,7 +399,7 @@ struct cm_latency {
 };
 
 /**
- * struct cm_stats - what a context has done since it was made
+ * struct cm_stats - what a context has done since it was made, and does now
  * @attempts:  out: allocations asked for
  * @successes: out: allocations granted
  * @failures:  out: allocations refused, by enum cm_reason
@@ -384,6 +408,9 @@ struct cm_latency {
  * @latency:   out: histograms, by size class
  * @moves:       out: chunks that were moved to make room
  * @moved_bytes: out: bytes that were copied for that
+ * @held:        out: bytes that were taken from the system, or are a private
+ *               context's, and that no chunk occupies at this instant
+ * @lent:        out: bytes of the context that the system uses at this instant
  */
 struct cm_stats {
 	__u64 attempts;
@@ -394,6 +421,8 @@ struct cm_stats {
 	struct cm_latency latency[CM_SIZE_CLASSES];
 	__u64 moves;
 	__u64 moved_bytes;
+	__u64 held;
+	__u64 lent;
 };
 
 /**
@@ -449,9 +478,9 @@ struct cm_compact {
  * @pins:      out: pins held by open files
  * @imports:   out: drivers attached to the dma-buf
  * @maps:      out: DMA and kernel mappings held by drivers
- * @uid:       out: user who opened the node that it is from, as seen from the
- *             caller's user namespace
- * @pid:       out: process that asked for it, in the initial pid namespace
+ * @uid:       out: the owner, as in &struct cm_info
+ * @pid:       out: process that asked for it, or on whose behalf somebody did, in
+ *             the initial pid namespace
  * @comm:      out: name of that process, NUL-terminated
  * @name:      out: what DMA_BUF_SET_NAME said, or empty, NUL-terminated
  */
@@ -485,6 +514,51 @@ struct cm_layout_entry {
  * and @name are left out (CM_CHUNK_HIDDEN) unless the caller has CAP_SYS_ADMIN.
  */
 struct cm_layout {
+	__u64 entries;
+	__u32 capacity;
+	__u32 count;
+	__u32 flags;
+	__u32 reserved;
+};
+
+/* More entries than this are counted, but not stored. */
+#define CM_USERS_MAX_ENTRIES	(1 << 16)
+
+/**
+ * struct cm_user - what a user may have of a context, and has
+ * @bytes:       out: bytes that the user has, on their way back included
+ * @quota_bytes: out: bytes that the user may have, CM_QUOTA_NONE for no limit
+ * @uid:         out: the user, as seen from the caller's user namespace
+ * @chunks:      out: chunks that the user has, likewise
+ * @max_chunks:  out: chunks that the user may have, CM_QUOTA_NO_CHUNKS for no limit
+ *               but that of the context
+ * @reserved:    out: 0
+ */
+struct cm_user {
+	__u64 bytes;
+	__u64 quota_bytes;
+	__u32 uid;
+	__u32 chunks;
+	__u32 max_chunks;
+	__u32 reserved;
+};
+
+/**
+ * struct cm_users - who has how much of a context
+ * @entries:  in: user pointer to struct cm_user[], or 0 with capacity 0
+ * @capacity: in: number of entries there; of these, at most
+ *            CM_USERS_MAX_ENTRIES are used
+ * @count:    in: must be 0; out: users that there are, who may be more than were
+ *            stored
+ * @flags:    in: must be 0
+ * @reserved: must be 0
+ *
+ * With CAP_SYS_ADMIN, every user who has chunks or a quota of their own, in no
+ * order; a quota of no limit is none. Others see one entry: that of the user who
+ * opened the node, whatever they have. All users of a user namespace count as the
+ * one who made it. ENOMEM.
+ */
+struct cm_users {
 	__u64 entries;
 	__u32 capacity;
 	__u32 count;
@@ -595,6 +669,30 @@ struct cm_get_quota {
 #define CM_IOC_STATS	_IOR(CM_IOC_MAGIC, 0x08, struct cm_stats)
 #define CM_IOC_COMPACT	_IOWR(CM_IOC_MAGIC, 0x09, struct cm_compact)
 #define CM_IOC_LAYOUT	_IOWR(CM_IOC_MAGIC, 0x0A, struct cm_layout)
+#define CM_IOC_USERS	_IOWR(CM_IOC_MAGIC, 0x0B, struct cm_users)
+
+/*
+ * A context's node also serves DMA_HEAP_IOCTL_ALLOC (linux/dma-heap.h), so that
+ * programs that know dma-heaps alone allocate from it, under a link such as
+ * /dev/dma_heap/cm-<context>. It does what CM_IOC_ALLOC does with no alignment
+ * and no deadline of its own: owner, quota and statistics apply. The descriptor
+ * has the access mode and O_CLOEXEC as in fd_flags. Sizes go by the rules of
+ * dma-heaps, not by those above: what a longer structure has at its end is
+ * neither read nor written, and what a shorter one lacks is taken as zero. Errors:
+ *
+ * EINVAL   len is 0, or becomes 0 when it is rounded up to whole pages; fd or
+ *          heap_flags is not 0; fd_flags has more than O_CLOEXEC and O_ACCMODE;
+ *          the structure ends before fd does
+ * EFAULT   the pointer cannot be read, or not be written back to
+ * ENOMEM   FULL, FRAGMENTED, BUSY, DEADLINE, NO_MEMORY of enum cm_reason, as
+ *          heaps have one error for all of them; the statistics and the trace
+ *          event cm_alloc tell which
+ * EDQUOT   QUOTA, CHUNKS: no heap of the kernel's has quotas
+ * EINTR    a fatal signal arrived
+ * EMFILE   the process has no free descriptor
+ * ENFILE   the system's table of open files is full
+ * ENODEV   the context is gone
+ */
 
 /* The calls of /dev/cm/control, which belongs to root. */
 #define CM_IOC_CREATE	_IOWR(CM_IOC_MAGIC, 0x20, struct cm_create)
