@@ -76,7 +76,7 @@ static int alloc_take(struct cm_chunk *chunk, struct cm_demand *demand)
 	cm_context_lock(ctx);
 	cm_pool_remove(&ctx->pool, &chunk->extent);
 	cm_context_unlock(ctx);
-	if (ret != -EBUSY && ret != -ENOMEM)
+	if (!cm_pool_is_stuck(ret))
 		return ret;
 	demand->busy = ret;
 	demand->retries++;

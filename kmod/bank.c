@@ -33,8 +33,8 @@ static DEFINE_MUTEX(bank_list_lock);
 
 /*
  * alloc_contig_range() isolates whole units of CM_BANK_ALIGN page frames: two
- * calls for the same unit make each other fail. A context takes one granule
- * at a time, so that matters only where two contexts meet in one unit.
+ * calls for the same unit make each other fail. A context has one call at a
+ * time, so that matters only where two contexts meet in one unit.
  */
 static DEFINE_MUTEX(bank_shared_unit_lock);
 
@@ -306,8 +306,16 @@ void cm_bank_release(struct cm_bank *bank)
 	bank_free_granules(bank);
 }
 
-static bool bank_shares_unit(const struct cm_bank *bank, unsigned long start,
-			     unsigned long count)
+/**
+ * cm_bank_shares_unit() - whether others wait while cm_bank_take() is at work
+ * @bank:  the bank
+ * @start: first page frame number
+ * @count: number of page frames
+ *
+ * Return: whether a unit of CM_BANK_ALIGN page frames reaches out of the bank.
+ */
+bool cm_bank_shares_unit(const struct cm_bank *bank, unsigned long start,
+			 unsigned long count)
 {
 	return ALIGN_DOWN(start, CM_BANK_ALIGN) < bank->start ||
 	       ALIGN(start + count, CM_BANK_ALIGN) > bank->start + bank->count;
@@ -328,7 +336,7 @@ static bool bank_shares_unit(const struct cm_bank *bank, unsigned long start,
 int cm_bank_take(struct cm_bank *bank, unsigned long start,
 		 unsigned long count)
 {
-	bool shared = bank_shares_unit(bank, start, count);
+	bool shared = cm_bank_shares_unit(bank, start, count);
 	unsigned long i;
 	int ret;
 

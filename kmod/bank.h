@@ -80,6 +80,8 @@ int cm_bank_claim(struct cm_bank *bank, const struct cm_spec *spec,
 		  struct cm_refusal *why);
 void cm_bank_release(struct cm_bank *bank);
 
+bool cm_bank_shares_unit(const struct cm_bank *bank, unsigned long start,
+			 unsigned long count);
 int cm_bank_take(struct cm_bank *bank, unsigned long start,
 		 unsigned long count);
 void cm_bank_give(struct cm_bank *bank, unsigned long start,

@@ -267,14 +267,14 @@ static int chardev_users(struct cm_call *call)
 
 static const struct cm_ioctl cm_ioctls[] = {
 	CM_IOCTL(QUERY, cm_query, version, false, chardev_query),
-	CM_IOCTL(ALLOC, cm_alloc, chunks, true, chardev_alloc),
+	CM_IOCTL(ALLOC, cm_alloc, reserved, true, chardev_alloc),
 	CM_IOCTL(FREE, cm_free, flags, false, chardev_free),
 	CM_IOCTL(PIN, cm_pin, size, false, chardev_pin),
 	CM_IOCTL(UNPIN, cm_unpin, flags, false, chardev_unpin),
 	CM_IOCTL(INFO, cm_info, name, false, chardev_info),
 	CM_IOCTL(ATTEST, cm_attest, context, false, chardev_attest),
 	CM_IOCTL(PATTERN, cm_pattern, reserved, false, chardev_pattern),
-	CM_IOCTL(STATS, cm_stats, moved_bytes, false, chardev_stats),
+	CM_IOCTL(STATS, cm_stats, lent, false, chardev_stats),
 	CM_IOCTL(COMPACT, cm_compact, largest_hole, true, chardev_compact),
 	CM_IOCTL(LAYOUT, cm_layout, reserved, false, chardev_layout),
 	CM_IOCTL(USERS, cm_users, reserved, false, chardev_users),

@@ -76,10 +76,13 @@ static inline bool cm_taken_pages_are_zero(void)
 #endif
 }
 
-/* Old kernels export no way to SCHED_IDLE. */
+/*
+ * Old kernels export no way to SCHED_IDLE; and where spinlocks sleep, who has one
+ * must get to run.
+ */
 static inline void cm_set_idle_priority(struct task_struct *task)
 {
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 0, 0)
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 0, 0) && !defined(CONFIG_PREEMPT_RT)
 	const struct sched_attr idle = { .sched_policy = SCHED_IDLE };
 
 	sched_setattr_nocheck(task, &idle);

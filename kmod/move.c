@@ -187,7 +187,7 @@ int cm_move(struct cm_chunk *chunk, unsigned long to,
 	if (ret)
 		return ret;
 	ret = cm_pool_take(&ctx->pool, rest.start, rest.count, deadline);
-	if (ret == -EBUSY || ret == -ENOMEM)
+	if (cm_pool_is_stuck(ret))
 		ret = -EAGAIN;
 	if (!ret)
 		ret = cm_deadline_is_over(deadline) ? -ETIMEDOUT :

@@ -107,12 +107,6 @@ static int pool_take_pages(struct cm_pool *pool, unsigned long start,
 	return ret;
 }
 
-/* Whether another try may succeed where this error came from. */
-static bool pool_is_stuck(int error)
-{
-	return error == -EBUSY || error == -ENOMEM;
-}
-
 /* Take the granules [start, end), none of which is taken. */
 static int pool_take_granules(struct cm_pool *pool, unsigned long start,
 			      unsigned long end, unsigned long granules)
@@ -124,11 +118,11 @@ static int pool_take_granules(struct cm_pool *pool, unsigned long start,
 	if (huge != start && !pool_is_taken(pool, huge, start))
 		start = huge;
 	ret = pool_take_pages(pool, start, end - start);
-	if (pool_is_stuck(ret) && granules == 1) {
+	if (cm_pool_is_stuck(ret) && granules == 1) {
 		usleep_range(POOL_STUCK_WAIT_US, 2 * POOL_STUCK_WAIT_US);
 		ret = pool_take_pages(pool, start, end - start);
 	}
-	if (pool_is_stuck(ret) && granules == 1)
+	if (cm_pool_is_stuck(ret) && granules == 1)
 		pool_note_stuck(pool, end - 1);
 	if (ret)
 		return ret;
@@ -152,18 +146,26 @@ static unsigned long pool_batch(const struct cm_pool *pool,
 	return max_t(u64, div64_u64(left, max_t(u64, pool->granule_ns, 1)), 1);
 }
 
-/* The end of the granules from @start on that are not taken, at most @most. */
+/*
+ * The end of the granules from @start on that are not taken, at most @most; or of
+ * one, if another context has to wait meanwhile.
+ */
 static unsigned long pool_batch_end(struct cm_pool *pool, unsigned long start,
 				    unsigned long end, unsigned long most,
 				    unsigned long *granules)
 {
 	const struct cm_bank *bank = &pool->bank;
+	bool alone = false;
 
+	*granules = 0;
 	spin_lock(&pool->lock);
-	for (*granules = 0; start != end && *granules < most; ++*granules) {
-		if (cm_bank_granule(bank, start)->taken)
+	while (start != end && *granules < most && !alone &&
+	       !cm_bank_granule(bank, start)->taken) {
+		alone = cm_bank_shares_unit(bank, start, 1);
+		if (alone && *granules)
 			break;
 		start = cm_bank_granule_end(bank, start);
+		++*granules;
 	}
 	spin_unlock(&pool->lock);
 	return start;
@@ -207,7 +209,7 @@ int cm_pool_take(struct cm_pool *pool, unsigned long start,
 			continue;
 		}
 		ret = pool_take_granules(pool, from, stop, granules);
-		if (ret && (granules == 1 || !pool_is_stuck(ret)))
+		if (ret && (granules == 1 || !cm_pool_is_stuck(ret)))
 			return ret;
 		if (ret) {
 			most = granules / 2;

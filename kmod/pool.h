@@ -17,6 +17,12 @@ struct cm_deadline;
 struct cm_refusal;
 struct cm_spec;
 
+/* Whether taking memory may succeed elsewhere, or later, after this error. */
+static inline bool cm_pool_is_stuck(int error)
+{
+	return error == -EBUSY || error == -ENOMEM;
+}
+
 /**
  * struct cm_pool - the memory of a context
  * @name:       of the context

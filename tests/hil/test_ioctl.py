@@ -40,8 +40,6 @@ VALID: dict[str, dict[str, int]] = {
     "CM_IOC_LAYOUT": {"entries": 0, "capacity": 0},
     "CM_IOC_USERS": {"entries": 0, "capacity": 0},
 }
-GREW = {"CM_IOC_ALLOC": "owner_pid", "CM_IOC_STATS": "held"}
-"""The first member that the first version of a structure did not have."""
 CHANGES = {"CM_IOC_ALLOC", "CM_IOC_FREE", "CM_IOC_PIN", "CM_IOC_UNPIN"}
 TAKES_ANY_DMABUF = {"CM_IOC_ATTEST", "CM_IOC_PATTERN"}
 WITH_FD = [name for name in NAMES if "fd" in VALID[name]]
@@ -51,12 +49,6 @@ READING = [name for name in NAMES if uapi.NUMBERS[name] >> 30 & READ]
 
 def struct_of(name: str) -> Any:
     return uapi.ffi.typeof(uapi.prepare(name)).item
-
-
-def first_size(name: str) -> int:
-    """Return the bytes that the first version of a structure had."""
-    grew = GREW.get(name)
-    return dict(struct_of(name).fields)[grew].offset if grew else uapi.ffi.sizeof(struct_of(name))
 
 
 def zero_bits(name: str) -> list[tuple[int, int]]:
@@ -188,16 +180,7 @@ def test_every_bit_that_must_be_zero_is_einval(module: Any, name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_shorter_structure_is_einval(module: Any, name: str) -> None:
     valid = call(name)[1]
-    refuse(module, [call(name, valid[:size]) for size in range(first_size(name))], errno.EINVAL)
-
-
-@pytest.mark.parametrize("name", GREW)
-def test_a_structure_of_an_older_header_works(module: Any, name: str) -> None:
-    """What it does not have is as if it was zero, and nothing is written behind it."""
-    valid = call(name)[1]
-    sizes = range(first_size(name), len(valid))
-    got = ask(module, [call(name, valid[:size]) for size in sizes])
-    assert [result for result, _, _ in got] == [0] * len(sizes)
+    refuse(module, [call(name, valid[:size]) for size in range(len(valid))], errno.EINVAL)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -211,10 +211,11 @@ def test_the_command_shows_a_quota_and_sets_one_limit_at_a_time(unlimited: Any) 
     said = unlimited.check("cm-agent quota shared 2MiB --user guest")
     assert said == f"shared: user {guest} may have 2 MiB, in at most 3 chunks"
     assert unlimited.check(ask) == f"{said}{nothing}"
-    everybody = unlimited.check("cm-agent quota shared")
-    assert (
-        everybody == "shared: each user without a quota of their own may have as much as there is"
-    )
+    assert unlimited.check("cm-agent quota shared").splitlines() == [
+        "shared: each user without a quota of their own may have as much as there is",
+        "USER   IN USE  QUOTA  CHUNKS  MAX CHUNKS",
+        "guest     0 B  2 MiB       0           3",
+    ]
 
 
 def test_a_quota_of_a_context_that_is_not_there_is_answered_with_those_that_are(
