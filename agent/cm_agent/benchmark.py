@@ -51,10 +51,11 @@ def measure(context: Context, size: int, count: int) -> Measured:
     """Allocate chunks of this size and free them at once, which no time counts.
 
     Each chunk in turn with a memset of as many bytes and a request that does nothing, so that what
-    else the machine does meets all three alike. The first of each does not count. AllocationError
-    for what Context.alloc() raises it for.
+    else the machine does meets all three alike. A size is rounded up to whole pages, as a chunk's
+    is. The first of each does not count. AllocationError for what Context.alloc() raises it for.
     """
-    context.alloc(size).close()
+    with context.alloc(size) as chunk:
+        size = chunk.size
     allocs, memsets, ioctls = [], [], []
     fd = context.fileno()
     with _memory(size) as address, _no_collections():

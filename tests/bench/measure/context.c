@@ -9,12 +9,9 @@
 #include "context.h"
 #include "sample.h"
 
-#define LINGER		"/sys/module/cm/parameters/linger_ms"
 #define LENT		"/sys/class/cm/shared/lent"
 #define SIZE		"/sys/class/cm/shared/size"
 #define COLD_LIMIT_NS	INT64_C(5000000000)
-/* What the module's work may come later than linger_ms, at 250 ticks a second. */
-#define TICKS_US	20000
 
 int context_open(const char *name)
 {
@@ -57,15 +54,10 @@ static long long number_of(const char *path)
 	return number;
 }
 
-/* Modules before 0.1.0 do not tell what is lent: there, time is all there is to go by. */
 void context_wait_cold(void)
 {
 	int64_t until = now_ns() + COLD_LIMIT_NS;
 
-	if (access(LENT, F_OK)) {
-		usleep(number_of(LINGER) * 1000 + TICKS_US);
-		return;
-	}
 	while (number_of(LENT) != number_of(SIZE)) {
 		if (now_ns() > until)
 			errx(1, "the shared context did not give its memory back within 5 s");
