@@ -17,8 +17,17 @@ from cm_agent.cli import bench, main
 from cm_agent.context import Context
 
 
-class Closeable:
-    """A buffer that nobody looks at."""
+class Chunk:
+    """A buffer of whole pages that nobody looks at."""
+
+    def __init__(self, size: int) -> None:
+        self.size = -(-size // 4096) * 4096
+
+    def __enter__(self) -> Chunk:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Free nothing."""
 
     def close(self) -> None:
         """Free nothing."""
@@ -36,12 +45,12 @@ class Node:
         """Return a number that nobody uses."""
         return -1
 
-    def alloc(self, size: int) -> Closeable:
+    def alloc(self, size: int) -> Chunk:
         """Allocate, or tell the reason."""
         self.allocs += 1
         if len(self.given) >= self.good:
             raise OSError(errno.ENOMEM, "FULL")
-        return Closeable()
+        return Chunk(size)
 
     def submit(self, fd: int, name: str, request: Any) -> None:
         """Give a descriptor."""
@@ -82,6 +91,10 @@ def test_first_samples_do_not_count(node: Node, monkeypatch: pytest.MonkeyPatch)
     found = measure(cast(Context, node), 4096, 1)
     assert found == Measured(4096, 1, Times(10, 10), Times(20, 20), Times(30, 30))
     assert found.ratio == 0.5
+
+
+def test_the_size_is_that_of_whole_pages(node: Node) -> None:
+    assert measure(cast(Context, node), 5000, 1).size == 8192
 
 
 def test_failure_has_the_reason_of_the_context(node: Node) -> None:
