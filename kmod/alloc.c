@@ -193,8 +193,8 @@ static int alloc_on_queue(struct cm_chunk *chunk, struct cm_demand *demand)
 }
 
 /*
- * Clear what was written of the pages from index *@next on, and set it to the one
- * to go on with.
+ * Clear some of the pages from index *@next on, and set it to the one to go on
+ * with.
  */
 static void alloc_clear_some(struct cm_chunk *chunk, unsigned long *next,
 			     struct cm_demand *demand)
@@ -202,27 +202,18 @@ static void alloc_clear_some(struct cm_chunk *chunk, unsigned long *next,
 	struct cm_context *ctx = chunk->ctx;
 	unsigned long start = chunk->extent.start;
 	unsigned long end = start + chunk->extent.count;
-	unsigned long from, count;
+	unsigned long from, count = ALLOC_CLEAR_PAGES;
 
 	cm_context_lock(ctx);
 	from = cm_bank_next_written(&ctx->pool.bank, start + *next, end, &count);
 	cm_context_unlock(ctx);
-	count = min_t(unsigned long, count, ALLOC_CLEAR_PAGES);
-	if (count)
-		cm_bank_clear(from, count);
+	cm_bank_clear(from, count);
 	demand->cleared += count;
 	*next = from + count - start;
-}
-
-/* From now on its pages hold anything, whoever has them next. */
-static void alloc_hand_over(struct cm_chunk *chunk)
-{
-	down_read(&chunk->lock);
-	cm_context_lock(chunk->ctx);
-	cm_bank_note_written(&chunk->ctx->pool.bank, chunk->extent.start,
-			     chunk->extent.count);
-	cm_context_unlock(chunk->ctx);
-	up_read(&chunk->lock);
+	/* Should it fail, what was cleared need not be cleared again. */
+	cm_context_lock(ctx);
+	cm_bank_note_zero(&ctx->pool.bank, from, count);
+	cm_context_unlock(ctx);
 }
 
 /*
@@ -250,10 +241,8 @@ static int alloc_finish(struct cm_chunk *chunk, struct cm_demand *demand)
 {
 	int ret = alloc_clear(chunk, demand);
 
-	if (!ret) {
-		alloc_hand_over(chunk);
+	if (!ret)
 		ret = cm_dmabuf_export(chunk, demand->access);
-	}
 	if (ret)
 		cm_chunk_abandon(chunk);
 	return ret;

@@ -373,10 +373,10 @@ void cm_bank_give(struct cm_bank *bank, unsigned long start,
 }
 
 /**
- * cm_bank_note_written() - remember that pages may not be zero
+ * cm_bank_note_written() - have pages cleared before somebody gets them
  * @bank:  the bank, locked
  * @start: first page frame number
- * @count: number of page frames, taken
+ * @count: number of page frames, taken, and nobody's from now on
  */
 void cm_bank_note_written(struct cm_bank *bank, unsigned long start,
 			  unsigned long count)
@@ -385,10 +385,11 @@ void cm_bank_note_written(struct cm_bank *bank, unsigned long start,
 }
 
 /**
- * cm_bank_note_zero() - remember that pages are zero, or the system's
+ * cm_bank_note_zero() - have pages left alone
  * @bank:  the bank, locked
  * @start: first page frame number
- * @count: number of page frames
+ * @count: number of page frames, which are zero, or the system's, or a chunk's
+ *         from now on
  */
 void cm_bank_note_zero(struct cm_bank *bank, unsigned long start,
 		       unsigned long count)
@@ -397,11 +398,12 @@ void cm_bank_note_zero(struct cm_bank *bank, unsigned long start,
 }
 
 /**
- * cm_bank_next_written() - find pages that may not be zero
+ * cm_bank_next_written() - find pages that are to be cleared
  * @bank:  the bank, locked
  * @start: first page frame number to look at
  * @end:   the one behind the last
- * @count: set to the number of page frames found, one behind the other
+ * @count: at most as many page frames; set to how many were found, one behind
+ *         the other
  *
  * Return: the first of them; @end, and 0 of them, when there are none.
  */
@@ -413,9 +415,8 @@ unsigned long cm_bank_next_written(const struct cm_bank *bank,
 	unsigned long first = find_next_bit(bank->written, size,
 					    start - bank->start);
 
-	*count = 0;
-	if (first >= size)
-		return end;
+	first = min(first, size);
+	size = min(size, first + *count);
 	*count = find_next_zero_bit(bank->written, size, first) - first;
 	return bank->start + first;
 }
@@ -430,10 +431,9 @@ unsigned long cm_bank_next_written(const struct cm_bank *bank,
  */
 void cm_bank_clear(unsigned long start, unsigned long count)
 {
-	struct page *page = pfn_to_page(start);
-
-	if (!PageHighMem(page)) {
-		memset(page_address(page), 0, count << PAGE_SHIFT);
+	/* There need not be a page behind the last one. */
+	if (count && !PageHighMem(pfn_to_page(start))) {
+		memset(page_address(pfn_to_page(start)), 0, count << PAGE_SHIFT);
 		return;
 	}
 	while (count--)

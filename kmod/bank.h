@@ -35,8 +35,10 @@ struct cm_granule {
  * @order:         a granule has 1 << @order page frames
  * @granules:      all of them, the last one possibly cut short
  * @granule_count: number of @granules
- * @written:       a bit a page: what is taken and in no extent may hold anything
- *                 but zeros; clear for what is not taken
+ * @written:       a bit a page: it is taken, may hold anything, and is to be
+ *                 cleared before somebody gets it. Clear for the pages of chunks
+ *                 that somebody has: anybody may clear where it is set, with the
+ *                 lock held or of a chunk of their own
  *
  * Locking of the granules and bits: that of the context.
  */

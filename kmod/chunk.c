@@ -224,6 +224,8 @@ static void chunk_give(struct cm_chunk *chunk)
 
 	cm_context_lock(ctx);
 	ctx->stats.frees++;
+	cm_bank_note_written(&ctx->pool.bank, chunk->extent.start,
+			     chunk->extent.count);
 	if (!list_empty(&chunk->drain)) {
 		list_del_init(&chunk->drain);
 		ctx->draining -= chunk->extent.count;

@@ -4,6 +4,7 @@
  * need not wait for it.
  *
  * Only where the memory stays with the context: in granules that are taken.
+ * An allocation that has a place there already need not stop it.
  */
 #include <linux/err.h>
 #include <linux/jiffies.h>
@@ -19,62 +20,53 @@
 #define CLEANER_ROUND_PAGES	(SZ_1M >> PAGE_SHIFT)
 #define CLEANER_REST		msecs_to_jiffies(10)
 
-/* The first free page frame that was written; sets their *@count, at most @most. */
-static unsigned long cleaner_find(const struct cm_placement *map,
-				  unsigned long most, unsigned long *count)
+/* Return: how many page frames it cleared. */
+static unsigned long cleaner_clear(struct cm_cleaner *cleaner)
 {
-	const struct cm_bank *bank = map->bank;
-	unsigned long from = map->start;
-	const struct cm_extent *extent;
+	struct cm_bank *bank = cleaner->bank;
+	unsigned long end = bank->start + bank->count;
+	unsigned long start, count, cleared = 0;
 
-	*count = 0;
-	list_for_each_entry(extent, &map->extents, node) {
-		from = cm_bank_next_written(bank, from, extent->start, count);
-		if (*count)
-			break;
-		from = extent->start + extent->count;
-	}
-	if (!*count)
-		from = cm_bank_next_written(bank, from, map->start + map->count,
-					    count);
-	*count = min(*count, most);
-	return from;
+	do {
+		count = CLEANER_STEP_PAGES - cleared;
+		start = cm_bank_next_written(bank, cleaner->next, end, &count);
+		cm_bank_clear(start, count);
+		cm_bank_note_zero(bank, start, count);
+		cleaner->next = start + count;
+		cleared += count;
+	} while (count && cleared < CLEANER_STEP_PAGES);
+	return cleared;
 }
 
-/* Return: how many page frames it cleared, 0 when there was nothing to do. */
-static unsigned long cleaner_step(struct cm_cleaner *cleaner)
+/* From the end of the bank on to its start, if anything came there meanwhile. */
+static void cleaner_wrap(struct cm_cleaner *cleaner)
 {
-	struct cm_placement *map = cleaner->map;
-	unsigned long start, count = 0;
+	const struct cm_bank *bank = cleaner->bank;
+	unsigned long end = bank->start + bank->count, count = 1;
 
-	spin_lock(cleaner->lock);
-	if (map->count)
-		start = cleaner_find(map, CLEANER_STEP_PAGES, &count);
-	if (count) {
-		cm_bank_clear(start, count);
-		cm_bank_note_zero(map->bank, start, count);
-	}
+	if (cleaner->next != end)
+		return;
+	cleaner->next = cm_bank_next_written(bank, bank->start, end, &count);
 	WRITE_ONCE(cleaner->wanted, count);
-	spin_unlock(cleaner->lock);
-	return count;
 }
 
 static void cleaner_round(struct cm_cleaner *cleaner)
 {
-	unsigned long count, cleared = 0;
+	unsigned long cleared = 0;
 
-	do {
-		count = cleaner_step(cleaner);
-		cleared += count;
+	while (READ_ONCE(cleaner->wanted) && cleared < CLEANER_ROUND_PAGES) {
+		spin_lock(cleaner->lock);
+		cleared += cleaner_clear(cleaner);
+		cleaner_wrap(cleaner);
+		spin_unlock(cleaner->lock);
 		cond_resched();
-	} while (count && cleared < CLEANER_ROUND_PAGES);
+	}
 }
 
 static int cleaner_run(void *data)
 {
 	struct cm_cleaner *cleaner = data;
 
-	cm_set_idle_priority(current);
 	while (!kthread_should_stop()) {
 		wait_event_idle(cleaner->wait, READ_ONCE(cleaner->wanted) ||
 				kthread_should_stop());
@@ -101,13 +93,13 @@ void cm_cleaner_wake(struct cm_cleaner *cleaner)
 /**
  * cm_cleaner_init() - make a cleaner that does nothing yet
  * @cleaner: filled in
- * @map:     the map whose free pages it clears
+ * @bank:    whose pages it clears
  * @lock:    the lock of both
  */
 void cm_cleaner_init(struct cm_cleaner *cleaner,
-		     struct cm_placement *map, spinlock_t *lock)
+		     struct cm_bank *bank, spinlock_t *lock)
 {
-	cleaner->map = map;
+	cleaner->bank = bank;
 	cleaner->lock = lock;
 	init_waitqueue_head(&cleaner->wait);
 	/* Nobody knows what a bank that was never the system's holds. */
@@ -116,19 +108,23 @@ void cm_cleaner_init(struct cm_cleaner *cleaner,
 
 /**
  * cm_cleaner_start() - begin to clear
- * @cleaner: the cleaner
+ * @cleaner: the cleaner, whose bank is claimed
  * @name:    of the context
  *
  * Return: 0, or ENOMEM or EINTR when there is no thread for it.
  */
 int cm_cleaner_start(struct cm_cleaner *cleaner, const char *name)
 {
-	struct task_struct *thread = kthread_run(cleaner_run, cleaner,
-						 "cm-clear/%s", name);
+	struct task_struct *thread = kthread_create(cleaner_run, cleaner,
+						    "cm-clear/%s", name);
 
 	if (IS_ERR(thread))
 		return PTR_ERR(thread);
+	/* Not by the thread: cm_cleaner_stop() may come before it has begun. */
+	cm_set_idle_priority(thread);
+	cleaner->next = cleaner->bank->start;
 	cleaner->thread = thread;
+	wake_up_process(thread);
 	return 0;
 }
 

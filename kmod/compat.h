@@ -6,7 +6,6 @@
 #ifndef CM_COMPAT_H
 #define CM_COMPAT_H
 
-#include <linux/capability.h>
 #include <linux/cma.h>
 #include <linux/dma-buf.h>
 #include <linux/dma-resv.h>
@@ -115,16 +114,6 @@ static inline bool cm_fences_are_signalled(struct dma_resv *resv)
 #define kmap_local_page(page)	kmap_atomic(page)
 #define kunmap_local(address)	kunmap_atomic(address)
 #endif
-
-/* Old kernels export only the function that audits what is denied. */
-static inline bool cm_process_is_capable(struct task_struct *leader, int cap)
-{
-#if LINUX_VERSION_CODE >= KERNEL_VERSION(5, 18, 0)
-	return has_capability_noaudit(leader, cap);
-#else
-	return has_capability(leader, cap);
-#endif
-}
 
 /* A shrinker, which kernels since 6.7 allocate. Zeroed, it may be unregistered. */
 struct cm_shrinker {

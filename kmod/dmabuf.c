@@ -111,7 +111,7 @@ static const struct dma_buf_ops dmabuf_ops = {
 
 /**
  * cm_dmabuf_export() - make the dma-buf of a chunk
- * @chunk:  the chunk; on success the dma-buf has a reference of its own, and the
+ * @chunk:  the chunk, all zero; on success the dma-buf has a reference of its own, and the
  *          memory's is what the caller had
  * @access: access mode of its file: O_RDWR, O_RDONLY, ...
  *
@@ -137,6 +137,9 @@ int cm_dmabuf_export(struct cm_chunk *chunk, int access)
 	chunk->inode = file_inode(dmabuf->file);
 	chunk->dmabuf = dmabuf;
 	chunk->ctx->chunks++;
+	/* What is in it is somebody's from now on. */
+	cm_bank_note_zero(&chunk->ctx->pool.bank, chunk->extent.start,
+			  chunk->extent.count);
 	cm_context_unlock(chunk->ctx);
 	up_write(&chunk->lock);
 	return 0;
@@ -172,7 +175,8 @@ int cm_dmabuf_free(struct cm_chunk *chunk)
 		return ret;
 	if (chunk->freed)
 		ret = -ESTALE;
-	else if (chunk->pins || chunk->imports || chunk->maps)
+	else if (chunk->pins || chunk->imports || chunk->maps ||
+		 cm_dmabuf_is_in_use(chunk))
 		ret = -EBUSY;
 	if (!ret) {
 		cm_context_lock(chunk->ctx);

@@ -123,7 +123,7 @@ static void move_copy(const struct cm_chunk *chunk, unsigned long to)
 			move_copy_page(to + i, from + i);
 }
 
-/* @rest becomes what the chunk leaves behind. */
+/* @rest becomes what the chunk leaves behind, and nobody has. */
 static void move_exchange(struct cm_chunk *chunk, unsigned long to,
 			  struct cm_extent *rest)
 {
@@ -142,9 +142,21 @@ static void move_exchange(struct cm_chunk *chunk, unsigned long to,
 	cm_placement_at(&ctx->pool.map, to < from ? from + count - left : from, left,
 			&place);
 	cm_placement_insert(&ctx->pool.map, rest, &place, left);
-	cm_bank_note_written(&ctx->pool.bank, to, count);
+	cm_bank_note_written(&ctx->pool.bank, rest->start, left);
+	if (!chunk->dmabuf)
+		cm_bank_note_written(&ctx->pool.bank, to, count);
 	ctx->stats.moves++;
 	ctx->stats.moved_bytes += (u64)count << PAGE_SHIFT;
+	cm_context_unlock(ctx);
+}
+
+/* What is copied there must stay. */
+static void move_keep(struct cm_chunk *chunk, unsigned long to)
+{
+	struct cm_context *ctx = chunk->ctx;
+
+	cm_context_lock(ctx);
+	cm_bank_note_zero(&ctx->pool.bank, to, chunk->extent.count);
 	cm_context_unlock(ctx);
 }
 
@@ -155,6 +167,7 @@ static int move_relocate(struct cm_chunk *chunk, unsigned long to,
 
 	if (ret)
 		return ret;
+	move_keep(chunk, to);
 	move_copy(chunk, to);
 	move_exchange(chunk, to, rest);
 	return 0;

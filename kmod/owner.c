@@ -21,6 +21,16 @@ static void owner_read_user(struct cm_owner *owner, const struct cred *cred)
 	};
 }
 
+/*
+ * As capable(CAP_SYS_RESOURCE) is of the caller; not by has_capability(), which
+ * reads the credentials anew: they may be another user's by then.
+ */
+static bool owner_is_capable(const struct cred *cred)
+{
+	return cred->user_ns == &init_user_ns &&
+	       cap_raised(cred->cap_effective, CAP_SYS_RESOURCE);
+}
+
 /* @leader: of the process' threads */
 static void owner_read_process(struct cm_owner *owner,
 			       struct task_struct *leader)
@@ -80,8 +90,8 @@ int cm_owner_of_process(struct cm_owner *owner, pid_t number)
 	if (atomic_read(&leader->signal->live)) {
 		cred = get_task_cred(leader);
 		owner_read_user(owner, cred);
+		owner->exceeds = owner_is_capable(cred);
 		put_cred(cred);
-		owner->exceeds = cm_process_is_capable(leader, CAP_SYS_RESOURCE);
 		owner_read_process(owner, leader);
 		ret = 0;
 	}

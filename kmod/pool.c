@@ -26,6 +26,7 @@
  * pages tells little of the next one, which may be full.
  */
 #define POOL_FIRST_GRANULES	8
+#define POOL_MOST_GRANULES	32
 #define POOL_BATCH_NS		(100 * (u64)NSEC_PER_MSEC)
 #define POOL_GRANULE_NS		(10 * NSEC_PER_MSEC)
 
@@ -185,7 +186,7 @@ static unsigned long pool_batch_end(struct cm_pool *pool, unsigned long start,
  * known. On failure, what was taken lingers.
  *
  * Return: 0, EBUSY when a page would not leave, ENOMEM when the system had
- * nowhere to move one to, ETIMEDOUT.
+ * nowhere to move one to, ETIMEDOUT, EINTR.
  */
 int cm_pool_take(struct cm_pool *pool, unsigned long start,
 		 unsigned long count, const struct cm_deadline *deadline)
@@ -215,7 +216,8 @@ int cm_pool_take(struct cm_pool *pool, unsigned long start,
 			most = granules / 2;
 			continue;
 		}
-		most = max(most, 2 * granules);
+		most = min_t(unsigned long, max(most, 2 * granules),
+			     POOL_MOST_GRANULES);
 		from = stop;
 	}
 	return 0;
@@ -263,11 +265,11 @@ static int pool_take_private(struct cm_pool *pool, struct cm_refusal *why)
 		if (schedule_timeout_killable(POOL_PRIVATE_WAIT))
 			return -EINTR;
 	}
-	if (ret)
+	if (cm_pool_is_stuck(ret))
 		return cm_refuse(why, ret,
 				 "bank %s: its pages are in use and would not leave; load the module earlier",
 				 bank->name);
-	return 0;
+	return ret;
 }
 
 static int pool_take_shared(struct cm_pool *pool, struct cm_refusal *why)
@@ -306,7 +308,7 @@ void cm_pool_prepare(struct cm_pool *pool)
 	spin_lock_init(&pool->lock);
 	cm_placement_init(&pool->map, &pool->bank);
 	cm_linger_init(&pool->linger, &pool->map, &pool->lock);
-	cm_cleaner_init(&pool->cleaner, &pool->map, &pool->lock);
+	cm_cleaner_init(&pool->cleaner, &pool->bank, &pool->lock);
 	pool->granule_ns = POOL_GRANULE_NS;
 }
 

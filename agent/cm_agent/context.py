@@ -123,8 +123,9 @@ class Context(Descriptor):
 
         owner_pid: the process that it belongs to and counts for instead, in the caller's pid
         namespace; needs CAP_SYS_RESOURCE (PermissionError). ProcessLookupError: no process that
-        lives has this number. Numbers are used again: if its pidfd shows after this call that the
-        process has ended, the chunk may be another's, so close it.
+        lives has this number. Numbers are used again, and a process becomes another user's when it
+        executes a setuid program: close the chunk if the process' pidfd shows after this call that
+        it has ended, or info() has another user than the one that you know it as.
         """
         if name is not None:
             encode_name(name)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -101,6 +102,74 @@ def test_an_imported_chunk_is_ebusy_until_the_driver_lets_go(
 ) -> None:
     got = vivid.call(free_while_imported, context=context, streaming=streaming)
     assert got == {"held": True, "busy": errno.EBUSY, "same": True, "idle": 0}
+
+
+def use_while_a_device_works(context: str, size: int) -> dict[str, Any]:
+    """Let vgem have a chunk, begin work on it and let go of it; free and move it meanwhile.
+
+    Beside it lies a hole that is as large. Tell errnos, moves, and what came after the work.
+    """
+    import fcntl
+    import os
+    import struct
+    from pathlib import Path
+
+    from cm_agent.context import Context
+
+    def drm(number: int, direction: int, *words: int) -> tuple[int, ...]:
+        argument = bytearray(struct.pack(f"={len(words)}i", *words))
+        fcntl.ioctl(card, direction << 30 | len(argument) << 16 | ord("d") << 8 | number, argument)
+        return struct.unpack(f"={len(words)}i", argument)
+
+    def try_free() -> int:
+        try:
+            pool.free(chunk)
+        except OSError as error:
+            return error.errno or 0
+        return 0
+
+    to_handle, close = (0x2E, 3), (0x09, 1)  # drm.h: PRIME_FD_TO_HANDLE, GEM_CLOSE
+    begin, finish = (0x41, 3), (0x42, 1)  # vgem_drm.h: FENCE_ATTACH, FENCE_SIGNAL
+    for_writing = 1
+    cards = Path("/sys/class/drm").glob("card*")
+    (name,) = (it.name for it in cards if (it / "device").resolve().name == "vgem")
+    card = os.open(f"/dev/dri/{name}", os.O_RDWR | os.O_CLOEXEC)
+    try:
+        with Context(context) as pool, pool.alloc(size) as hole, pool.alloc(size) as chunk:
+            hole.close()
+            handle, _, _ = drm(*to_handle, 0, 0, chunk.fd)
+            _, _, fence, _ = drm(*begin, handle, for_writing, 0, 0)
+            drm(*close, handle, 0)
+            told = {"imports": pool.info(chunk).imports}
+            told["busy"], told["moved"] = try_free(), pool.compact(0).moves
+            drm(*finish, fence, 0)
+            told["moved after"], told["free after"] = pool.compact(0).moves, try_free()
+            return told
+    finally:
+        os.close(card)
+
+
+@pytest.fixture
+def vgem(module: Any) -> Iterator[Any]:
+    """The board with a graphics driver that leaves fences."""
+    module.check("modprobe vgem && udevadm settle")
+    yield module
+    module.check("modprobe -r vgem")
+
+
+@pytest.mark.lg_feature("vgem")
+def test_a_chunk_stays_until_a_device_that_let_go_of_it_has_finished(
+    vgem: Any, context: str
+) -> None:
+    """By the fence that its driver has left: it is neither freed nor moved before."""
+    got = vgem.call(use_while_a_device_works, context=context, size=8 << 20)
+    assert got == {
+        "imports": 0,
+        "busy": errno.EBUSY,
+        "moved": 0,
+        "moved after": 1,
+        "free after": 0,
+    }
 
 
 def touch_after_free(context: str, touched_before: bool) -> list[Any]:

@@ -168,7 +168,9 @@ enum cm_reason {
  * namespace: that of a thread is a process' only if it is the first one's. A number
  * is used again once its process is gone, so a caller that has a pidfd looks at it
  * after the call: if the process has not ended, the chunk is its (no kernel from
- * 5.10 to 6.12 exports what a module needs to read a pidfd).
+ * 5.10 to 6.12 exports what a module needs to read a pidfd). And a process becomes
+ * another user's when it executes a setuid program: a caller that knows it as some
+ * user's compares &cm_info.uid, too.
  *
  * A long-term pin of its pages through a mapping (V4L2_MEMORY_USERPTR, io_uring's
  * registered buffers) is not supported: the kernel tries to move them out of the
@@ -203,8 +205,8 @@ struct cm_alloc {
  * For the chunk's owner, the user who opened the node that it is from or on whose
  * behalf it was allocated, and CAP_SYS_ADMIN (EPERM); it is the credentials of who
  * opened the node used for this call that count. Mappings of the chunk raise SIGBUS
- * from now on. EBUSY, and nothing changes, while the chunk is pinned or a driver has
- * imported it.
+ * from now on. EBUSY, and nothing changes, while the chunk is pinned, a driver has
+ * imported it, or a device has not finished with it (by a fence that is left).
  */
 struct cm_free {
 	__s32 fd;
@@ -236,7 +238,8 @@ struct cm_pin {
  * @flags: in: must be 0
  *
  * Devices that got the address must have finished with it: what they wrote by
- * then is what the CPU sees, wherever the chunk moves. ENOENT when this open file
+ * then is what the CPU sees, wherever the chunk moves, and what they write later
+ * may be in somebody else's memory. ENOENT when this open file
  * holds no pin on the chunk.
  */
 struct cm_unpin {
