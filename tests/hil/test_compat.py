@@ -123,9 +123,10 @@ def test_an_array_that_is_too_short_is_filled_and_not_exceeded(module: Any, prog
         request(**layout, capacity=1, room=ENTRY),
         request(**layout, capacity=2, room=2 * ENTRY - 1),
         request("CM_IOC_ATTEST", runs_capacity=1, pointer="runs", room=RUN - 1),
+        request("CM_IOC_USERS", capacity=1, pointer="entries", room=USER - 1),
     ]
     _, (_, both, one, *short), _ = ask(module, program, calls)
-    assert [it[0] for it in (both, one, *short)] == [0, 0, errno.EFAULT, errno.EFAULT]
+    assert [it[0] for it in (both, one, *short)] == [0, 0, *[errno.EFAULT] * 3]
     assert [read("CM_IOC_LAYOUT", it[1])["count"] for it in (both, one)] == [2, 2]
     assert any(one[2]) and one[2] == both[2][:ENTRY]
 

@@ -17,6 +17,8 @@ from cm_agent.uapi import QUOTA_NO_CHUNKS, QUOTA_NONE, Reason
 
 CONTEXTS = pytest.mark.parametrize("context", ["shared", "private"])
 UNIT, MIB = 1 << 16, 1 << 20
+SYS_RESOURCE = 1 << 24
+EVERY_OTHER = (1 << 64) - 1 ^ SYS_RESOURCE
 ALICE, BOB = 61011, 61012
 TEN = list(range(61020, 61030))
 QUOTA, CHUNKS = Reason.QUOTA.value, Reason.CHUNKS.value
@@ -136,6 +138,130 @@ def test_somebody_for_whom_it_cannot_be_is_refused(module: Any, context: str, ca
     got = module.call(refuse, context=context, case=case)
     said = [REFUSED[case], Reason.INVALID.value, -1]
     assert got == {"got": said, "same": True, "attempts": 1, "failures": 1}
+
+
+def ask_with(context: str, capabilities: int, client: int, broker: int) -> dict[str, Any]:
+    """Allocate on behalf of a user's process, as another user who has no more than these.
+
+    Tell the errno, whose the chunk is, and whether CAP_SYS_ADMIN was among them.
+    """
+    import ctypes
+    import grp
+    import json
+    import os
+    import re
+    import signal
+    from pathlib import Path
+
+    from cm_agent.context import Context
+
+    def become_broker() -> None:
+        keep_capabilities, libc = 8, ctypes.CDLL(None)
+        assert not libc.prctl(keep_capabilities, 1, 0, 0, 0)
+        os.setgroups([grp.getgrnam("cm").gr_gid])
+        os.setresuid(broker, broker, broker)
+        header, sets = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+        assert not libc.capget(header, sets)
+        for effective, bits in ((0, capabilities), (3, capabilities >> 32)):
+            permitted = effective + 1
+            sets[permitted] &= bits
+            sets[effective] = sets[permitted]
+        assert not libc.capset(header, sets)
+
+    def ask() -> dict[str, Any]:
+        status = Path("/proc/self/status").read_text()
+        admin = int(re.findall(r"CapEff:\s+(\w+)", status)[0], 16) >> 21 & 1
+        try:
+            with Context(context) as pool, pool.alloc(4096, owner_pid=pid) as chunk:
+                info = pool.info(chunk)
+                return {"errno": 0, "of": [info.uid, info.pid == pid], "admin": admin}
+        except OSError as error:
+            return {"errno": error.errno, "of": None, "admin": admin}
+
+    os.seteuid(client)
+    if not (pid := os.fork()):
+        signal.pause()
+        os._exit(1)
+    os.seteuid(0)
+    reader, writer = os.pipe()
+    if not (child := os.fork()):
+        try:
+            become_broker()
+            os.write(writer, json.dumps(ask()).encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as pipe:
+        told = pipe.read()
+    os.kill(pid, signal.SIGKILL)
+    for ended in (pid, child):
+        os.waitpid(ended, 0)
+    return json.loads(told)
+
+
+@CONTEXTS
+def test_a_broker_needs_the_one_capability_and_no_other(module: Any, context: str) -> None:
+    """Who has it need not be root, nor be able to do anything else to the process."""
+    scene = {"context": context, "client": ALICE, "broker": BOB}
+    got = module.call(ask_with, capabilities=SYS_RESOURCE, **scene)
+    assert got == {"errno": 0, "of": [ALICE, True], "admin": 0}
+
+
+@CONTEXTS
+def test_no_other_capability_makes_a_broker(module: Any, context: str) -> None:
+    """Nor do all of them."""
+    scene = {"context": context, "client": ALICE, "broker": BOB}
+    got = module.call(ask_with, capabilities=EVERY_OTHER, **scene)
+    assert got == {"errno": errno.EPERM, "of": None, "admin": 1}
+
+
+def ask_after_the_first_thread(context: str, uid: int) -> dict[str, Any]:
+    """Allocate on behalf of a user's process of two threads, the first of which has ended.
+
+    Tell whose the chunk is, and the states of the threads, the first one's first.
+    """
+    import ctypes
+    import os
+    import signal
+    import threading
+    import time
+    from pathlib import Path
+
+    from cm_agent.context import Context
+
+    def live_on_without_it() -> None:
+        threading.Thread(target=time.sleep, args=(600,)).start()
+        Path("/proc/self/comm").write_text("first")
+        os.setresuid(uid, uid, uid)
+        # The system call ends this thread alone, which no function of Python's does.
+        ctypes.CDLL(None).syscall(93 if os.uname().machine == "aarch64" else 1, 0)
+
+    def states() -> str:
+        tasks = sorted(Path(f"/proc/{pid}/task").iterdir(), key=lambda it: int(it.name) != pid)
+        return "".join((it / "stat").read_text().rpartition(") ")[2][0] for it in tasks)
+
+    if not (pid := os.fork()):
+        try:
+            live_on_without_it()
+        finally:
+            os._exit(1)
+    try:
+        end = time.monotonic() + 60
+        while states() != "ZS" and time.monotonic() < end:
+            time.sleep(0.01)
+        with Context(context) as pool, pool.alloc(4096, owner_pid=pid) as chunk:
+            info = pool.info(chunk)
+            return {"of": [info.uid, info.pid == pid, info.comm], "states": states()}
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+@CONTEXTS
+def test_a_process_lives_as_long_as_any_thread_of_it(module: Any, context: str) -> None:
+    """Its number, user and name are those of its first thread, which may have ended."""
+    got = module.call(ask_after_the_first_thread, context=context, uid=ALICE)
+    assert got == {"of": [ALICE, True, "first"], "states": "ZS"}
 
 
 def ask_in_a_namespace(context: str) -> dict[str, Any]:

@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import errno
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hil.test_addresses import GUEST
 
 MIB = 1 << 20
 MAX_CHUNKS = "/sys/module/cm/parameters/max_chunks"
@@ -216,6 +218,21 @@ def test_the_command_shows_a_quota_and_sets_one_limit_at_a_time(unlimited: Any) 
         "USER   IN USE  QUOTA  CHUNKS  MAX CHUNKS",
         "guest     0 B  2 MiB       0           3",
     ]
+
+
+def test_other_users_are_told_of_themselves_only(unlimited: Any) -> None:
+    """Not even of what everybody may have; root is told it all."""
+    guest, ask = int(unlimited.check("id -u guest")), "cm-agent quota shared --json"
+    quotas = [[8 * MIB, None, None], [2 * MIB, guest, 3], [MIB, WITH_OWN, None]]
+    unlimited.call(limit, quotas=[["shared", *it] for it in quotas])
+    none = {"bytes": 0, "chunks": 0}
+    mine = none | {"uid": guest, "quota": 2 * MIB, "max_chunks": 3}
+    other = none | {"uid": WITH_OWN, "quota": MIB, "max_chunks": None}
+    told = json.loads(unlimited.check(f"{GUEST} {ask}"))
+    assert told == {"everybody": None, "users": [mine]}
+    told = json.loads(unlimited.check(ask))
+    assert told["everybody"] == {"quota": 8 * MIB, "max_chunks": None}
+    assert sorted(told["users"], key=lambda it: it["uid"]) == [mine, other]
 
 
 def test_a_quota_of_a_context_that_is_not_there_is_answered_with_those_that_are(

@@ -7,12 +7,15 @@ The users here are numbers without a name.
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 import pytest
+from cm_agent import uapi
 
 CONTEXTS = pytest.mark.parametrize("context", ["shared", "private"])
 UNIT, MIB = 1 << 16, 1 << 20
+ENTRY = uapi.ffi.sizeof("struct cm_user")
 ALICE, BOB, CAROL = 61031, 61032, 61033
 # No test gives these a quota of their own: once set, it stays one, even if it is none.
 DORA, EMIL = 61034, 61035
@@ -167,6 +170,47 @@ def test_no_more_are_stored_than_there_is_room_for(module: Any, context: str) ->
     scene = {"capacities": [0, 1, 2, 3, 8, (1 << 32) - 1], "uids": [ALICE, BOB, CAROL]}
     got = module.call(fill, context=context, **scene)
     assert got == [[3, stored, True, stored] for stored in (0, 1, 2, 3, 3, 3)]
+
+
+def store(context: str, uid: int, rooms: list[int]) -> list[int]:
+    """List the users, as one who has a chunk, in arrays that end flush with accessible memory.
+
+    They have these bytes. Tell each call's errno.
+    """
+    import ctypes
+    import grp
+    import mmap
+    import os
+
+    from cm_agent import uapi
+    from cm_agent.context import Context
+
+    memory, groups, told = mmap.mmap(-1, 2 * mmap.PAGESIZE), os.getgroups(), []
+    end = ctypes.addressof(ctypes.c_char.from_buffer(memory)) + mmap.PAGESIZE
+    assert not ctypes.CDLL(None).mprotect(ctypes.c_void_p(end), mmap.PAGESIZE, 0)
+    os.setgroups([grp.getgrnam("cm").gr_gid])
+    os.seteuid(uid)
+    try:
+        with Context(context) as pool, pool.alloc(4096):
+            for room in rooms:
+                number, where = 0, {"entries": end - room, "capacity": 2}
+                try:
+                    uapi.call(pool.fileno(), "CM_IOC_USERS", **where)
+                except OSError as error:
+                    number = error.errno or 0
+                told.append(number)
+    finally:
+        os.seteuid(0)
+        os.setgroups(groups)
+    return told
+
+
+@CONTEXTS
+@pytest.mark.parametrize("uid", [0, ALICE])
+def test_an_array_that_cannot_be_written_to_is_efault(module: Any, context: str, uid: int) -> None:
+    """For root and for others; there need be no more room than for those who are there."""
+    got = module.call(store, context=context, uid=uid, rooms=[ENTRY, ENTRY - 1, 8, 0])
+    assert got == [0, *[errno.EFAULT] * 3]
 
 
 def alloc_and_ask(command: str, uid: int, size: int) -> str:
