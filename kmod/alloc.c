@@ -25,7 +25,7 @@
 #include "trace.h"
 
 /* Page frames that are cleared before others may lock the chunk. */
-#define ALLOC_CLEAR_PAGES	64
+#define ALLOC_CLEAR_PAGES	(SZ_1M >> PAGE_SHIFT)
 /* Plans that come to nothing before others on the queue have their turn. */
 #define ALLOC_PLANS		4
 

@@ -50,6 +50,22 @@ static int ioctl_copy_out(const struct cm_ioctl *ioctl, const void *arg,
 	return 0;
 }
 
+static int ioctl_serve(const struct cm_ioctl *ioctl, struct cm_call *call,
+		       void __user *uarg, size_t usize)
+{
+	int ret, copied = 0;
+
+	if (ioctl->ignores_tail)
+		usize = min_t(size_t, usize, _IOC_SIZE(ioctl->cmd));
+	ret = ioctl_copy_in(ioctl, call->arg, uarg, usize);
+	if (ret)
+		return ret;
+	ret = ioctl->serve(call);
+	if (!ret || ioctl->reports_failure)
+		copied = ioctl_copy_out(ioctl, call->arg, uarg, usize);
+	return ret ?: copied;
+}
+
 /**
  * cm_ioctl() - serve a call
  * @table: the calls that there are
@@ -64,26 +80,20 @@ int cm_ioctl(const struct cm_ioctl *table, size_t count, unsigned int cmd,
 	     unsigned long param, struct cm_call *call)
 {
 	const struct cm_ioctl *ioctl = ioctl_find(table, count, cmd);
-	void __user *uarg = (void __user *)param;
-	size_t usize = _IOC_SIZE(cmd);
-	int ret, copied = 0;
+	/* As much as an allocation needs, which is what comes often. */
+	u64 small[16] = { 0 };
+	int ret;
 
 	if (!ioctl)
 		return -ENOTTY;
-	call->arg = kzalloc(_IOC_SIZE(ioctl->cmd), GFP_KERNEL);
+	call->arg = small;
+	if (_IOC_SIZE(ioctl->cmd) > sizeof(small))
+		call->arg = kzalloc(_IOC_SIZE(ioctl->cmd), GFP_KERNEL);
 	if (!call->arg)
 		return -ENOMEM;
-
-	if (ioctl->ignores_tail)
-		usize = min_t(size_t, usize, _IOC_SIZE(ioctl->cmd));
-	ret = ioctl_copy_in(ioctl, call->arg, uarg, usize);
-	if (!ret) {
-		ret = ioctl->serve(call);
-		if (!ret || ioctl->reports_failure)
-			copied = ioctl_copy_out(ioctl, call->arg, uarg, usize);
-		ret = ret ?: copied;
-	}
-	kfree(call->arg);
+	ret = ioctl_serve(ioctl, call, (void __user *)param, _IOC_SIZE(cmd));
+	if (call->arg != small)
+		kfree(call->arg);
 	call->arg = NULL;
 	return ret;
 }

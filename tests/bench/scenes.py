@@ -28,6 +28,8 @@ LINGER = "/sys/module/cm/parameters/linger_ms"
 # The kernel reserves more where it has huge pages, and kills rather than fill a bank with these.
 RESERVE = "/proc/sys/vm/min_free_kbytes"
 RESERVE_KIB = 4096
+# Nor is it to reserve more and more of that while pages of unlike kinds share a block.
+BOOST = "/proc/sys/vm/watermark_boost_factor"
 # By size: how many in full banks. They are filled again after so many bytes, by measure/full.c.
 FULL_COUNTS = {1 * MIB: 2400, 8 * MIB: 400, 16 * MIB: 200}
 FULL_BATCH = 32 * MIB
@@ -123,6 +125,7 @@ def _conditions(board: RemoteBoard, scene: Scene) -> Iterator[None]:
         settings.enter_context(setting(board, LINGER, scene.linger_ms))
         if scene.reserve_kib is not None:
             settings.enter_context(setting(board, RESERVE, scene.reserve_kib))
+            settings.enter_context(setting(board, BOOST, 0))
         yield
 
 
