@@ -53,7 +53,7 @@ fuzz: ## random calls at the module on the debug kernel for 15 minutes; FUZZ_ARG
 	@$(boards) prepare arm64-virt-debug
 	@$(venv) -m fuzz $(FUZZ_ARGS)
 
-bench: ## figures beside those of the peers, in build/bench; BENCH_ARGS=--quick in four minutes
+bench: ## figures beside those of the peers, in build/bench; BENCH_ARGS=--quick in three minutes
 	@$(boards) prepare $(BENCH_BOARD)
 	@$(venv) -m bench --board $(BENCH_BOARD) $(BENCH_ARGS)
 
