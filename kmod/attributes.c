@@ -26,7 +26,7 @@ static ssize_t name##_show(struct device *dev,				\
 }									\
 static DEVICE_ATTR_RO(name)
 
-/* A member of what CM_IOC_STATS tells of the past. */
+/* A counter that CM_IOC_STATS has, too. */
 #define STATS_ATTRIBUTE(name)						\
 static ssize_t name##_show(struct device *dev,				\
 			   struct device_attribute *attr, char *buf)	\
@@ -55,7 +55,7 @@ STATS_ATTRIBUTE(retries);
 STATS_ATTRIBUTE(moves);
 STATS_ATTRIBUTE(moved_bytes);
 
-/* A member of what CM_IOC_STATS tells of this instant. */
+/* A current value that CM_IOC_STATS has, too. */
 #define USAGE_ATTRIBUTE(name)						\
 static ssize_t name##_show(struct device *dev,				\
 			   struct device_attribute *attr, char *buf)	\

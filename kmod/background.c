@@ -26,7 +26,7 @@ void cm_background_later(struct delayed_work *work, unsigned long delay)
  */
 int cm_background_init(void)
 {
-	/* Unbound: no CPU is better than another, and 7.x wants to be told. */
+	/* Unbound: no CPU is better than another; newer kernels require a choice. */
 	background_queue = alloc_workqueue("cm", WQ_UNBOUND, 0);
 	return background_queue ? 0 : -ENOMEM;
 }

@@ -280,7 +280,7 @@ static const struct cm_ioctl cm_ioctls[] = {
 	CM_IOCTL(USERS, cm_users, reserved, false, chardev_users),
 	{
 		.cmd = DMA_HEAP_IOCTL_ALLOC,
-		/* A caller whose structure is shorter could not be told the descriptor. */
+		/* A shorter structure has no room for the descriptor. */
 		.first_size = offsetofend(struct dma_heap_allocation_data, fd),
 		.serve = chardev_heap_alloc,
 		.ignores_tail = true,

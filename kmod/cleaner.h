@@ -21,7 +21,7 @@
  */
 struct cm_cleaner {
 	struct cm_bank *bank;
-	/** @lock: protects it */
+	/** @lock: protects the bits of @bank, @next and @wanted */
 	spinlock_t *lock;
 	struct task_struct *thread;
 	wait_queue_head_t wait;

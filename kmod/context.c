@@ -33,7 +33,7 @@ void cm_context_space(struct cm_context *ctx, u64 *free, u64 *largest_hole)
 }
 
 /**
- * cm_context_stats() - tell what a context has done
+ * cm_context_stats() - report the statistics of a context
  * @ctx:   the context
  * @stats: filled in
  */

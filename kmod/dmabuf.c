@@ -111,8 +111,8 @@ static const struct dma_buf_ops dmabuf_ops = {
 
 /**
  * cm_dmabuf_export() - make the dma-buf of a chunk
- * @chunk:  the chunk, all zero; on success the dma-buf has a reference of its own, and the
- *          memory's is what the caller had
+ * @chunk:  the chunk, all zero; on success the dma-buf has a reference of its
+ *          own, and the memory's is what the caller had
  * @access: access mode of its file: O_RDWR, O_RDONLY, ...
  *
  * Return: 0, or an error when there is no memory.

@@ -28,7 +28,7 @@ static inline bool cm_pool_is_stuck(int error)
  * @name:       of the context
  * @bank:       where it lies; NULL granules when there is none (any more)
  * @private:    every granule was taken at creation, and stays
- * @granule_ns: nanoseconds that a granule took lately; for whoever takes them
+ * @granule_ns: estimated nanoseconds to take a granule; for the queue only
  * @linger:     gives back granules that are empty
  * @cleaner:    clears what is free
  */

@@ -185,7 +185,7 @@ static void quota_describe(kuid_t uid, const struct cm_usage *usage,
  * cm_quota_describe() - describe a user of a context
  * @quotas:    of the context
  * @uid:       the user
- * @ns:        whose number of the user is told
+ * @ns:        user namespace in which the number of the user is given
  * @described: filled in
  */
 void cm_quota_describe(struct cm_quotas *quotas, kuid_t uid,
@@ -212,7 +212,7 @@ static bool quota_is_listed(const struct quota_user *user)
 /**
  * cm_quota_list() - describe the users of a context
  * @quotas:   of the context
- * @ns:       whose numbers of the users are told
+ * @ns:       user namespace in which the numbers of the users are given
  * @list:     filled in
  * @capacity: number of entries of @list
  *

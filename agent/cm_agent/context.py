@@ -212,8 +212,8 @@ class Context(Descriptor):
         """Give the chunk's memory back now; the buffer's descriptor stays open and is stale.
 
         Mappings raise SIGBUS from now on. PermissionError unless it was allocated by, or on behalf
-        of, the user who opened this Context, or the caller has CAP_SYS_ADMIN; OSError EBUSY: pinned
-        or imported. In both cases nothing changed.
+        of, the user who opened this Context, or the caller has CAP_SYS_ADMIN; OSError EBUSY: it is
+        pinned, imported, or a device has not finished with it. In both cases nothing changed.
         """
         self._call("CM_IOC_FREE", f"did not free {buffer!r}", fd=buffer.fd)
 

@@ -93,7 +93,7 @@ def _list(name: str, *, as_json: bool) -> int:
 
 
 def _everybody(name: str) -> Quota | None:
-    """Return what applies to those without a quota of their own; None: only root is told."""
+    """Return what applies to those without a quota of their own; None: only root may ask."""
     try:
         with Control() as control:
             return control.quota(name)

@@ -118,8 +118,8 @@ static void close_it(int fd)
 }
 
 /*
- * What was freed just before waits on the CPUs' lists of free pages, and whoever takes pages of a
- * bank next has to empty them. Neither of two that are compared is to do that for the other one.
+ * Pages freed just before are on the CPUs' lists of free pages, which the next allocation from a bank
+ * has to empty. No peer is to pay for the pages that another one freed.
  */
 static void empty_lists(size_t size)
 {
