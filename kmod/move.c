@@ -70,8 +70,9 @@ static int move_lock(struct cm_chunk *chunk)
 	int tries = MOVE_LOCK_TRIES;
 
 	while (!down_write_trylock(&chunk->lock)) {
+		/* The caller who allocates it clears it still, which ends. */
 		if (!--tries)
-			return -EBUSY;
+			return READ_ONCE(chunk->dmabuf) ? -EBUSY : -EAGAIN;
 		usleep_range(MOVE_WAIT_US, 2 * MOVE_WAIT_US);
 	}
 	return 0;
@@ -186,8 +187,9 @@ static int move_relocate(struct cm_chunk *chunk, unsigned long to,
  *
  * Return: 0; EBUSY when the chunk must stay: it is pinned, mapped by a driver
  * or too often by user space, a device has not finished with it, or somebody
- * holds its pages; EAGAIN when the system would not leave the place; ESTALE
- * when the chunk was freed, or the place is not free any more; ETIMEDOUT.
+ * holds its pages; EAGAIN when the system would not leave the place, or the
+ * chunk is being cleared; ESTALE when the chunk was freed, or the place is not
+ * free any more; ETIMEDOUT.
  */
 int cm_move(struct cm_chunk *chunk, unsigned long to,
 	    const struct cm_deadline *deadline)

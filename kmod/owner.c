@@ -22,8 +22,9 @@ static void owner_read_user(struct cm_owner *owner, const struct cred *cred)
 }
 
 /*
- * As capable(CAP_SYS_RESOURCE) is of the caller; not by has_capability(), which
- * reads the credentials anew: they may be another user's by then.
+ * As capable(CAP_SYS_RESOURCE) is of the caller, but that security modules are
+ * not asked: has_capability() reads the credentials anew, which may be another
+ * user's by then.
  */
 static bool owner_is_capable(const struct cred *cred)
 {

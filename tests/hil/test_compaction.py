@@ -377,3 +377,72 @@ def test_moves_that_run_out_of_time_lose_nothing(module: Any) -> None:
     """The whole context can be had afterwards, and the kernel's log has no complaint."""
     got = module.call(contend, timeout=120, seconds=10)
     assert got["failed"] == 0 and got["DEADLINE"] and got["NONE"], got
+
+
+def ask_while_another_is_cleared(context: str, rounds: int) -> dict[str, Any]:
+    """Ask for what there is room for once a chunk has moved that is being cleared just now.
+
+    Whoever allocates that one computes at the lowest priority beside a process that computes, too,
+    and so is kept from clearing for long. Tell how the requests ended, and the moves.
+    """
+    import os
+    import signal
+    from collections import Counter
+
+    from cm_agent.context import Context
+    from cm_agent.errors import AllocationError
+
+    mib = 1 << 20
+
+    def fork(do: Any) -> int:
+        child = os.fork()
+        if not child:
+            try:
+                do()
+            finally:
+                os._exit(0)
+        return child
+
+    def compute() -> None:
+        os.sched_setaffinity(0, {1})
+        while True:
+            pass
+
+    def allocate() -> None:
+        os.sched_setaffinity(0, {1})
+        os.nice(19)
+        with Context(context) as mine:
+            mine.alloc(16 * mib, 16 * mib, deadline=60).close()
+
+    outcomes: Counter[str] = Counter()
+    os.sched_setaffinity(0, {0})
+    with Context(context) as pool:
+        size, moves = pool.query().size, pool.stats().moves
+        hog = fork(compute)
+        for _ in range(rounds):
+            with pool.alloc(4 * mib) as fixed:
+                pool.pin(fixed)
+                with pool.alloc(size - 4 * mib) as dirty, dirty.cpu_access("w") as view:
+                    view[:] = b"\xa5" * len(view)
+                child = fork(allocate)
+                while pool.query().free > size - 8 * mib:
+                    os.sched_yield()
+                try:
+                    pool.alloc(36 * mib, deadline=30).close()
+                    outcomes["granted"] += 1
+                except AllocationError as error:
+                    outcomes[error.reason.name] += 1
+                os.waitpid(child, 0)
+                pool.unpin(fixed)
+        os.kill(hog, signal.SIGKILL)
+        os.waitpid(hog, 0)
+        os.sched_setaffinity(0, {0, 1})
+        return {"outcomes": dict(outcomes), "moved": pool.stats().moves - moves}
+
+
+@pytest.mark.parametrize("context", ["private"])
+def test_a_chunk_that_is_being_cleared_is_no_reason_to_fail(module: Any, context: str) -> None:
+    """It cannot move while its pages are written, but that ends."""
+    got = module.call(ask_while_another_is_cleared, timeout=300, context=context, rounds=5)
+    assert got["outcomes"] == {"granted": 5}, got
+    assert got["moved"] >= 5, got

@@ -206,7 +206,8 @@ struct cm_alloc {
  * behalf it was allocated, and CAP_SYS_ADMIN (EPERM); it is the credentials of who
  * opened the node used for this call that count. Mappings of the chunk raise SIGBUS
  * from now on. EBUSY, and nothing changes, while the chunk is pinned, a driver has
- * imported it, or a device has not finished with it (by a fence that is left).
+ * imported it, or a device has not finished with it (by a fence that is left; who
+ * has a descriptor can leave one, see DMA_BUF_IOCTL_IMPORT_SYNC_FILE).
  */
 struct cm_free {
 	__s32 fd;
