@@ -20,7 +20,8 @@ venv := build/venv/bin/python
 
 # In this order: faults may end the kernel's DMA-API checks, and leaks are looked for at the end.
 debug := ioctl ioctl_rights mmap free pin lifetime module refusal attributes control quota parameter \
-	contiguity compaction granules coherence owner limits heap abandoned longterm vmap \
+	contiguity compaction granules clearing coherence owner limits heap usage users on_behalf broker \
+	abandoned longterm vmap direct_io \
 	faults faults_module leaks
 
 .PHONY: help demo test test-kernels test-dkms test-debug test-board bench promises fuzz board \

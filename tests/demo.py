@@ -4,7 +4,7 @@
 
 Boots the emulated board, loads the module, lets udev start the service, allocates and verifies in
 every context, streams a camera into each without a copy, and from there through an encoder and a
-decoder, and scrapes /metrics from this machine.
+decoder, shows a decoded frame on the board's display, and scrapes /metrics from this machine.
 """
 
 import json
@@ -16,11 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from boards import board as descriptions
 from boards.board import PROJECT
 from boards.booted import booted
 from boards.error import BoardError
 from boards.progress import step
 from boards.remote import RemoteBoard
+from hil.scene import PIXEL, picture, screen, serve
+from hil.scene import show as show_picture
 from labgrid.strategy import StrategyError
 from PIL import Image
 
@@ -92,6 +95,9 @@ def show(board: RemoteBoard, report: Report) -> None:
     board.check("modprobe vicodec && udevadm settle")
     with step(f"coding and decoding {CODED_FRAMES} frames in context {contexts[-1]}"):
         code(board, contexts[-1], report)
+    if "ramfb" in descriptions.read(BOARD).features:
+        with step("showing a decoded frame on the board's display"):
+            display(board, contexts[-1], report)
     board.check("rmmod vivid vicodec")
     with step("scraping /metrics from this machine"):
         scrape(board, contexts, report)
@@ -163,6 +169,26 @@ def code(board: RemoteBoard, context: str, report: Report) -> None:
         f"PSNR {ratios['mean']:.1f} dB, at worst {ratios['worst']:.1f} dB, of "
         f"{ratios['compared']} images compared; stream of {seen['written']['bytes']:,} bytes; "
         f"saved {OUTPUT / 'side-by-side.png'}, source and decoded"
+    )
+
+
+def display(board: RemoteBoard, context: str, report: Report) -> None:
+    """Have the display read a frame out of the chunk that the decoder left it in."""
+    width, height = 640, 480
+    with board.talk(serve, context=context) as ask:
+        ask("code", "frame", width, height)
+        ask("alloc", "told", 4096)
+        address = ask("pin", "frame")
+        show_picture(ask, "told", address, width, height)
+        shown = screen(board, OUTPUT / "screen.ppm")
+        frame = picture(ask("read", "frame", 0, width * height * PIXEL), width, height)
+    if shown != frame:
+        raise DemoError("the display shows something else than what lies in the chunk")
+    (OUTPUT / "screen.ppm").unlink()
+    shown.save(OUTPUT / "screen.png")
+    report.add(
+        f"a decoded frame of {width}x{height}, read by the display at {address:#x}, no copy; "
+        f"every pixel is the chunk's; saved {OUTPUT / 'screen.png'}"
     )
 
 

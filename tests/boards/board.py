@@ -50,7 +50,8 @@ class Qemu:
     """The emulated machine; `forward` names board ports that get a port on the host.
 
     `nic` is the model of the network card that the machine is built with; one that has none gets
-    a card by `devices`, with `netdev=net`.
+    a card by `devices`, with `netdev=net`. `disk` says in the words of `-drive` where an empty disk
+    is attached; `fw_cfg` names the item of that device that has a file of the host.
     """
 
     system: str
@@ -62,6 +63,8 @@ class Qemu:
     devices: tuple[str, ...]
     forward: dict[str, int]
     nic: str = ""
+    disk: str = ""
+    fw_cfg: str = ""
 
 
 @dataclass(frozen=True)

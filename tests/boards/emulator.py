@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -22,6 +23,9 @@ from .error import BoardError
 LIMIT_SECONDS = 3600
 START_SECONDS = 30
 SSH_SECONDS = 180
+DISK_BYTES = 256 << 20
+# No whole number of pages, so that a transfer's end is seen.
+FILE_BYTES = (1 << 20) + 1234
 
 
 @dataclass
@@ -42,11 +46,13 @@ class Emulator:
         self._scratch = Path(tempfile.mkdtemp(prefix="cm-board-"))
         tree = self._scratch / "board.dtb"
         devicetree.merge(self.board, self.overlays, tree)
+        self._make_files()
         self.console.parent.mkdir(parents=True, exist_ok=True)
         self.console.unlink(missing_ok=True)
         command = ["setpriv", "--pdeathsig", "TERM", "timeout", "--kill-after=5"]
         command += [str(LIMIT_SECONDS * self.board.patience)]
         command += command_line(self.board, self.image, tree, self.console)
+        command += self._attach_files()
         command += ["-qmp", f"unix:{self._scratch}/qmp,server=on,wait=off"]
         with (self._scratch / "qemu.err").open("w") as said:
             self._process = subprocess.Popen(
@@ -101,6 +107,28 @@ class Emulator:
         text = self.console.read_text(errors="replace") if self.console.exists() else ""
         return f"console log {self.console} ends with:\n" + "\n".join(text.splitlines()[-lines:])
 
+    @property
+    def file(self) -> Path:
+        """The file of this machine that the board finds in its fw_cfg device, if it has one."""
+        return self._scratch / "file"
+
+    def screen(self, into: Path) -> None:
+        """Write what the board's display shows to a PPM file."""
+        self._monitor.screendump(into)
+
+    def _make_files(self) -> None:
+        with (self._scratch / "disk").open("wb") as disk:
+            disk.truncate(DISK_BYTES)
+        self.file.write_bytes(os.urandom(FILE_BYTES))
+
+    def _attach_files(self) -> list[str]:
+        qemu, words = self.board.qemu, []
+        if qemu.disk:
+            words += ["-drive", f"{qemu.disk},format=raw,file={self._scratch}/disk"]
+        if qemu.fw_cfg:
+            words += ["-fw_cfg", f"name={qemu.fw_cfg},file={self.file}"]
+        return words
+
     def _connect(self) -> "Monitor":
         until = time.monotonic() + START_SECONDS
         while time.monotonic() < until and self.running():
@@ -114,9 +142,10 @@ class Emulator:
 
 
 class Monitor:
-    """QEMU's machine protocol over a Unix socket."""
+    """QEMU's machine protocol over a Unix socket. Synchronization: none required."""
 
     def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.settimeout(START_SECONDS)
         try:
@@ -137,6 +166,10 @@ class Monitor:
                 chosen[int(words[5])] = int(words[3])
         return {name: chosen[port] for name, port in names.items()}
 
+    def screendump(self, into: Path) -> None:
+        """Have the display updated, and written to a PPM file."""
+        self._command("screendump", {"filename": str(into)})
+
     def quit(self) -> None:
         """Ask QEMU to end."""
         with suppress(OSError):
@@ -146,13 +179,14 @@ class Monitor:
 
     def _command(self, name: str, arguments: dict | None = None) -> str:
         request = {"execute": name, "arguments": arguments or {}}
-        self._socket.sendall(json.dumps(request).encode() + b"\n")
-        while line := self._lines.readline():
-            answer = json.loads(line)
-            if "error" in answer:
-                raise BoardError(f"QEMU refused {name}: {answer['error'].get('desc')}")
-            if "return" in answer:
-                return answer["return"]
+        with self._lock:
+            self._socket.sendall(json.dumps(request).encode() + b"\n")
+            while line := self._lines.readline():
+                answer = json.loads(line)
+                if "error" in answer:
+                    raise BoardError(f"QEMU refused {name}: {answer['error'].get('desc')}")
+                if "return" in answer:
+                    return answer["return"]
         return ""
 
 

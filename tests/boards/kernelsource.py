@@ -25,13 +25,20 @@ S5P_JPEG = tuple(
         "jpeg-hw-exynos4.c", "jpeg-hw-exynos4.h", "jpeg-hw-s5p.c", "jpeg-hw-s5p.h", "jpeg-regs.h",
     )
 )  # fmt: skip
+EXYNOS_DRM = tuple(
+    f"drivers/gpu/drm/exynos/exynos_drm_{name}"
+    for name in (
+        "crtc.c", "crtc.h", "dma.c", "dpi.c", "drv.c", "drv.h", "fb.c", "fb.h", "fbdev.h", "fimd.c",
+        "g2d.h", "gem.c", "gem.h", "ipp.h", "plane.c", "plane.h", "vidi.h",
+    )
+)  # fmt: skip
 HEAPS_SELFTEST = (
     "tools/testing/selftests/dmabuf-heaps/dmabuf-heap.c",
     "tools/testing/selftests/kselftest.h",
 )
 FILES = (*CHECKPATCH, *VICODEC, *VIM2M)
-# No other suite has a board for the JPEG codec, and before 5.18 it had another place.
-FILES_OF = {"trixie": (*FILES, *S5P_JPEG, *HEAPS_SELFTEST)}
+# No other suite has a board for Samsung's, and before 5.18 the JPEG codec had another place.
+FILES_OF = {"trixie": (*FILES, *S5P_JPEG, *EXYNOS_DRM, *HEAPS_SELFTEST)}
 
 
 def make(suite: str) -> Path:

@@ -103,22 +103,58 @@ class RemoteBoard:
         An exception on the board is a RemoteError here, with the board's traceback. A slow
         board has more time.
         """
-        timeout *= self.strategy.patience
+        channel = self._begin(function, kwargs)
+        with self._explained(channel, function, timeout):
+            channel.waitclose(timeout * self.strategy.patience)
+            values = list(channel)
+        return values[0] if len(values) == 1 else values or None
+
+    @contextmanager
+    def talk(
+        self, function: Callable[..., None], timeout: float = SECONDS, **kwargs: Any
+    ) -> Iterator[Callable[..., Any]]:
+        """Run a function as call() does, and speak with it while it runs.
+
+        Yields what sends it a list of words, and returns its answer. Its first parameter is
+        `channel`; it receives lists, answers each, and ends when it receives None.
+        """
+        channel = self._begin(function, kwargs)
+
+        def ask(*words: Any) -> Any:
+            with self._explained(channel, function, timeout):
+                channel.send(list(words))
+                return channel.receive(timeout * self.strategy.patience)
+
+        try:
+            yield ask
+        finally:
+            with self._explained(channel, function, timeout):
+                if not channel.isclosed():
+                    channel.send(None)
+                channel.waitclose(timeout * self.strategy.patience)
+
+    def _begin(self, function: Callable[..., Any], kwargs: dict[str, Any]) -> Any:
         source = "from __future__ import annotations\n" + textwrap.dedent(
             inspect.getsource(function)
         )
         channel = self._connected().remote_exec(STUB)
         channel.send((source, f"<{function.__name__}>", function.__name__, kwargs))
+        return channel
+
+    @contextmanager
+    def _explained(
+        self, channel: Any, function: Callable[..., Any], timeout: float
+    ) -> Iterator[None]:
+        """Say what an error of execnet means here."""
         try:
-            channel.waitclose(timeout)
-            values = list(channel)
+            yield
         except channel.RemoteError as error:
             raise RemoteError(f"on {self.name}:\n{error.formatted}") from None
         except channel.TimeoutError:
             self.disconnect()
             raise RemoteError(
-                f"on {self.name}: {function.__name__} did not end within {timeout} s; "
-                f"{self.strategy.evidence()}"
+                f"on {self.name}: {function.__name__} did not end within "
+                f"{timeout * self.strategy.patience} s; {self.strategy.evidence()}"
             ) from None
         except EOFError:
             self.disconnect()
@@ -126,7 +162,6 @@ class RemoteBoard:
                 f"on {self.name}: connection lost in {function.__name__}; "
                 f"{self.strategy.evidence()}"
             ) from None
-        return values[0] if len(values) == 1 else values or None
 
     @contextmanager
     def forwarded(self, port: int) -> Iterator[int]:

@@ -25,7 +25,6 @@ from labgrid.strategy import Strategy, StrategyError, never_retry
 
 STATES = ("off", "shell", "module", "agent")
 UNITS = "cm-agent.service"
-SOURCES = "/var/tmp/cm-kmod"
 
 
 @target_factory.reg_driver
@@ -89,7 +88,7 @@ class BoardStrategy(Strategy):
             if self.power:
                 self._install_built_here()
             else:
-                self._build_on_board()
+                self.build_on_board(PROJECT / "kmod", "cm")
             self._install_agent()
             self._installed = True
         self._run("modprobe cm && udevadm settle --timeout=30")
@@ -115,13 +114,14 @@ class BoardStrategy(Strategy):
         self.ssh.put(str(built), f"{place}/cm.ko")
         self._run("depmod")
 
-    def _build_on_board(self):
-        """Build the module from our sources with the board's own headers, and install it."""
-        self._send_tree(PROJECT / "kmod", SOURCES)
+    def build_on_board(self, sources: Path, name: str):
+        """Build a module from our sources with a real board's own headers, and install it."""
+        place = f"/var/tmp/{name}-kmod"
+        self._send_tree(sources, place)
         self._run(
-            f"make -C /lib/modules/$(uname -r)/build M={SOURCES} modules"
+            f"make -C /lib/modules/$(uname -r)/build M={place} modules"
             f" && mkdir -p /lib/modules/$(uname -r)/updates"
-            f" && cp {SOURCES}/cm.ko /lib/modules/$(uname -r)/updates/ && depmod",
+            f" && cp {place}/{name}.ko /lib/modules/$(uname -r)/updates/ && depmod",
             timeout=900,
         )
 

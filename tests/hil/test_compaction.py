@@ -382,8 +382,8 @@ def test_moves_that_run_out_of_time_lose_nothing(module: Any) -> None:
 def ask_while_another_is_cleared(context: str, rounds: int) -> dict[str, Any]:
     """Ask for what there is room for once a chunk has moved that is being cleared just now.
 
-    Whoever allocates that one computes at the lowest priority beside a process that computes, too,
-    and so is kept from clearing for long. Tell how the requests ended, and the moves.
+    Whoever allocates that one has a tenth of a CPU, and so is kept from clearing for long. Tell how
+    the requests ended, and the moves.
     """
     import os
     import signal
@@ -410,8 +410,8 @@ def ask_while_another_is_cleared(context: str, rounds: int) -> dict[str, Any]:
 
     def allocate() -> None:
         os.sched_setaffinity(0, {1})
-        os.nice(19)
         with Context(context) as mine:
+            os.nice(10)
             mine.alloc(16 * mib, 16 * mib, deadline=60).close()
 
     outcomes: Counter[str] = Counter()

@@ -89,7 +89,7 @@ def load_and_unload(rounds: int) -> dict[str, Any]:
         while text := os.read(log, 8192).decode().partition(";")[2]:
             said[text.splitlines()[0]] += text.startswith("cm")
     os.close(log)
-    subprocess.run(["udevadm", "settle", "--timeout=30"], check=True)
+    subprocess.run(["udevadm", "settle", "--timeout=120"], check=True)
     for name in ("shared", "private"):
         with Context(name) as pool, pool.alloc(pool.query().size, deadline=60) as chunk:
             whole[name] = chunk.size == pool.query().size

@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 cm-agent authors
+"""O_DIRECT between a disk and a mapped chunk: the disk's DMA goes to and from the chunk's pages.
+
+The disk is virtio's, whose other end is QEMU, or an SD card behind Samsung's SDHCI with its ADMA2;
+on a real board, a partition labelled `cm-test`. Linux holds the pages of a transfer: a chunk does
+not move meanwhile, and drains when it is freed.
+"""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from typing import Any
+
+import pytest
+from boards import toolchain
+from boards.board import PROJECT
+from boards.emulator import DISK_BYTES
+
+SOURCE = PROJECT / "tests/hil/ring.c"
+ARCHITECTURES = {"aarch64": "arm64", "armv7l": "armhf"}
+MIB = 1 << 20
+pytestmark = pytest.mark.lg_feature("disk")
+CONTEXTS = pytest.mark.parametrize("context", ["shared", "private"])
+
+
+@pytest.fixture
+def disk(module: Any) -> str:
+    """The node of the board's disk, which is overwritten."""
+    module.check("udevadm settle")
+    node: str = module.call(node_of_disk, size=DISK_BYTES)
+    return node
+
+
+def node_of_disk(size: int) -> str:
+    """Find an emulated board's disk by its size, and a real one's partition by its label."""
+    import time
+    from pathlib import Path
+
+    partition, sector = Path("/dev/disk/by-partlabel/cm-test"), 512
+    until = time.monotonic() + 30
+    while not partition.exists():
+        for entry in Path("/sys/block").glob("*"):
+            if int((entry / "size").read_text()) * sector == size:
+                return f"/dev/{entry.name}"
+        if time.monotonic() > until:
+            raise RuntimeError(f"no disk of {size:,} bytes, and no {partition}")
+        time.sleep(0.1)
+    return str(partition)
+
+
+def go_round(context: str, disk: str, total: int, largest: int, seed: int) -> dict[str, Any]:
+    """Write chunks to the disk and read them into others, until so many bytes went each way.
+
+    Each is as large as chance has it, a few are there at a time, and a child compacts all the
+    while. Tell the bytes, how often what was read differs, how many moves there were, and whether
+    the context is as it was.
+    """
+    import mmap
+    import os
+    import random
+    import signal
+    import zlib
+    from contextlib import suppress
+
+    from cm_agent.context import Context
+    from cm_agent.errors import AllocationError
+
+    def compact() -> None:
+        with Context(context) as pool:
+            while True:
+                with suppress(AllocationError):
+                    pool.compact()
+
+    def transfer(call: Any, fd: int, size: int, offset: int) -> int:
+        with mmap.mmap(fd, size) as view:
+            if call(device, [view], offset) != size:
+                raise RuntimeError(f"a transfer of {size} bytes ended early")
+            return zlib.crc32(view)
+
+    def fill(fd: int, size: int) -> None:
+        with mmap.mmap(fd, size) as view:
+            at = chance.randrange(mmap.PAGESIZE)
+            view[:] = noise[at : at + size]
+
+    chance = random.Random(seed)
+    noise = chance.randbytes(largest + mmap.PAGESIZE)
+    device = os.open(disk, os.O_RDWR | os.O_DIRECT)
+    room = os.lseek(device, 0, os.SEEK_END) // largest
+    with Context(context) as pool:
+        before, moves = pool.query(), pool.stats().moves
+        if not (child := os.fork()):
+            try:
+                compact()
+            finally:
+                os._exit(1)
+        kept, done, wrong = [], 0, 0
+        try:
+            while done < total:
+                size = chance.randrange(1, largest // mmap.PAGESIZE + 1) * mmap.PAGESIZE
+                offset = chance.randrange(room) * largest
+                source, target = pool.alloc(size), pool.alloc(size)
+                fill(source.fd, size)
+                sent = transfer(os.pwritev, source.fd, size, offset)
+                wrong += transfer(os.preadv, target.fd, size, offset) != sent
+                done += size
+                kept += [source, target]
+                while len(kept) > 6:
+                    kept.pop(chance.randrange(len(kept))).close()
+        finally:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            for chunk in kept:
+                chunk.close()
+            os.close(device)
+        moved = pool.stats().moves - moves
+        return {"bytes": done, "wrong": wrong, "moved": moved, "same": pool.query() == before}
+
+
+@pytest.mark.every_board
+@CONTEXTS
+def test_chunks_that_others_compact_go_to_a_disk_and_back(
+    module: Any, disk: str, context: str
+) -> None:
+    scene = {"context": context, "disk": disk, "largest": MIB, "seed": 1}
+    got = module.call(go_round, timeout=300, total=16 * MIB, **scene)
+    assert got["wrong"] == 0 and got["same"] and got["moved"] > 0, got
+
+
+@CONTEXTS
+def test_a_gibibyte_goes_through_chunks_that_others_compact(
+    module: Any, disk: str, context: str
+) -> None:
+    """Half of it out and half of it in."""
+    scene = {"context": context, "disk": disk, "largest": 2 * MIB, "seed": 2}
+    got = module.call(go_round, timeout=900, total=512 * MIB, **scene)
+    print(got)
+    assert got["bytes"] >= 512 * MIB and got["moved"] > 0, got
+    assert got["wrong"] == 0 and got["same"], got
+
+
+def free_while_read(context: str, disk: str, size: int, rounds: int) -> dict[str, Any]:
+    """Free a chunk while a thread has the disk read into it, and allocate at once what is free.
+
+    Tell how the transfers and the frees ended, whether what was allocated afterwards stayed as it
+    was, and whether the context is as it was in the end.
+    """
+    import mmap
+    import os
+    import threading
+    import time
+    from collections import Counter
+
+    from cm_agent.context import Context
+
+    def read() -> None:
+        try:
+            transfers[os.preadv(device, [view], 0)] += 1
+        except OSError as error:
+            transfers[-(error.errno or 255)] += 1
+
+    transfers: Counter[int] = Counter()
+    frees: Counter[int] = Counter()
+    intact = 0
+    device = os.open(disk, os.O_RDWR | os.O_DIRECT)
+    with mmap.mmap(-1, size) as noise:
+        noise[:] = b"\xa5" * size
+        os.pwritev(device, [noise], 0)
+    with Context(context) as pool:
+        before = pool.query()
+        for number in range(rounds):
+            with pool.alloc(size) as chunk, mmap.mmap(chunk.fd, size) as view:
+                thread = threading.Thread(target=read)
+                thread.start()
+                time.sleep(number % 10 / 2000)
+                try:
+                    pool.free(chunk)
+                    frees[0] += 1
+                except OSError as error:
+                    frees[error.errno or 255] += 1
+                with pool.alloc(size) as other:
+                    thread.join()
+                    with other.cpu_access("r") as seen:
+                        intact += seen.tobytes().count(0) == size
+        os.close(device)
+        until = time.monotonic() + 30
+        while (after := pool.query()) != before and time.monotonic() < until:
+            time.sleep(0.05)
+    kept = {"intact": intact, "same": after == before}
+    return kept | {"transfers": dict(transfers), "frees": dict(frees)}
+
+
+@pytest.mark.every_board
+@CONTEXTS
+def test_a_chunk_is_freed_while_a_disk_is_read_into_it(
+    module: Any, disk: str, context: str
+) -> None:
+    """The transfer ends as it would have, or at once (EFAULT); and nobody else's memory changes."""
+    size, rounds = MIB, 60
+    scene = {"context": context, "disk": disk, "size": size, "rounds": rounds}
+    got = module.call(free_while_read, timeout=300, **scene)
+    print(got)
+    assert got["intact"] == rounds and got["same"], got
+    assert set(got["frees"]) == {0}, got
+    assert all(it == -errno.EFAULT or it >= 0 for it in got["transfers"]), got
+    assert got["transfers"].get(size), got
+
+
+def go_round_by_io_uring(
+    context: str, disk: str, program: str, size: int, rounds: int
+) -> dict[str, Any]:
+    """Have io_uring write a chunk to the disk and read it into another, all pieces at once, while
+    a child compacts. Tell how many differ, the moves, and whether the context is as it was.
+    """
+    import os
+    import signal
+    import subprocess
+    from contextlib import suppress
+
+    from cm_agent.context import Context
+    from cm_agent.errors import AllocationError
+
+    def compact() -> None:
+        with Context(context) as pool:
+            while True:
+                with suppress(AllocationError):
+                    pool.compact()
+
+    def transfer(verb: str, fd: int) -> None:
+        words = [program, verb, str(device), str(fd), str(size)]
+        subprocess.run(words, check=True, pass_fds=[device, fd], timeout=60)
+
+    device, wrong = os.open(disk, os.O_RDWR | os.O_DIRECT), 0
+    with Context(context) as pool:
+        before, moves = pool.query(), pool.stats().moves
+        if not (child := os.fork()):
+            try:
+                compact()
+            finally:
+                os._exit(1)
+        try:
+            for _ in range(rounds):
+                with pool.alloc(size) as hole, pool.alloc(size) as source:
+                    hole.close()
+                    noise = os.urandom(size)
+                    with source.cpu_access("w") as view:
+                        view[:] = noise
+                    transfer("write", source.fd)
+                    with pool.alloc(size) as target:
+                        transfer("read", target.fd)
+                        with target.cpu_access("r") as view:
+                            wrong += view != noise
+        finally:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            os.close(device)
+        moved = pool.stats().moves - moves
+        return {"wrong": wrong, "moved": moved, "same": pool.query() == before}
+
+
+@pytest.mark.every_board
+@CONTEXTS
+def test_io_uring_reads_and_writes_chunks(module: Any, disk: str, context: str) -> None:
+    program = "/run/cm-ring"
+    module.put(build_ring(ARCHITECTURES[module.check("uname -m").strip()]), program)
+    module.check(f"chmod 755 {program}")
+    scene = {"context": context, "disk": disk, "program": program, "size": MIB, "rounds": 20}
+    got = module.call(go_round_by_io_uring, timeout=300, **scene)
+    assert got["wrong"] == 0 and got["same"] and got["moved"] > 0, got
+
+
+def build_ring(architecture: str) -> Path:
+    """Build ring.c for an architecture of Debian's, and return where it is."""
+    built = PROJECT / f"build/ring/{architecture}"
+    built.parent.mkdir(parents=True, exist_ok=True)
+    words = ["-static", "-Os", "-Wall", "-Wextra", "-Werror", "-o", str(built), str(SOURCE)]
+    toolchain.compile("trixie", architecture, words)
+    return built

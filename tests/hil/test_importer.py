@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 cm-agent authors
+"""A DMA engine copies between chunks, by a driver that imports them as every driver does.
+
+The engine is a PL330, as Samsung's chips have it; importer/dma_importer.c attaches, maps, copies.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from boards.board import PROJECT
+
+pytestmark = pytest.mark.lg_feature("dma-engine")
+
+
+@pytest.fixture(autouse=True)
+def importer(module: Any) -> Iterator[None]:
+    """The driver, loaded; an emulated board's image has it."""
+    if not module.strategy.power:
+        module.strategy.build_on_board(PROJECT / "tests/hil/importer", "dma_importer")
+    module.check("modprobe dma_importer && udevadm settle")
+    yield
+    module.check("modprobe -r dma_importer")
+
+
+def copy_at_random(transfers: int, most: int, chunks: int, seed: int) -> dict[str, Any]:
+    """Have the engine copy between chunks of both contexts, random parts of random ones, and do
+    the same to bytes of our own. After each copy, compare where it went; compact when nothing is
+    mapped.
+
+    Tell transfers, bytes, moves, how many chunks had a wrong byte, and whether the contexts are as
+    they were.
+    """
+    import fcntl
+    import mmap
+    import os
+    import random
+    import struct
+
+    from cm_agent.context import Context
+
+    attach, map_, unmap, detach, copy = range(5)
+    layout = struct.Struct("=IiIIQQQ")
+
+    def call(verb: int, *words: int) -> None:
+        number = 3 << 30 | layout.size << 16 | ord("I") << 8 | verb
+        fcntl.ioctl(engine, number, bytearray(layout.pack(*words, *[0] * (7 - len(words)))))
+
+    def allocate() -> Any:
+        size = chance.randrange(1, most // mmap.PAGESIZE + 1) * mmap.PAGESIZE
+        chunk, told = chance.choice(pools).alloc(size), bytearray(chance.randbytes(size))
+        with chunk.cpu_access("w") as view:
+            view[:] = told
+        return chunk, told
+
+    def transfer(source: Any, target: Any) -> int:
+        size = chance.randrange(1, min(len(source[1]), len(target[1])) + 1)
+        at = chance.randrange(len(source[1]) - size + 1)
+        to = chance.randrange(len(target[1]) - size + 1)
+        for slot, (chunk, _) in enumerate((source, target)):
+            call(attach, slot, chunk.fd)
+            call(map_, slot)
+        call(copy, 0, 0, 1, 0, at, to, size)
+        for slot in range(2):
+            call(unmap, slot)
+            call(detach, slot)
+        target[1][to : to + size] = source[1][at : at + size]
+        return size
+
+    def is_wrong(it: Any) -> bool:
+        with it[0].cpu_access("r") as view:
+            return view.tobytes() != it[1]
+
+    chance = random.Random(seed)
+    engine = os.open("/dev/dma_importer", os.O_RDWR | os.O_CLOEXEC)
+    pools = [Context(name) for name in ("shared", "private")]
+    before, moves = [it.query() for it in pools], [it.stats().moves for it in pools]
+    kept = [allocate() for _ in range(chunks)]
+    copied = wrong = 0
+    for number in range(transfers):
+        source, target = chance.sample(kept, 2)
+        copied += transfer(source, target)
+        wrong += is_wrong(target)
+        if number % 4 == 0:
+            kept.pop(chance.randrange(len(kept)))[0].close()
+            chance.choice(pools).compact()
+            kept.append(allocate())
+    wrong += sum(map(is_wrong, kept))
+    for chunk, _ in kept:
+        chunk.close()
+    moved = [it.stats().moves - was for it, was in zip(pools, moves, strict=True)]
+    same = [it.query() for it in pools] == before
+    for it in pools:
+        it.close()
+    os.close(engine)
+    return {"bytes": copied, "wrong": wrong, "moved": moved, "same": same}
+
+
+def test_ten_thousand_copies_between_chunks_that_move(module: Any) -> None:
+    scene = {"transfers": 10_000, "most": 64 << 10, "chunks": 10, "seed": 1}
+    got = module.call(copy_at_random, timeout=1200, **scene)
+    print(got)
+    assert got["wrong"] == 0 and got["same"] and min(got["moved"]) > 0, got
+
+
+def act(context: str, importer: str, action: str) -> dict[str, Any]:
+    """Import a chunk in a child, act on it, and tell what came of it.
+
+    Beside the chunk lies a hole into which it would move.
+    """
+    import fcntl
+    import os
+    import signal
+    import struct
+    import subprocess
+
+    from cm_agent.context import Context
+
+    attach, map_, unmap = range(3)
+    layout = struct.Struct("=IiIIQQQ")
+
+    def call(verb: int, *words: int) -> None:
+        number = 3 << 30 | layout.size << 16 | ord("I") << 8 | verb
+        fcntl.ioctl(engine, number, bytearray(layout.pack(*words, *[0] * (7 - len(words)))))
+
+    def hold() -> None:
+        hole.close()
+        call(attach, 0, chunk.fd, importer == "dynamic")
+        if importer in ("mapped", "unmapped"):
+            call(map_, 0)
+        if importer == "unmapped":
+            call(unmap, 0)
+
+    def attempt(what: Any) -> int:
+        try:
+            what()
+        except OSError as error:
+            return error.errno or 255
+        return 0
+
+    def unload() -> int:
+        return subprocess.run(["rmmod", "cm"], stderr=subprocess.DEVNULL).returncode
+
+    ready, tell = os.pipe()
+    with Context(context) as pool:
+        before = pool.query()
+        hole, chunk = pool.alloc(4 << 20), pool.alloc(4 << 20)
+        engine = os.open("/dev/dma_importer", os.O_RDWR | os.O_CLOEXEC)
+        if not (child := os.fork()):
+            try:
+                hold()
+                os.write(tell, b"1")
+                signal.pause()
+            finally:
+                os._exit(1)
+        os.close(engine)
+        os.read(ready, 1)
+        told: dict[str, Any] = {}
+        if action == "compact":
+            hole.close()
+            told["moves"] = pool.compact().moves
+        elif action == "free":
+            told["errno"] = attempt(lambda: pool.free(chunk))
+        elif action == "pin":
+            told["errno"] = attempt(lambda: pool.pin(chunk))
+        elif action == "unload":
+            told["failed"] = unload() != 0
+        else:
+            chunk.close()
+            told["kept"] = pool.query().chunks - before.chunks
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        if action == "kill":
+            told["left"] = pool.query().chunks - before.chunks
+        elif action == "pin":
+            pool.unpin(chunk)
+        chunk.close()
+        hole.close()
+        for fd in (ready, tell):
+            os.close(fd)
+        return told | {"same": pool.query() == before}
+
+
+IMPORTERS = ("attached", "mapped", "unmapped", "dynamic")
+MUST_HAPPEN: dict[tuple[str, str], dict[str, Any]] = {
+    # No device knows yet, or any more, where one is that is only attached.
+    ("attached", "compact"): {"moves": 1},
+    ("unmapped", "compact"): {"moves": 1},
+    ("mapped", "compact"): {"moves": 0},
+    # The kernel maps for such an importer at once, since the exporter is not dynamic.
+    ("dynamic", "compact"): {"moves": 0},
+} | {
+    (importer, action): happens
+    for importer in IMPORTERS
+    for action, happens in {
+        "free": {"errno": errno.EBUSY},
+        "pin": {"errno": 0},
+        "kill": {"kept": 2, "left": 1},
+        "unload": {"failed": True},
+    }.items()
+}
+
+
+@pytest.mark.parametrize("context", ["shared", "private"])
+@pytest.mark.parametrize(("importer_kind", "action"), sorted(MUST_HAPPEN))
+def test_what_happens_to_an_imported_chunk(
+    module: Any, context: str, importer_kind: str, action: str
+) -> None:
+    got = module.call(act, context=context, importer=importer_kind, action=action)
+    assert got == MUST_HAPPEN[importer_kind, action] | {"same": True}
