@@ -176,14 +176,16 @@ def display(board: RemoteBoard, context: str, report: Report) -> None:
     """Have the display read a frame out of the chunk that the decoder left it in."""
     width, height = 640, 480
     with board.talk(serve, context=context) as ask:
-        ask("code", "frame", width, height)
+        copied = ask("code", "frame", width, height)
         ask("alloc", "told", 4096)
         address = ask("pin", "frame")
         show_picture(ask, "told", address, width, height)
         shown = screen(board, OUTPUT / "screen.ppm")
         frame = picture(ask("read", "frame", 0, width * height * PIXEL), width, height)
-    if shown != frame:
-        raise DemoError("the display shows something else than what lies in the chunk")
+    if shown != frame or len(set(frame.getdata())) == 1:
+        raise DemoError("the display shows something else than what lies in the chunk, or nothing")
+    if copied:
+        raise DemoError(f"{copied:,} bytes were copied by the CPU")
     (OUTPUT / "screen.ppm").unlink()
     shown.save(OUTPUT / "screen.png")
     report.add(

@@ -30,7 +30,9 @@ FILE_BYTES = (1 << 20) + 1234
 
 @dataclass
 class Emulator:
-    """A QEMU process. Synchronization: one thread, the one that started it (it dies with it)."""
+    """A QEMU process. Synchronization: one thread, the one that started it (it dies with it); for
+    screen() any.
+    """
 
     board: Board
     image: images.Image
@@ -117,9 +119,11 @@ class Emulator:
         self._monitor.screendump(into)
 
     def _make_files(self) -> None:
-        with (self._scratch / "disk").open("wb") as disk:
-            disk.truncate(DISK_BYTES)
-        self.file.write_bytes(os.urandom(FILE_BYTES))
+        if self.board.qemu.disk:
+            with (self._scratch / "disk").open("wb") as disk:
+                disk.truncate(DISK_BYTES)
+        if self.board.qemu.fw_cfg:
+            self.file.write_bytes(os.urandom(FILE_BYTES))
 
     def _attach_files(self) -> list[str]:
         qemu, words = self.board.qemu, []
@@ -172,7 +176,7 @@ class Monitor:
 
     def quit(self) -> None:
         """Ask QEMU to end."""
-        with suppress(OSError):
+        with suppress(OSError, BoardError):
             self._command("quit")
         self._lines.close()
         self._socket.close()
@@ -187,7 +191,7 @@ class Monitor:
                     raise BoardError(f"QEMU refused {name}: {answer['error'].get('desc')}")
                 if "return" in answer:
                     return answer["return"]
-        return ""
+        raise BoardError(f"QEMU ended before it answered {name}")
 
 
 def overlay_paths(board: Board) -> list[Path]:

@@ -4,7 +4,7 @@
 import inspect
 import textwrap
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,11 +127,16 @@ class RemoteBoard:
 
         try:
             yield ask
-        finally:
-            with self._explained(channel, function, timeout):
-                if not channel.isclosed():
-                    channel.send(None)
+        except RemoteError:
+            raise
+        except BaseException:
+            with suppress(OSError, EOFError, channel.RemoteError, channel.TimeoutError):
+                channel.send(None)
                 channel.waitclose(timeout * self.strategy.patience)
+            raise
+        with self._explained(channel, function, timeout):
+            channel.send(None)
+            channel.waitclose(timeout * self.strategy.patience)
 
     def _begin(self, function: Callable[..., Any], kwargs: dict[str, Any]) -> Any:
         source = "from __future__ import annotations\n" + textwrap.dedent(

@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include <err.h>
+#include <errno.h>
 #include <linux/io_uring.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -57,6 +58,24 @@ static void put(struct ring *ring, const struct io_uring_sqe *entry, uint32_t nu
 			 __ATOMIC_RELEASE);
 }
 
+static uint32_t completed(const struct ring *ring)
+{
+	return __atomic_load_n((uint32_t *)(ring->completions + ring->params.cq_off.tail),
+			       __ATOMIC_ACQUIRE);
+}
+
+static void submit(const struct ring *ring)
+{
+	long submitted = syscall(SYS_io_uring_enter, ring->fd, PIECES, 0, 0, NULL, 0);
+
+	if (submitted != PIECES)
+		err(1, "io_uring_enter: %ld of %d were submitted", submitted, PIECES);
+	while (completed(ring) < PIECES)
+		if (syscall(SYS_io_uring_enter, ring->fd, 0, PIECES, IORING_ENTER_GETEVENTS, NULL,
+			    0) < 0 && errno != EINTR)
+			err(1, "io_uring_enter");
+}
+
 static void check(const struct ring *ring, int32_t wanted)
 {
 	const struct io_uring_cqe *done =
@@ -96,8 +115,7 @@ int main(int argc, char **argv)
 
 		put(&ring, &entry, i);
 	}
-	if (syscall(SYS_io_uring_enter, ring.fd, PIECES, PIECES, IORING_ENTER_GETEVENTS, NULL, 0) < 0)
-		err(1, "io_uring_enter");
+	submit(&ring);
 	check(&ring, piece);
 	return 0;
 }

@@ -42,8 +42,8 @@ def serve(channel: Any, context: str) -> None:
     | fetch ITEM ADDRESS SIZE | the device writes a file to memory, from its start |
     | store ITEM ADDRESS SIZE | the device reads memory, to a file |
     | film NAME WIDTH HEIGHT | vivid fills it by a frame, 4 bytes a pixel |
-    | code NAME WIDTH HEIGHT | a chunk: a frame of vivid's that vicodec encoded and decoded |
-    | scatter NAME WIDTH HEIGHT | a buffer of vivid's own; its runs' addresses |
+    | code NAME WIDTH HEIGHT | a chunk: a frame that vicodec encoded and decoded; bytes copied |
+    | scatter NAME WIDTH HEIGHT | of vivid's buffers, the one in most runs; addresses, bytes |
     | show CARD NAME WIDTH HEIGHT PROGRAM | a DRM driver imports and shows it, by display.c |
     | end | drivers and chunks are let go of |
     """
@@ -69,6 +69,7 @@ def serve(channel: Any, context: str) -> None:
     directory, count, entry = 0x19, struct.Struct(">I"), struct.Struct(">IHxx56s")
     kept, pool = ExitStack(), Context(context)
     chunks: dict[str, Buffer] = {}
+    pinned: dict[str, range] = {}
     registers: list[Any] = []
 
     def open_device() -> None:
@@ -83,6 +84,9 @@ def serve(channel: Any, context: str) -> None:
             do_alloc(name, mmap.PAGESIZE)
 
     def transfer(item: int, direction: int, address: int, size: int) -> None:
+        places = [range(it.start, it.stop + 1) for it in pinned.values()]
+        if not any(address in it and address + size in it for it in places):
+            raise RuntimeError(f"{size} bytes at {address:#x} are not of a chunk that is pinned")
         order = struct.pack(">IIQ", item << 16 | select | direction, size, address)
         do_write("order", 0, order)
         place = struct.pack(">Q", do_pin("order"))
@@ -94,17 +98,20 @@ def serve(channel: Any, context: str) -> None:
             raise RuntimeError(f"fw_cfg: item {item:#x}: {left:#x} is left in the control word")
 
     def do_alloc(name: str, size: int) -> int:
-        chunks[name] = kept.enter_context(closing(pool.alloc(size)))
+        chunks[name] = kept.enter_context(closing(pool.alloc(size, deadline=60)))
         return chunks[name].size
 
     def do_close(name: str) -> None:
         chunks.pop(name).close()
 
     def do_pin(name: str) -> int:
-        return pool.pin(chunks[name]).address
+        pin = pool.pin(chunks[name])
+        pinned[name] = range(pin.address, pin.address + pin.size)
+        return pin.address
 
     def do_unpin(name: str) -> None:
         pool.unpin(chunks[name])
+        del pinned[name]
 
     def do_compact() -> int:
         return pool.compact().moves
@@ -126,6 +133,8 @@ def serve(channel: Any, context: str) -> None:
         start = do_pin("names")
         transfer(directory, read, start, count.size)
         (files,) = count.unpack(do_read("names", 0, count.size))
+        if count.size + files * entry.size > chunks["names"].size:
+            raise RuntimeError(f"fw_cfg: {files} files, for which there is no room")
         transfer(directory, read, start, count.size + files * entry.size)
         do_unpin("names")
         found = entry.iter_unpack(do_read("names", count.size, files * entry.size))
@@ -150,7 +159,7 @@ def serve(channel: Any, context: str) -> None:
             camera.capture.stream_off()
             camera.capture.release_buffers()
 
-    def do_code(name: str, width: int, height: int) -> None:
+    def do_code(name: str, width: int, height: int) -> int:
         paths = find_camera("vivid"), find_encoder("vicodec"), find_decoder("vicodec", "FWHT")
         camera, coder, decoder = (kept.enter_context(VideoDevice(path)) for path in paths)
         size = {"width": width, "height": height, "pixelformat": "XR24"}
@@ -165,12 +174,15 @@ def serve(channel: Any, context: str) -> None:
             frame = result.frame
             frame.retain()
         chunks[name] = frame.buffer
+        return sum(it.counters.bytes_copied for it in (source, coding, decoding))
 
-    def do_scatter(name: str, width: int, height: int) -> list[int]:
+    def do_scatter(name: str, width: int, height: int) -> list[list[int]]:
         camera = kept.enter_context(VideoDevice(find("vivid")))
         camera.capture.negotiate(width, height, "XR24")
-        ((chunks[name],), *_) = kept.enter_context(exported(camera, 1))
-        return [run.address for run in pool.attest(chunks[name]).runs]
+        buffers = [it for (it,) in kept.enter_context(exported(camera, 16))]
+        found = [(len(pool.attest(it).runs), it) for it in buffers]
+        _, chunks[name] = max(found, key=lambda it: it[0])
+        return [[run.address, run.size] for run in pool.attest(chunks[name]).runs]
 
     def do_show(card: str, name: str, width: int, height: int, program: str) -> str:
         words = [program, card, str(width), str(height), str(chunks[name].fd)]

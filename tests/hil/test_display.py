@@ -9,9 +9,10 @@ interrupt, only when somebody looks: so a thread here does.
 
 from __future__ import annotations
 
-import random
+import os
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,13 +22,17 @@ from boards import toolchain
 from boards.board import PROJECT
 from hil.scene import PIXEL, Ask, picture, screen, serve
 
-pytestmark = pytest.mark.lg_feature("exynos-drm")
+pytestmark = [
+    pytest.mark.lg_feature("exynos-drm"),
+    # The driver waits 100 ms for an interrupt that comes when this machine has time to look.
+    pytest.mark.kernel_log("drm_atomic_helper", "vblank wait timed out"),
+]
 CONTEXTS = pytest.mark.parametrize("context", ["shared", "private"])
 WIDTH, HEIGHT = 320, 180
 SIZE = WIDTH * HEIGHT * PIXEL
 SOURCE = PROJECT / "tests/hil/display.c"
-PROGRAM = "/run/cm-display"
-REFRESH_SECONDS = 0.02
+PROGRAM = "/var/tmp/cm-display"
+REFRESH_SECONDS = 0.005
 
 
 @pytest.fixture
@@ -40,7 +45,7 @@ def card(module: Any) -> Iterator[str]:
     module.put(built, PROGRAM)
     module.check(f"chmod 755 {PROGRAM} && modprobe exynosdrm_dpi && udevadm settle")
     yield "/dev/dri/card0"
-    module.check("modprobe -r exynosdrm_dpi")
+    module.check(f"modprobe -r exynosdrm_dpi && rm {PROGRAM}")
 
 
 @contextmanager
@@ -52,19 +57,14 @@ def scene(board: Any, context: str, scratch: Path) -> Iterator[Ask]:
         while not ended.wait(REFRESH_SECONDS):
             board.strategy.power.emulator.screen(scratch / "look")
 
-    looking = threading.Thread(target=look)
-    looking.start()
-    try:
-        with board.talk(serve, context=context) as ask:
-            yield ask
-    finally:
-        ended.set()
-        looking.join()
-
-
-def painted(seed: int) -> bytes:
-    """Return pixels no two rows of which are alike."""
-    return random.Random(seed).randbytes(SIZE)
+    with ThreadPoolExecutor(1) as executor:
+        looking = executor.submit(look)
+        try:
+            with board.talk(serve, context=context) as ask:
+                yield ask
+        finally:
+            ended.set()
+        looking.result()
 
 
 @CONTEXTS
@@ -73,9 +73,10 @@ def test_the_picture_on_the_display_is_the_chunks(
 ) -> None:
     with scene(module, context, tmp_path) as ask:
         ask("alloc", "picture", SIZE)
-        ask("write", "picture", 0, painted(1))
+        pixels = os.urandom(SIZE)
+        ask("write", "picture", 0, pixels)
         assert ask("show", card, "picture", WIDTH, HEIGHT, PROGRAM) == "shown"
-        assert screen(module, tmp_path / "screen") == picture(painted(1), WIDTH, HEIGHT)
+        assert screen(module, tmp_path / "screen") == picture(pixels, WIDTH, HEIGHT)
 
 
 @CONTEXTS
@@ -85,12 +86,13 @@ def test_a_shown_chunk_stays_when_others_are_moved(
     with scene(module, context, tmp_path) as ask:
         ask("alloc", "below", 1 << 20)
         ask("alloc", "picture", SIZE)
-        ask("alloc", "moved", 8 << 20)
-        ask("write", "picture", 0, painted(2))
+        ask("alloc", "moved", 512 << 10)
+        pixels = os.urandom(SIZE)
+        ask("write", "picture", 0, pixels)
         assert ask("show", card, "picture", WIDTH, HEIGHT, PROGRAM) == "shown"
         ask("close", "below")
-        ask("compact")
-        assert screen(module, tmp_path / "screen") == picture(painted(2), WIDTH, HEIGHT)
+        assert ask("compact") > 0
+        assert screen(module, tmp_path / "screen") == picture(pixels, WIDTH, HEIGHT)
 
 
 @CONTEXTS

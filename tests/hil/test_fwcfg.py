@@ -7,6 +7,7 @@ A DSP or an FPGA that the kernel has no driver for does the same.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +16,8 @@ from boards.emulator import FILE_BYTES
 from hil.scene import RAMFB, SHOWN, Ask, serve
 
 PAGE = 4096
+NO_FORMAT = 0
+"""Of pixels: the display goes on showing what it did."""
 pytestmark = [pytest.mark.two_kernels, pytest.mark.lg_feature("fw-cfg")]
 
 
@@ -41,7 +44,7 @@ def test_a_device_writes_a_file_of_this_machine_into_a_chunk(module: Any, ask: A
 
 
 def test_a_device_writes_no_byte_beside_what_it_was_told(module: Any, ask: Ask) -> None:
-    """From an odd address on, with chunks on both sides."""
+    """From an odd address on, with chunks beside it."""
     ask("alloc", "before", PAGE)
     size = ask("alloc", "chunk", FILE_BYTES + 3 * PAGE)
     ask("alloc", "after", PAGE)
@@ -53,7 +56,7 @@ def test_a_device_writes_no_byte_beside_what_it_was_told(module: Any, ask: Ask) 
 
 def test_a_device_reads_what_the_cpu_wrote(module: Any, ask: Ask) -> None:
     """The one file that can be written is where the display's picture is; it is read again."""
-    told = SHOWN.pack(0, 0, 0, 0, 0, 0)[:-1] + b"\1"
+    told = SHOWN.pack(secrets.randbits(64), NO_FORMAT, 0, 0, 0, 0)
     item, size = ask("find", RAMFB)
     assert size == len(told)
     ask("alloc", "from", PAGE)

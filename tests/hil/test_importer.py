@@ -13,15 +13,21 @@ from typing import Any
 
 import pytest
 from boards.board import PROJECT
+from boards.remote import RemoteBoard
 
 pytestmark = pytest.mark.lg_feature("dma-engine")
 
 
+@pytest.fixture(scope="module")
+def built(board: RemoteBoard) -> None:
+    """The driver, there to be loaded; an emulated board's image has it."""
+    if not board.strategy.power:
+        board.strategy.build_on_board(PROJECT / "tests/hil/importer", "dma_importer")
+
+
 @pytest.fixture(autouse=True)
-def importer(module: Any) -> Iterator[None]:
-    """The driver, loaded; an emulated board's image has it."""
-    if not module.strategy.power:
-        module.strategy.build_on_board(PROJECT / "tests/hil/importer", "dma_importer")
+def importer(module: Any, built: None) -> Iterator[None]:
+    """The driver, loaded."""
     module.check("modprobe dma_importer && udevadm settle")
     yield
     module.check("modprobe -r dma_importer")
@@ -40,6 +46,7 @@ def copy_at_random(transfers: int, most: int, chunks: int, seed: int) -> dict[st
     import os
     import random
     import struct
+    from contextlib import ExitStack
 
     from cm_agent.context import Context
 
@@ -75,42 +82,40 @@ def copy_at_random(transfers: int, most: int, chunks: int, seed: int) -> dict[st
         with it[0].cpu_access("r") as view:
             return view.tobytes() != it[1]
 
-    chance = random.Random(seed)
-    engine = os.open("/dev/dma_importer", os.O_RDWR | os.O_CLOEXEC)
-    pools = [Context(name) for name in ("shared", "private")]
-    before, moves = [it.query() for it in pools], [it.stats().moves for it in pools]
-    kept = [allocate() for _ in range(chunks)]
-    copied = wrong = 0
-    for number in range(transfers):
-        source, target = chance.sample(kept, 2)
-        copied += transfer(source, target)
-        wrong += is_wrong(target)
-        if number % 4 == 0:
-            kept.pop(chance.randrange(len(kept)))[0].close()
-            chance.choice(pools).compact()
-            kept.append(allocate())
-    wrong += sum(map(is_wrong, kept))
-    for chunk, _ in kept:
-        chunk.close()
-    moved = [it.stats().moves - was for it, was in zip(pools, moves, strict=True)]
-    same = [it.query() for it in pools] == before
-    for it in pools:
-        it.close()
-    os.close(engine)
-    return {"bytes": copied, "wrong": wrong, "moved": moved, "same": same}
+    chance, copied, wrong = random.Random(seed), 0, 0
+    with ExitStack() as stack:
+        engine = os.open("/dev/dma_importer", os.O_RDWR | os.O_CLOEXEC)
+        stack.callback(os.close, engine)
+        pools = [stack.enter_context(Context(name)) for name in ("shared", "private")]
+        before, moves = [it.query() for it in pools], [it.stats().moves for it in pools]
+        kept = [allocate() for _ in range(chunks)]
+        stack.callback(lambda: [chunk.close() for chunk, _ in kept])
+        for number in range(transfers):
+            source, target = chance.sample(kept, 2)
+            copied += transfer(source, target)
+            wrong += is_wrong(target)
+            if number % 4 == 0:
+                kept.pop(chance.randrange(len(kept)))[0].close()
+                chance.choice(pools).compact()
+                kept.append(allocate())
+        wrong += sum(map(is_wrong, kept))
+        for chunk, _ in kept:
+            chunk.close()
+        moved = [it.stats().moves - was for it, was in zip(pools, moves, strict=True)]
+        same = [it.query() for it in pools] == before
+        return {"bytes": copied, "wrong": wrong, "moved": moved, "same": same}
 
 
 def test_ten_thousand_copies_between_chunks_that_move(module: Any) -> None:
     scene = {"transfers": 10_000, "most": 64 << 10, "chunks": 10, "seed": 1}
     got = module.call(copy_at_random, timeout=1200, **scene)
     print(got)
-    assert got["wrong"] == 0 and got["same"] and min(got["moved"]) > 0, got
+    assert got["wrong"] == 0 and got["same"] and min(got["moved"]) > 100, got
 
 
 def act(context: str, importer: str, action: str) -> dict[str, Any]:
-    """Import a chunk in a child, act on it, and tell what came of it.
-
-    Beside the chunk lies a hole into which it would move.
+    """Import a chunk in a child, whose driver alone has it then, act on it, and tell what came of
+    it. Beside the chunk lies a hole into which it would move.
     """
     import fcntl
     import os
@@ -123,33 +128,33 @@ def act(context: str, importer: str, action: str) -> dict[str, Any]:
     attach, map_, unmap = range(3)
     layout = struct.Struct("=IiIIQQQ")
 
-    def call(verb: int, *words: int) -> None:
+    def call(engine: int, verb: int, *words: int) -> None:
         number = 3 << 30 | layout.size << 16 | ord("I") << 8 | verb
         fcntl.ioctl(engine, number, bytearray(layout.pack(*words, *[0] * (7 - len(words)))))
 
     def hold() -> None:
-        hole.close()
-        call(attach, 0, chunk.fd, importer == "dynamic")
+        engine = os.open("/dev/dma_importer", os.O_RDWR | os.O_CLOEXEC)
+        call(engine, attach, 0, chunk.fd, importer == "dynamic")
         if importer in ("mapped", "unmapped"):
-            call(map_, 0)
+            call(engine, map_, 0)
         if importer == "unmapped":
-            call(unmap, 0)
+            call(engine, unmap, 0)
+        for it in (chunk, hole, pool):
+            it.close()
 
     def attempt(what: Any) -> int:
         try:
-            what()
+            what(chunk)
         except OSError as error:
             return error.errno or 255
         return 0
 
-    def unload() -> int:
-        return subprocess.run(["rmmod", "cm"], stderr=subprocess.DEVNULL).returncode
+    def chunks() -> int:
+        with Context(context) as its:
+            return its.query().chunks - before.chunks
 
-    ready, tell = os.pipe()
-    with Context(context) as pool:
-        before = pool.query()
-        hole, chunk = pool.alloc(4 << 20), pool.alloc(4 << 20)
-        engine = os.open("/dev/dma_importer", os.O_RDWR | os.O_CLOEXEC)
+    def start() -> int:
+        ready, tell = os.pipe()
         if not (child := os.fork()):
             try:
                 hold()
@@ -157,31 +162,40 @@ def act(context: str, importer: str, action: str) -> dict[str, Any]:
                 signal.pause()
             finally:
                 os._exit(1)
-        os.close(engine)
-        os.read(ready, 1)
-        told: dict[str, Any] = {}
-        if action == "compact":
-            hole.close()
-            told["moves"] = pool.compact().moves
-        elif action == "free":
-            told["errno"] = attempt(lambda: pool.free(chunk))
-        elif action == "pin":
-            told["errno"] = attempt(lambda: pool.pin(chunk))
-        elif action == "unload":
-            told["failed"] = unload() != 0
-        else:
-            chunk.close()
-            told["kept"] = pool.query().chunks - before.chunks
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
-        if action == "kill":
-            told["left"] = pool.query().chunks - before.chunks
-        elif action == "pin":
-            pool.unpin(chunk)
-        chunk.close()
-        hole.close()
-        for fd in (ready, tell):
-            os.close(fd)
+        os.close(tell)
+        with open(ready, "rb") as told:
+            if not told.read(1):
+                raise RuntimeError("the chunk could not be imported")
+        return child
+
+    told: dict[str, Any] = {}
+    with Context(context) as pool:
+        before = pool.query()
+        with pool.alloc(4 << 20) as hole, pool.alloc(4 << 20) as chunk:
+            child = start()
+            try:
+                if action == "compact":
+                    hole.close()
+                    told["moves"] = pool.compact().moves
+                elif action == "free":
+                    told["errno"] = attempt(pool.free)
+                elif action == "pin":
+                    told["errno"] = attempt(pool.pin)
+                    pool.unpin(chunk)
+                else:
+                    for it in (hole, chunk, pool):
+                        it.close()
+                if action == "unload":
+                    ended = subprocess.run(["rmmod", "cm"], stderr=subprocess.DEVNULL)
+                    told["failed"] = ended.returncode != 0
+                elif action == "kill":
+                    told["kept"] = chunks()
+            finally:
+                os.kill(child, signal.SIGKILL)
+                os.waitpid(child, 0)
+            if action == "kill":
+                told["left"] = chunks()
+    with Context(context) as pool:
         return told | {"same": pool.query() == before}
 
 
@@ -191,7 +205,7 @@ MUST_HAPPEN: dict[tuple[str, str], dict[str, Any]] = {
     ("attached", "compact"): {"moves": 1},
     ("unmapped", "compact"): {"moves": 1},
     ("mapped", "compact"): {"moves": 0},
-    # The kernel maps for such an importer at once, since the exporter is not dynamic.
+    # Up to 6.14 the kernel maps for such an importer at once, since the exporter is not dynamic.
     ("dynamic", "compact"): {"moves": 0},
 } | {
     (importer, action): happens
@@ -199,7 +213,7 @@ MUST_HAPPEN: dict[tuple[str, str], dict[str, Any]] = {
     for action, happens in {
         "free": {"errno": errno.EBUSY},
         "pin": {"errno": 0},
-        "kill": {"kept": 2, "left": 1},
+        "kill": {"kept": 1, "left": 0},
         "unload": {"failed": True},
     }.items()
 }

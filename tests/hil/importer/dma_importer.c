@@ -5,6 +5,7 @@
  *
  * Each open file has a channel of its own, and slots; a slot has an attachment,
  * which may be mapped. Closing the file, or a killed process, undoes all of it.
+ * A dynamic importer only attaches: it knows nothing of moves.
  */
 #include <linux/dma-buf.h>
 #include <linux/dmaengine.h>
@@ -46,11 +47,14 @@ struct importer_slot {
 	struct dma_buf *dmabuf;
 	struct dma_buf_attachment *attach;
 	struct sg_table *table;
+	bool dynamic;
 };
 
+/* @runaway: the engine could not be stopped, and may write to what is mapped */
 struct importer {
 	struct mutex lock;
 	struct dma_chan *channel;
+	bool runaway;
 	struct importer_slot slots[IMPORTER_SLOTS];
 };
 
@@ -106,6 +110,7 @@ static int importer_attach(struct importer *importer, struct importer_slot *slot
 	}
 	slot->dmabuf = dmabuf;
 	slot->attach = attach;
+	slot->dynamic = req->to;
 	return 0;
 }
 
@@ -113,7 +118,7 @@ static int importer_map(struct importer_slot *slot, struct importer_request *req
 {
 	struct sg_table *table;
 
-	if (!slot->attach || slot->table)
+	if (!slot->attach || slot->table || slot->dynamic)
 		return -EINVAL;
 	table = dma_buf_map_attachment_unlocked(slot->attach, DMA_BIDIRECTIONAL);
 	if (IS_ERR(table))
@@ -151,7 +156,7 @@ static int importer_copy_piece(struct dma_chan *channel, dma_addr_t to, dma_addr
 	struct dma_async_tx_descriptor *tx;
 	dma_cookie_t cookie;
 
-	tx = dmaengine_prep_dma_memcpy(channel, to, from, size, DMA_PREP_INTERRUPT);
+	tx = dmaengine_prep_dma_memcpy(channel, to, from, size, DMA_PREP_INTERRUPT | DMA_CTRL_ACK);
 	if (!tx)
 		return -ENOMEM;
 	cookie = dmaengine_submit(tx);
@@ -174,8 +179,8 @@ static int importer_copy(struct importer *importer, const struct importer_reques
 	for (done = 0; !ret && done < req->size; done += IMPORTER_PIECE)
 		ret = importer_copy_piece(importer->channel, to + done, from + done,
 					  min_t(u64, req->size - done, IMPORTER_PIECE));
-	if (ret)
-		dmaengine_terminate_sync(importer->channel);
+	if (ret && dmaengine_terminate_sync(importer->channel))
+		importer->runaway = true;
 	return ret;
 }
 
@@ -183,6 +188,8 @@ static int importer_do(struct importer *importer, unsigned int number, struct im
 {
 	struct importer_slot *slot = &importer->slots[req->slot];
 
+	if (importer->runaway)
+		return -EIO;
 	switch (number) {
 	case IMPORTER_ATTACH:
 		return importer_attach(importer, slot, req);
@@ -228,10 +235,8 @@ static int importer_open(struct inode *inode, struct file *file)
 	dma_cap_set(DMA_MEMCPY, mask);
 	importer->channel = dma_request_chan_by_mask(&mask);
 	if (IS_ERR(importer->channel)) {
-		int ret = PTR_ERR(importer->channel);
-
 		kfree(importer);
-		return ret;
+		return -ENODEV;
 	}
 	mutex_init(&importer->lock);
 	file->private_data = importer;
@@ -243,7 +248,10 @@ static int importer_release(struct inode *inode, struct file *file)
 	struct importer *importer = file->private_data;
 	int i;
 
-	dmaengine_terminate_sync(importer->channel);
+	if (importer->runaway) {
+		pr_err("dma_importer: an engine would not stop: what it has stays as it is\n");
+		return 0;
+	}
 	for (i = 0; i < IMPORTER_SLOTS; i++) {
 		importer_unmap(&importer->slots[i]);
 		importer_detach(&importer->slots[i]);
