@@ -134,9 +134,10 @@ class RemoteBoard:
                 channel.send(None)
                 channel.waitclose(timeout * self.strategy.patience)
             raise
-        with self._explained(channel, function, timeout):
-            channel.send(None)
-            channel.waitclose(timeout * self.strategy.patience)
+        if not channel.isclosed():  # as it is after an error that a fixture hears nothing of
+            with self._explained(channel, function, timeout):
+                channel.send(None)
+                channel.waitclose(timeout * self.strategy.patience)
 
     def _begin(self, function: Callable[..., Any], kwargs: dict[str, Any]) -> Any:
         source = "from __future__ import annotations\n" + textwrap.dedent(

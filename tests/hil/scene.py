@@ -182,7 +182,7 @@ def serve(channel: Any, context: str) -> None:
         buffers = [it for (it,) in kept.enter_context(exported(camera, 16))]
         found = [(len(pool.attest(it).runs), it) for it in buffers]
         _, chunks[name] = max(found, key=lambda it: it[0])
-        return [[run.address, run.size] for run in pool.attest(chunks[name]).runs]
+        return [[run.address, run.length] for run in pool.attest(chunks[name]).runs]
 
     def do_show(card: str, name: str, width: int, height: int, program: str) -> str:
         words = [program, card, str(width), str(height), str(chunks[name].fd)]
