@@ -212,8 +212,9 @@ needs_git = pytest.mark.skipif(not OUR_FILES, reason="not a git working tree")
 
 
 def license_of(name: str) -> str | None:
-    """Return what the head of a file says about its license."""
-    head = (PROJECT / name).read_text(errors="replace").splitlines()[:6]
+    """Return what the head of a file says about its license; of a picture, the file beside it."""
+    path = PROJECT / (f"{name}.license" if name.endswith(".png") else name)
+    head = path.read_text(errors="replace").splitlines()[:6]
     found = re.search(r"SPDX-License-Identifier: ([\w.+-]+(?: WITH [\w.-]+)?)", "\n".join(head))
     return found and found[1]
 
