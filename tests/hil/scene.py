@@ -151,8 +151,9 @@ def serve(channel: Any, context: str) -> None:
     def do_film(name: str, width: int, height: int) -> None:
         with VideoDevice(find("vivid")) as camera:
             camera.capture.negotiate(width, height, "XR24")
-            camera.capture.request_buffers(1)
-            camera.capture.queue(0, [chunks[name]])
+            # More than one, where the driver does not begin with less.
+            for index in range(camera.capture.request_buffers(1)):
+                camera.capture.queue(index, [chunks[name]])
             camera.capture.stream_on()
             if not camera.wait(30) or camera.capture.dequeue() is None:
                 raise RuntimeError("vivid filled nothing")
