@@ -177,9 +177,9 @@ def display(board: RemoteBoard, context: str, report: Report) -> None:
     width, height = 640, 480
     with board.talk(serve, context=context) as ask:
         copied = ask("code", "frame", width, height)
-        ask("alloc", "told", 4096)
+        ask("alloc", "configuration", 4096)
         address = ask("pin", "frame")
-        show_picture(ask, "told", address, width, height)
+        show_picture(ask, "configuration", address, width, height)
         shown = screen(board, OUTPUT / "screen.ppm")
         frame = picture(ask("read", "frame", 0, width * height * PIXEL), width, height)
     if shown != frame or len(set(frame.getdata())) == 1:

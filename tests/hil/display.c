@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * For test_display.py: `cm-display CARD WIDTH HEIGHT BUFFER` has a display show a dma-buf, an
- * inherited descriptor, until the standard input ends. It says what it did, a line for each step.
+ * inherited descriptor, until the standard input ends. It prints "shown" once it is.
  * (These are all the calls of libdrm that are needed.)
  */
 #include <drm/drm.h>

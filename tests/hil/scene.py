@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 cm-agent authors
 """Chunks on a board that a test on this machine acts on, step by step, and devices that use them.
 
-The one that is told a physical address is QEMU's fw_cfg, which reads and writes memory by itself,
+QEMU's fw_cfg takes physical addresses: it reads and writes memory by itself,
 as an engine does that Linux has no driver for. Its items are numbered; names of files are in a
 directory (QEMU's docs/specs/fw_cfg.rst). One of its files, `etc/ramfb`, is written: it tells the
 display ramfb where in memory the picture is.
@@ -202,11 +202,11 @@ def serve(channel: Any, context: str) -> None:
 
 
 def show(ask: Ask, name: str, address: int, width: int, height: int) -> None:
-    """Have the display show what lies at an address; the device is told by a chunk of this name."""
+    """Have the display show what lies at an address, configured from a chunk of this name."""
     item, _ = ask("find", RAMFB)
-    told = SHOWN.pack(address, XRGB, 0, width, height, width * PIXEL)
-    ask("write", name, 0, told)
-    ask("store", item, ask("pin", name), len(told))
+    configuration = SHOWN.pack(address, XRGB, 0, width, height, width * PIXEL)
+    ask("write", name, 0, configuration)
+    ask("store", item, ask("pin", name), len(configuration))
     ask("unpin", name)
 
 

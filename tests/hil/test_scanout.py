@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.two_kernels, pytest.mark.lg_feature("ramfb")]
 def ask(module: Any, request: pytest.FixtureRequest) -> Iterator[Ask]:
     """What does as told in a context of the board."""
     with module.talk(serve, context=request.param) as asked:
-        asked("alloc", "told", 4096)
+        asked("alloc", "configuration", 4096)
         yield asked
 
 
@@ -38,7 +38,7 @@ def paint(ask: Ask, name: str) -> tuple[bytes, int]:
 
 def test_the_picture_on_the_display_is_the_chunks(module: Any, ask: Ask, tmp_path: Path) -> None:
     pixels, address = paint(ask, "picture")
-    show(ask, "told", address, WIDTH, HEIGHT)
+    show(ask, "configuration", address, WIDTH, HEIGHT)
     assert screen(module, tmp_path / "screen") == picture(pixels, WIDTH, HEIGHT)
 
 
@@ -48,7 +48,7 @@ def test_a_cameras_frame_is_shown_from_where_the_camera_left_it(
 ) -> None:
     ask("alloc", "frame", SIZE)
     ask("film", "frame", WIDTH, HEIGHT)
-    show(ask, "told", ask("pin", "frame"), WIDTH, HEIGHT)
+    show(ask, "configuration", ask("pin", "frame"), WIDTH, HEIGHT)
     shown, frame = screen(vivid, tmp_path / "screen"), ask("read", "frame", 0, SIZE)
     assert len(set(frame)) > 1
     assert shown == picture(frame, WIDTH, HEIGHT)
@@ -63,7 +63,7 @@ def test_a_frame_is_shown_from_where_the_last_of_three_drivers_left_it(
     vivid.check("modprobe vicodec && udevadm settle")
     try:
         assert ask("code", "frame", WIDTH, HEIGHT) == 0, "no byte is copied by the CPU"
-        show(ask, "told", ask("pin", "frame"), WIDTH, HEIGHT)
+        show(ask, "configuration", ask("pin", "frame"), WIDTH, HEIGHT)
         shown, frame = screen(vivid, tmp_path / "screen"), ask("read", "frame", 0, SIZE)
     finally:
         ask("end")
@@ -77,7 +77,7 @@ def test_a_pinned_picture_stays_on_the_display_when_others_are_moved(
 ) -> None:
     ask("alloc", "below", 1 << 20)
     pixels, address = paint(ask, "picture")
-    show(ask, "told", address, WIDTH, HEIGHT)
+    show(ask, "configuration", address, WIDTH, HEIGHT)
     ask("alloc", "moved", 512 << 10)
     ask("close", "below")
     assert ask("compact") > 0
@@ -90,7 +90,7 @@ def test_a_picture_that_is_not_pinned_moves_away_under_the_display(
     """The display goes on to show the old place: what somebody else has painted there by then."""
     ask("alloc", "below", 1 << 20)
     pixels, address = paint(ask, "picture")
-    show(ask, "told", address, WIDTH, HEIGHT)
+    show(ask, "configuration", address, WIDTH, HEIGHT)
     ask("unpin", "picture")
     ask("close", "below")
     assert ask("compact") > 0
@@ -123,7 +123,7 @@ def test_a_buffer_in_fragments_is_no_picture(
     pixels = os.urandom(SIZE)
     ask("write", "buffer", 0, pixels)
     address, length = runs[0]
-    show(ask, "told", address, WIDTH, HEIGHT)
+    show(ask, "configuration", address, WIDTH, HEIGHT)
     shown, painted = screen(scattering_vivid, tmp_path / "screen"), picture(pixels, WIDTH, HEIGHT)
     first = (0, 0, min(WIDTH, length // PIXEL), 1)
     assert shown.crop(first) == painted.crop(first)
