@@ -18,18 +18,19 @@ import pytest
 
 MIB = 1 << 20
 REQUESTS = 2000
+KILLS = 12
 
 
 @pytest.fixture
 def reloaded(module: Any) -> Iterator[Any]:
     """The board, whose module a test may unload; it is loaded again afterwards."""
     yield module
-    module.check("modprobe cm && udevadm settle --timeout=30")
+    module.check("modprobe cm && udevadm settle --timeout=120")
 
 
-def abandon(context: str, requests: int, seed: int) -> dict[str, Any]:
+def abandon(context: str, requests: int, kills: int, seed: int) -> dict[str, Any]:
     """Make so many requests with next to no time, in processes of which some are killed in the
-    middle, while others keep the context fragmented and compact it.
+    middle, so many at least, while others keep the context fragmented and compact it.
 
     Tell how the requests ended, by reason (those of the killed ones are none), how many processes
     were killed, and what the context and the quota say before and after, as soon as that is the
@@ -112,7 +113,7 @@ def abandon(context: str, requests: int, seed: int) -> dict[str, Any]:
         parameter.write_text("0")
         load = [start(fragment, chance.getrandbits(32)), start(compact, chance.getrandbits(32))]
         busy = [start(hurry, number, chance.getrandbits(32)) for number in range(workers)]
-        while sum(read(begun + 8 * number) for number in range(workers)) < requests:
+        while killed < kills or sum(read(begun + 8 * it) for it in range(workers)) < requests:
             time.sleep(chance.uniform(0, 0.1))
             number = chance.randrange(workers)
             end(busy[number])
@@ -142,10 +143,10 @@ def abandon(context: str, requests: int, seed: int) -> dict[str, Any]:
 @pytest.mark.parametrize("context", ["shared", "private"])
 def test_nothing_is_left_of_abandoned_requests(reloaded: Any, context: str) -> None:
     seed = int(os.environ.get("CM_SEED", random.SystemRandom().randrange(1 << 32)))
-    scene = {"requests": REQUESTS, "seed": seed}
+    scene = {"requests": REQUESTS, "kills": KILLS, "seed": seed}
     got = reloaded.call(abandon, timeout=600, context=context, **scene)
     print(f"CM_SEED={seed}: {got}")
     assert got["after"] == got["before"], f"CM_SEED={seed}: {got}"
-    assert got["killed"] > 10 and got["moves"], "there was hardly anything to abandon"
+    assert got["moves"], "there was hardly anything to abandon"
     assert {"DEADLINE", "NONE"} <= set(got["ended"]), got
     reloaded.check("rmmod cm")
