@@ -25,12 +25,12 @@ import cffi
 AGENT = Path(__file__).resolve().parent
 PACKAGE = AGENT / "cm_agent"
 HEADERS = {
-    "_cm_abi": AGENT.parent / "kmod/include/uapi/linux/cm.h",
-    "_v4l2_abi": AGENT / "cdef/v4l2.h",
+    "core._abi": AGENT.parent / "kmod/include/uapi/linux/cm.h",
+    "video._abi": AGENT / "cdef/v4l2.h",
 }
 
 # The C library's function that takes the structures of cm.h; cffi lets other threads run meanwhile.
-FUNCTIONS = {"_cm_abi": "int ioctl(int, unsigned long, ...);\n"}
+FUNCTIONS = {"core._abi": "int ioctl(int, unsigned long, ...);\n"}
 
 # include/uapi/asm-generic/ioctl.h, as every architecture of interest has it.
 DIRECTIONS = {"_IO": 0, "_IOW": 1, "_IOR": 2, "_IOWR": 3}
@@ -180,6 +180,11 @@ def render(module: str, header: Header, target: Path) -> None:
     )
 
 
+def place(module: str) -> Path:
+    """Return where a module of the package is written."""
+    return PACKAGE / f"{module.replace('.', '/')}.py"
+
+
 def replace(target: Path, text: str) -> None:
     """Write a file in one step, and only when it says something else: others may be reading it."""
     if target.exists() and target.read_text() == text:
@@ -193,7 +198,7 @@ def main() -> int:
     """Generate all bindings into the package; return the exit code."""
     for module, source in HEADERS.items():
         try:
-            render(module, parse(source.read_text()), PACKAGE / f"{module}.py")
+            render(module, parse(source.read_text()), place(module))
         except (HeaderError, OSError, cffi.CDefError, cffi.FFIError) as error:
             print(f"generate_abi: {source}: {error}", file=sys.stderr)
             return 1

@@ -28,12 +28,12 @@ import gi
 for name in ("Gst", "GstAllocators", "GstVideo"):
     gi.require_version(name, "1.0")
 
-from cm_agent.context import Context  # noqa: E402
-from cm_agent.v4l2.capture import Capture  # noqa: E402
-from cm_agent.v4l2.device import VideoDevice  # noqa: E402
-from cm_agent.v4l2.format import Format  # noqa: E402
-from cm_agent.v4l2.frame import Frame  # noqa: E402
-from cm_agent.v4l2.lookup import find_camera  # noqa: E402
+from cm_agent.core.context import Context  # noqa: E402
+from cm_agent.video.capture import Capture  # noqa: E402
+from cm_agent.video.device import VideoDevice  # noqa: E402
+from cm_agent.video.discovery import find_camera  # noqa: E402
+from cm_agent.video.format import Format  # noqa: E402
+from cm_agent.video.frame import Frame  # noqa: E402
 from gi.repository import Gst, GstAllocators, GstVideo  # noqa: E402
 
 FORMATS = {"RGB3": "RGB", "BGR3": "BGR", "YUYV": "YUY2", "YU12": "I420", "NV12": "NV12"}

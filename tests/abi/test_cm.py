@@ -7,11 +7,11 @@ from __future__ import annotations
 import pytest
 from abi.assertions import equal, layouts
 from abi.conftest import Compile
-from cm_agent import uapi
+from cm_agent.core import uapi
 from generate_abi import HEADERS, parse
 
 INCLUDE = "#include <linux/cm.h>"
-HEADER = parse(HEADERS["_cm_abi"].read_text())
+HEADER = parse(HEADERS["core._abi"].read_text())
 
 
 def test_header_is_c_without_warnings_and_without_padding(compile_c: Compile) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 import pytest
 from abi.assertions import equal
 from abi.conftest import Compile
-from cm_agent import buffer, doctor, foreign
+from cm_agent.core import buffer
+from cm_agent.diagnose import doctor, foreign
 from hil import heap
 
 # Older copies of dma-buf.h use _IOW() without including where it comes from.

@@ -15,14 +15,14 @@ import struct
 import pytest
 from abi.assertions import equal, layouts, members
 from abi.conftest import Compile
-from cm_agent._v4l2_abi import ffi
-from cm_agent.v4l2.uapi import NUMBERS
+from cm_agent.video._abi import ffi
+from cm_agent.video.uapi import NUMBERS
 from generate_abi import DIRECTIONS, HEADERS, parse
 
 INCLUDES = ["#include <sys/time.h>", "#include <linux/videodev2.h>"]
 # videodev2.h has holes of its own.
 UNPADDED = '#pragma GCC diagnostic ignored "-Wpadded"'
-HEADER = parse(HEADERS["_v4l2_abi"].read_text())
+HEADER = parse(HEADERS["video._abi"].read_text())
 MACROS = {direction: macro for macro, direction in DIRECTIONS.items()}
 
 

@@ -85,8 +85,8 @@ def ask_in_little_time(rounds: int, scene: str) -> list[Any]:
     import signal
     import time
 
-    from cm_agent import uapi
-    from cm_agent.context import Context
+    from cm_agent.core import uapi
+    from cm_agent.core.context import Context
 
     mib = 1 << 20
     chance = random.Random(rounds)

@@ -57,9 +57,9 @@ def compete(rounds: int, loops: int) -> list[Any]:
     import time
     from contextlib import suppress
 
-    from cm_agent import uapi
-    from cm_agent.context import Context
-    from cm_agent.errors import AllocationError
+    from cm_agent.core import uapi
+    from cm_agent.core.context import Context
+    from cm_agent.core.errors import AllocationError
 
     def compact() -> None:
         with Context("shared") as mine:

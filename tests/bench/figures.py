@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from statistics import median
 
-from cm_agent import table
-from cm_agent.size import format_size
+from cm_agent.cli import _table as table
+from cm_agent.core.size import format_size
 
 from bench.goals import CPU_SIZE, PAIR_SIZE, RATE_SIZE, Goal, one_piece
 from bench.noise import Noise

@@ -73,8 +73,8 @@ def ask_beside_a_hog(size: int, deadline: int) -> list[Any]:
     import signal
     import time
 
-    from cm_agent import uapi
-    from cm_agent.context import Context
+    from cm_agent.core import uapi
+    from cm_agent.core.context import Context
 
     def fork(do: Any) -> int:
         pid = os.fork()

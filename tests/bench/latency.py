@@ -105,9 +105,9 @@ def race(size: int, slices: int, count: int, modes: list[str]) -> list[Any]:
     import os
     import time
 
-    from cm_agent import uapi
-    from cm_agent.context import Context
-    from cm_agent.errors import AllocationError
+    from cm_agent.core import uapi
+    from cm_agent.core.context import Context
+    from cm_agent.core.errors import AllocationError
 
     computing, migrating, ended = 1, 2, 3
     mode = mmap.mmap(-1, 4096)

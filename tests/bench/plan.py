@@ -66,8 +66,8 @@ def compact_many(count: int) -> int:
     import resource
     from contextlib import suppress
 
-    from cm_agent.context import Context
-    from cm_agent.errors import AllocationError
+    from cm_agent.core.context import Context
+    from cm_agent.core.errors import AllocationError
 
     page, chance = 4096, random.Random(count)
     resource.setrlimit(resource.RLIMIT_NOFILE, (2 * count, 2 * count))

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import NamedTuple
 
-from unit.kernel.host import FAST
-from unit.kernel.planner import Piece, Timed, make_timed
-from unit.plan_case import Case, check_plan
+from unit.kmod.kernel.host import FAST
+from unit.kmod.kernel.planner import Piece, Timed, make_timed
+from unit.kmod.plan_case import Case, check_plan
 
 MAPS = 150
 PAGES = 16_384  # 64 MiB

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cm_agent.size import format_size
+from cm_agent.core.size import format_size
 from matplotlib.figure import Figure
 
 from bench.noise import Noise

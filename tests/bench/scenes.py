@@ -14,7 +14,7 @@ from boards import toolchain
 from boards.board import PROJECT
 from boards.progress import step
 from boards.remote import RemoteBoard
-from cm_agent.size import format_size
+from cm_agent.core.size import format_size
 
 from bench import goals, peers
 from bench.peers import KIB, MIB, SIZES

@@ -72,8 +72,9 @@ def hold_a_page(rounds: int) -> list[Any]:
     import os
     import time
 
-    from cm_agent import pagemap, uapi
-    from cm_agent.context import Context
+    from cm_agent.contiguity import pagemap
+    from cm_agent.core import uapi
+    from cm_agent.core.context import Context
 
     with Context("shared") as pool, pool.alloc(pool.query().size) as whole:
         middle = pool.pin(whole).address + (32 << 20)

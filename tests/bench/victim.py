@@ -91,7 +91,7 @@ def copy_time(size: int) -> int:
     import ctypes
     import time
 
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     took = []
     with (
@@ -129,8 +129,8 @@ def attack(size: int, attacker: str, rounds: int) -> list[Any]:
     from contextlib import suppress
     from pathlib import Path
 
-    from cm_agent import uapi
-    from cm_agent.context import Context
+    from cm_agent.core import uapi
+    from cm_agent.core.context import Context
 
     libc = ctypes.CDLL(None, use_errno=True)
     libc.mmap.restype = ctypes.c_void_p

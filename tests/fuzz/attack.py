@@ -24,8 +24,8 @@ def attack(seed: int, seconds: float, processes: int = 4) -> dict[str, Any]:
     from collections import Counter
     from contextlib import suppress
 
-    from cm_agent import uapi
-    from cm_agent.context import Context
+    from cm_agent.core import uapi
+    from cm_agent.core.context import Context
 
     page, sync = mmap.PAGESIZE, 0x40086200  # DMA_BUF_IOCTL_SYNC
     libc = ctypes.CDLL(None, use_errno=True)

@@ -50,7 +50,7 @@ def perform(
     import subprocess
     from contextlib import ExitStack
 
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     def state() -> tuple[Any, ...]:
         return pool.query(), second.query(), len(os.listdir(f"/proc/{child.pid}/fd"))

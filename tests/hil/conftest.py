@@ -208,7 +208,7 @@ def size_of_a_page() -> int:
 
 
 def banks_of_contexts() -> dict[str, str]:
-    from cm_agent.devicetree import context_nodes
+    from cm_agent.core.devicetree import context_nodes
 
     return {node.name: node.bank for node in context_nodes() if node.bank}
 
@@ -219,7 +219,7 @@ def linearly_mapped(contexts: list[str]) -> dict[str, bool]:
     import re
     from pathlib import Path
 
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     zones = Path("/proc/zoneinfo").read_text()
     found = re.search(r"zone +HighMem\n.*?start_pfn: +(\d+)", zones, re.DOTALL)

@@ -5,7 +5,7 @@ import time
 
 import pytest
 from boards.remote import RemoteBoard
-from cm_agent import uapi
+from cm_agent.core import uapi
 from hil.complaint import OF_OTHERS, complaints
 
 SETTLE_SECONDS = 3

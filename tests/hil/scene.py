@@ -55,15 +55,15 @@ def serve(channel: Any, context: str) -> None:
     from contextlib import ExitStack, closing
     from pathlib import Path
 
-    from cm_agent.buffer import Buffer
-    from cm_agent.context import Context
-    from cm_agent.v4l2.capture import Capture
-    from cm_agent.v4l2.decoder import Decoder
-    from cm_agent.v4l2.device import VideoDevice
-    from cm_agent.v4l2.encoder import Encoder
-    from cm_agent.v4l2.exported import exported
-    from cm_agent.v4l2.lookup import find, find_camera, find_decoder, find_encoder
-    from cm_agent.v4l2.pipeline import Pipeline
+    from cm_agent.core.buffer import Buffer
+    from cm_agent.core.context import Context
+    from cm_agent.video.capture import Capture
+    from cm_agent.video.decoder import Decoder
+    from cm_agent.video.device import VideoDevice
+    from cm_agent.video.discovery import find, find_camera, find_decoder, find_encoder
+    from cm_agent.video.encoder import Encoder
+    from cm_agent.video.exported import exported
+    from cm_agent.video.pipeline import Pipeline
 
     dma_high, dma_low, read, select, write = 16, 20, 2, 8, 16
     directory, count, entry = 0x19, struct.Struct(">I"), struct.Struct(">IHxx56s")

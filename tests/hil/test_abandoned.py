@@ -45,10 +45,10 @@ def abandon(context: str, requests: int, kills: int, seed: int) -> dict[str, Any
     from contextlib import suppress
     from pathlib import Path
 
-    from cm_agent import uapi
-    from cm_agent.context import Context
-    from cm_agent.control import Control
-    from cm_agent.errors import AllocationError
+    from cm_agent.core import uapi
+    from cm_agent.core.context import Context
+    from cm_agent.core.control import Control
+    from cm_agent.core.errors import AllocationError
 
     workers, reasons = 4, 16
     begun = 8 * workers * reasons

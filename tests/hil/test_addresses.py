@@ -24,8 +24,8 @@ def guest_looks(context: str) -> dict[str, Any]:
     from dataclasses import asdict
 
     def look() -> dict[str, Any]:
-        from cm_agent.context import Context
-        from cm_agent.contiguity import verify
+        from cm_agent.contiguity.verify import verify
+        from cm_agent.core.context import Context
 
         with Context(context) as pool, pool.alloc(1 << 20) as buffer:
             try:

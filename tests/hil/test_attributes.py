@@ -61,8 +61,8 @@ def read_beside_the_calls(context: str, names: list[str]) -> list[dict[str, str]
     from dataclasses import asdict
     from pathlib import Path
 
-    from cm_agent.context import Context
-    from cm_agent.errors import AllocationError
+    from cm_agent.core.context import Context
+    from cm_agent.core.errors import AllocationError
 
     def drain(chunk: Any, writer: int) -> None:
         with mmap.mmap(chunk.fd, chunk.size) as mapping:

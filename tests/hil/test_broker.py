@@ -11,7 +11,7 @@ import errno
 from typing import Any
 
 import pytest
-from cm_agent.uapi import Reason
+from cm_agent.core.uapi import Reason
 
 CONTEXTS = pytest.mark.parametrize("context", ["shared", "private"])
 SYS_RESOURCE = 1 << 24
@@ -26,8 +26,8 @@ def refuse(context: str, case: str) -> dict[str, Any]:
     import threading
     from contextlib import suppress
 
-    from cm_agent import uapi
-    from cm_agent.context import Context
+    from cm_agent.core import uapi
+    from cm_agent.core.context import Context
 
     def of_the_dead(reap: bool) -> int:
         if not (child := os.fork()):
@@ -145,7 +145,7 @@ def ask_with(context: str, capabilities: int, client: int, broker: int) -> dict[
     import signal
     from pathlib import Path
 
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     def become_broker() -> None:
         keep_capabilities, libc = 8, ctypes.CDLL(None)
@@ -219,7 +219,7 @@ def ask_after_the_first_thread(context: str, uid: int) -> dict[str, Any]:
     import time
     from pathlib import Path
 
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     def live_on_without_it() -> None:
         threading.Thread(target=time.sleep, args=(600,)).start()
@@ -262,7 +262,7 @@ def ask_in_a_namespace(context: str) -> dict[str, Any]:
     import json
     import os
 
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     new_pid = 0x20000000
     outside = os.getpid()

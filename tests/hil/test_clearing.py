@@ -43,7 +43,7 @@ def scribble_and_look(context: str, size: int, between: str, wait: float) -> dic
     import os
     import time
 
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     def fill(chunk: Any) -> None:
         with chunk.cpu_access("w") as view:
@@ -92,8 +92,8 @@ def at_random(context: str, seed: int, steps: int) -> dict[str, Any]:
     from collections import Counter
     from contextlib import suppress
 
-    from cm_agent.context import Context
-    from cm_agent.errors import AllocationError
+    from cm_agent.core.context import Context
+    from cm_agent.core.errors import AllocationError
 
     draw = random.Random(seed)
     done: Counter[str] = Counter()
@@ -137,7 +137,7 @@ def write_and_again(context: str, size: int, wait: float) -> None:
     """Allocate twice from the same memory, with a pause in between; it was written before that."""
     import time
 
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     with Context(context) as pool, pool.alloc(pool.query().size - size, deadline=60):
         with pool.alloc(size) as chunk, chunk.cpu_access("w") as view:
@@ -166,7 +166,7 @@ def test_what_was_freed_just_now_is_cleared_for_who_waits(
 
 
 def take_cold(context: str, size: int) -> None:
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     with Context(context) as pool:
         pool.alloc(size).close()

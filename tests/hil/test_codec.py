@@ -48,13 +48,13 @@ def there_and_back(context: str, count: int) -> dict[str, Any]:
     import io
     from contextlib import ExitStack
 
-    from cm_agent.context import Context
-    from cm_agent.v4l2.decoder import Decoder
-    from cm_agent.v4l2.device import VideoDevice
-    from cm_agent.v4l2.encoder import Encoder
-    from cm_agent.v4l2.lookup import find_decoder, find_encoder
-    from cm_agent.v4l2.playback import Playback
-    from cm_agent.v4l2.psnr import psnr
+    from cm_agent.core.context import Context
+    from cm_agent.selftest.psnr import psnr
+    from cm_agent.video.decoder import Decoder
+    from cm_agent.video.device import VideoDevice
+    from cm_agent.video.discovery import find_decoder, find_encoder
+    from cm_agent.video.encoder import Encoder
+    from cm_agent.video.playback import Playback
 
     wave = bytes([*range(256), *range(255, -1, -1)]) * 1000
     images = b"".join(wave[3 * number :][: 640 * 480 * 3 // 2] for number in range(count))
@@ -109,12 +109,12 @@ def drain_and_flush(context: str) -> dict[str, Any]:
     import io
     from contextlib import ExitStack
 
-    from cm_agent.context import Context
-    from cm_agent.v4l2.device import VideoDevice
-    from cm_agent.v4l2.encoder import Encoder
-    from cm_agent.v4l2.event import EventKind
-    from cm_agent.v4l2.lookup import find_encoder
-    from cm_agent.v4l2.playback import Playback
+    from cm_agent.core.context import Context
+    from cm_agent.video.device import VideoDevice
+    from cm_agent.video.discovery import find_encoder
+    from cm_agent.video.encoder import Encoder
+    from cm_agent.video.event import EventKind
+    from cm_agent.video.playback import Playback
 
     def drained() -> list[int]:
         times = []
@@ -177,13 +177,13 @@ def change_resolution(context: str) -> dict[str, Any]:
     import io
     from contextlib import ExitStack
 
-    from cm_agent.context import Context
-    from cm_agent.v4l2.decoder import Decoder
-    from cm_agent.v4l2.device import VideoDevice
-    from cm_agent.v4l2.encoder import Encoder
-    from cm_agent.v4l2.format import Payload
-    from cm_agent.v4l2.lookup import find_decoder, find_encoder
-    from cm_agent.v4l2.playback import Playback
+    from cm_agent.core.context import Context
+    from cm_agent.video.decoder import Decoder
+    from cm_agent.video.device import VideoDevice
+    from cm_agent.video.discovery import find_decoder, find_encoder
+    from cm_agent.video.encoder import Encoder
+    from cm_agent.video.format import Payload
+    from cm_agent.video.playback import Playback
 
     def coded(width: int, height: int, grey: int) -> list[bytes]:
         with ExitStack() as stack:
@@ -252,11 +252,11 @@ def test_a_stream_may_change_its_resolution(
 def garbage(context: str) -> dict[str, Any]:
     from contextlib import ExitStack
 
-    from cm_agent.context import Context
-    from cm_agent.v4l2.decoder import Decoder
-    from cm_agent.v4l2.device import VideoDevice
-    from cm_agent.v4l2.format import Payload
-    from cm_agent.v4l2.lookup import find_decoder
+    from cm_agent.core.context import Context
+    from cm_agent.video.decoder import Decoder
+    from cm_agent.video.device import VideoDevice
+    from cm_agent.video.discovery import find_decoder
+    from cm_agent.video.format import Payload
 
     with ExitStack() as stack:
         pool = stack.enter_context(Context(context))
@@ -282,11 +282,11 @@ def feed_too_little(context: str, side: str) -> dict[str, Any]:
     import mmap
     from contextlib import ExitStack
 
-    from cm_agent.context import Context
-    from cm_agent.v4l2.device import VideoDevice
-    from cm_agent.v4l2.error import VideoError
-    from cm_agent.v4l2.format import Payload
-    from cm_agent.v4l2.lookup import find_encoder
+    from cm_agent.core.context import Context
+    from cm_agent.video.device import VideoDevice
+    from cm_agent.video.discovery import find_encoder
+    from cm_agent.video.error import VideoError
+    from cm_agent.video.format import Payload
 
     with ExitStack() as stack:
         pool = stack.enter_context(Context(context))
@@ -324,13 +324,13 @@ def test_a_chunk_that_is_too_small_is_refused_with_both_numbers(
 def ask_for_what_it_has_not() -> dict[str, str]:
     import glob
 
-    from cm_agent.context import Context
-    from cm_agent.v4l2.decoder import Decoder
-    from cm_agent.v4l2.device import VideoDevice
-    from cm_agent.v4l2.encoder import Encoder
-    from cm_agent.v4l2.error import VideoError
-    from cm_agent.v4l2.format import Format, PlaneFormat
-    from cm_agent.v4l2.lookup import find_encoder
+    from cm_agent.core.context import Context
+    from cm_agent.video.decoder import Decoder
+    from cm_agent.video.device import VideoDevice
+    from cm_agent.video.discovery import find_encoder
+    from cm_agent.video.encoder import Encoder
+    from cm_agent.video.error import VideoError
+    from cm_agent.video.format import Format, PlaneFormat
 
     said = {}
     raw = Format(640, 480, "YU12", (PlaneFormat(0, 640),))
@@ -381,11 +381,11 @@ def stop_midway(context: str, how: str) -> dict[str, Any]:
     import time
     from contextlib import ExitStack
 
-    from cm_agent.context import Context
-    from cm_agent.v4l2.device import VideoDevice
-    from cm_agent.v4l2.encoder import Encoder
-    from cm_agent.v4l2.lookup import find_encoder
-    from cm_agent.v4l2.playback import Playback
+    from cm_agent.core.context import Context
+    from cm_agent.video.device import VideoDevice
+    from cm_agent.video.discovery import find_encoder
+    from cm_agent.video.encoder import Encoder
+    from cm_agent.video.playback import Playback
 
     def begin(stack: ExitStack) -> None:
         pool = stack.enter_context(Context(context))
@@ -446,11 +446,11 @@ def convert(context: str, pixelformat: str) -> dict[str, Any]:
     import subprocess
     from contextlib import ExitStack
 
-    from cm_agent.context import Context
-    from cm_agent.v4l2.converter import Converter
-    from cm_agent.v4l2.device import VideoDevice
-    from cm_agent.v4l2.lookup import find_converter
-    from cm_agent.v4l2.playback import Playback
+    from cm_agent.core.context import Context
+    from cm_agent.video.converter import Converter
+    from cm_agent.video.device import VideoDevice
+    from cm_agent.video.discovery import find_converter
+    from cm_agent.video.playback import Playback
 
     subprocess.run(["modprobe", "vim2m"], check=True)
     subprocess.run(["udevadm", "settle"], check=True)

@@ -51,7 +51,7 @@ def pin_and_move(context: str, size: int, seed: int) -> dict[str, Any]:
     """
     import random
 
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     content = random.Random(seed).randbytes(size)
     with Context(context) as pool, pool.alloc(size) as first, pool.alloc(size) as chunk:
@@ -97,9 +97,9 @@ def test_a_chunk_is_the_cpus_when_it_moves(
 
 def import_and_access(context: str, output: bool) -> dict[str, Any]:
     """Queue a chunk in vivid, as an image to come or to show; then access it, and take it back."""
-    from cm_agent.context import Context
-    from cm_agent.v4l2.device import VideoDevice
-    from cm_agent.v4l2.lookup import find
+    from cm_agent.core.context import Context
+    from cm_agent.video.device import VideoDevice
+    from cm_agent.video.discovery import find
 
     def suits(device: VideoDevice) -> bool:
         return device.capabilities.capture != output
@@ -143,7 +143,7 @@ def test_an_importer_sees_what_the_cpu_wrote_and_it_sees_theirs(
 
 def access(context: str, mode: str, pinned: bool) -> dict[str, Any]:
     """Access a chunk that nobody imports."""
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     with Context(context) as pool, pool.alloc(1 << 16) as chunk:
         if pinned:

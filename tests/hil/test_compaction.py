@@ -34,8 +34,8 @@ def seed() -> int:
 
 def checkerboard(context: str, pinned: int) -> dict[str, Any]:
     """Fill a context, free every other chunk, and ask for twice the size of the holes."""
-    from cm_agent.context import Context
-    from cm_agent.errors import AllocationError
+    from cm_agent.core.context import Context
+    from cm_agent.core.errors import AllocationError
 
     with Context(context) as pool:
         size = pool.query().size // 16
@@ -108,8 +108,8 @@ def churn_and_ask(
     import random
     import struct
 
-    from cm_agent.context import Context
-    from cm_agent.errors import AllocationError
+    from cm_agent.core.context import Context
+    from cm_agent.core.errors import AllocationError
 
     chance, chunks, told = random.Random(seed), {}, {"rounds": [], "wrong": 0}
 
@@ -208,7 +208,7 @@ def hammer(context: str, moves: int, limit: float) -> dict[str, Any]:
     import time
     import zlib
 
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     def pound(fd: int, size: int, stop: int, number: int) -> int:
         wrong, turn = 0, 0
@@ -275,8 +275,8 @@ def compact_at_once(context: str, seconds: float) -> dict[str, Any]:
     import time
     from contextlib import suppress
 
-    from cm_agent.context import Context
-    from cm_agent.errors import AllocationError
+    from cm_agent.core.context import Context
+    from cm_agent.core.errors import AllocationError
 
     until = time.monotonic() + seconds
 
@@ -331,9 +331,9 @@ def contend(seconds: float) -> dict[str, int]:
     import time
     from contextlib import suppress
 
-    from cm_agent.context import Context
-    from cm_agent.errors import AllocationError
-    from cm_agent.uapi import Reason
+    from cm_agent.core.context import Context
+    from cm_agent.core.errors import AllocationError
+    from cm_agent.core.uapi import Reason
 
     slot, chance, until = 256 << 10, random.Random(7), time.monotonic() + seconds
     with Context("shared") as pool:
@@ -389,8 +389,8 @@ def ask_while_another_is_cleared(context: str, rounds: int) -> dict[str, Any]:
     import signal
     from collections import Counter
 
-    from cm_agent.context import Context
-    from cm_agent.errors import AllocationError
+    from cm_agent.core.context import Context
+    from cm_agent.core.errors import AllocationError
 
     mib = 1 << 20
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from cm_agent import uapi
+from cm_agent.core import uapi
 from hil import heap
 from hil.compat import NOWHERE, ask, build, request
 from hil.test_control import RELOAD, WRONG, destroy
@@ -235,8 +235,8 @@ def look(context: str) -> list[Any]:
     """Return what a context is, and the quota that its caller has there."""
     import os
 
-    from cm_agent import uapi
-    from cm_agent.context import Context
+    from cm_agent.core import uapi
+    from cm_agent.core.context import Context
 
     with Context(context) as pool:
         got = uapi.call(pool.fileno(), "CM_IOC_ALLOC", size=1)

@@ -43,11 +43,11 @@ def verify_exported(context: str | None, dma_bits: int) -> list[dict[str, Any]]:
     import json
     from contextlib import ExitStack
 
-    from cm_agent.context import Context
-    from cm_agent.contiguity import verify
-    from cm_agent.v4l2.device import VideoDevice
-    from cm_agent.v4l2.exported import exported
-    from cm_agent.v4l2.lookup import find
+    from cm_agent.contiguity.verify import verify
+    from cm_agent.core.context import Context
+    from cm_agent.video.device import VideoDevice
+    from cm_agent.video.discovery import find
+    from cm_agent.video.exported import exported
 
     with ExitStack() as stack:
         device = stack.enter_context(VideoDevice(find("vivid")))
@@ -183,8 +183,8 @@ def test_the_exit_code_is_1_for_a_fragmented_buffer(board: Any, scattered: str) 
 def verify_own(context: str, dma_bits: int) -> dict[str, Any]:
     import json
 
-    from cm_agent.context import Context
-    from cm_agent.contiguity import verify
+    from cm_agent.contiguity.verify import verify
+    from cm_agent.core.context import Context
 
     with Context(context) as pool, pool.alloc(1 << 20) as buffer:
         return json.loads(json.dumps(verify(buffer, pool, dma_bits=dma_bits).to_json()))
@@ -210,8 +210,8 @@ def hold() -> list[int]:
     import sys
 
     source = (
-        "import signal; from cm_agent.v4l2.device import VideoDevice\n"
-        "from cm_agent.v4l2.exported import exported; from cm_agent.v4l2.lookup import find\n"
+        "import signal; from cm_agent.video.device import VideoDevice\n"
+        "from cm_agent.video.exported import exported; from cm_agent.video.discovery import find\n"
         "with VideoDevice(find('vivid')) as device, exported(device, 1) as buffers:\n"
         "    print(buffers[0][0].fd, flush=True); signal.pause()"
     )

@@ -32,8 +32,8 @@ def bare(module: Any, given_back: None) -> Iterator[Any]:
 
 def destroy(names: list[str] | None) -> None:
     """Destroy contexts, or all that there are."""
-    from cm_agent.context import names as there
-    from cm_agent.control import Control
+    from cm_agent.core.context import names as there
+    from cm_agent.core.control import Control
 
     with Control() as control:
         for name in there() if names is None else names:
@@ -42,7 +42,7 @@ def destroy(names: list[str] | None) -> None:
 
 def create(specs: list[dict[str, Any]]) -> list[str]:
     """Create contexts one after the other; return each one's error, or nothing."""
-    from cm_agent.control import Control
+    from cm_agent.core.control import Control
 
     errors = []
     with Control() as control:
@@ -57,8 +57,8 @@ def create(specs: list[dict[str, Any]]) -> list[str]:
 
 def look(sizes: dict[str, list[int]]) -> dict[str, list[Any]]:
     """Return what each context is, and verify chunks of these sizes in it."""
-    from cm_agent.context import Context
-    from cm_agent.contiguity import verify
+    from cm_agent.contiguity.verify import verify
+    from cm_agent.core.context import Context
 
     told = {}
     for name, wanted in sizes.items():
@@ -132,8 +132,8 @@ def test_a_name_is_ascii(bare: Any, banks: dict[str, str]) -> None:
 
 def destroy_in_use(context: str) -> dict[str, Any]:
     """Destroy a context while it has a chunk, and again without; use it through an old fd."""
-    from cm_agent.context import Context
-    from cm_agent.control import Control
+    from cm_agent.core.context import Context
+    from cm_agent.core.control import Control
 
     told: dict[str, Any] = {}
     with Control() as control, Context(context) as pool:
@@ -180,7 +180,7 @@ def raw(calls: list[list[Any]]) -> list[int]:
     import fcntl
     import os
 
-    from cm_agent import uapi
+    from cm_agent.core import uapi
 
     device, found = os.open("/dev/cm/control", os.O_RDWR), []
     for name, fields, extra in calls:

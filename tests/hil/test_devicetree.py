@@ -44,8 +44,8 @@ def use(context: str) -> dict[str, Any]:
     import mmap
     from dataclasses import asdict
 
-    from cm_agent.context import Context
-    from cm_agent.contiguity import verify
+    from cm_agent.contiguity.verify import verify
+    from cm_agent.core.context import Context
 
     with Context(context) as pool:
         before = pool.query()

@@ -64,8 +64,8 @@ def go_round(context: str, disk: str, total: int, largest: int, seed: int) -> di
     import zlib
     from contextlib import suppress
 
-    from cm_agent.context import Context
-    from cm_agent.errors import AllocationError
+    from cm_agent.core.context import Context
+    from cm_agent.core.errors import AllocationError
 
     def compact() -> None:
         with Context(context) as pool:
@@ -156,7 +156,7 @@ def free_while_read(context: str, disk: str, size: int, rounds: int) -> dict[str
     from collections import Counter
     from concurrent.futures import ThreadPoolExecutor
 
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     def read(view: mmap.mmap) -> int:
         try:
@@ -226,8 +226,8 @@ def go_round_by_io_uring(
     import subprocess
     from contextlib import suppress
 
-    from cm_agent.context import Context
-    from cm_agent.errors import AllocationError
+    from cm_agent.core.context import Context
+    from cm_agent.core.errors import AllocationError
 
     def compact() -> None:
         with Context(context) as pool:

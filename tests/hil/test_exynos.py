@@ -39,13 +39,13 @@ def import_by_policy(map: str, coded: int) -> dict[str, dict[str, Any]]:
     """Give each queue of the encoder a chunk, by policy."""
     from contextlib import ExitStack
 
-    from cm_agent.allocator import Allocator
-    from cm_agent.context import Context, names
-    from cm_agent.contiguity import verify
-    from cm_agent.policy import Policy
-    from cm_agent.v4l2.device import VideoDevice
-    from cm_agent.v4l2.format import Payload
-    from cm_agent.v4l2.lookup import find_encoder
+    from cm_agent.contiguity.verify import verify
+    from cm_agent.core.context import Context, names
+    from cm_agent.policy.allocator import Allocator
+    from cm_agent.policy.rules import Policy
+    from cm_agent.video.device import VideoDevice
+    from cm_agent.video.discovery import find_encoder
+    from cm_agent.video.format import Payload
 
     allocator, told = Allocator(Policy.parse(map)), {}
     with ExitStack() as stack:
@@ -91,11 +91,11 @@ def offer_too_little(side: str, coded: int) -> dict[str, Any]:
     import mmap
     from contextlib import ExitStack
 
-    from cm_agent.context import Context
-    from cm_agent.v4l2.device import VideoDevice
-    from cm_agent.v4l2.error import VideoError
-    from cm_agent.v4l2.format import Payload
-    from cm_agent.v4l2.lookup import find_encoder
+    from cm_agent.core.context import Context
+    from cm_agent.video.device import VideoDevice
+    from cm_agent.video.discovery import find_encoder
+    from cm_agent.video.error import VideoError
+    from cm_agent.video.format import Payload
 
     with ExitStack() as stack:
         pool = stack.enter_context(Context("shared"))
@@ -134,12 +134,12 @@ def offer_fragments() -> dict[str, Any]:
     from contextlib import ExitStack
     from operator import itemgetter
 
-    from cm_agent.context import Context
-    from cm_agent.v4l2.device import VideoDevice
-    from cm_agent.v4l2.error import VideoError
-    from cm_agent.v4l2.exported import exported
-    from cm_agent.v4l2.format import Payload
-    from cm_agent.v4l2.lookup import find, find_encoder
+    from cm_agent.core.context import Context
+    from cm_agent.video.device import VideoDevice
+    from cm_agent.video.discovery import find, find_encoder
+    from cm_agent.video.error import VideoError
+    from cm_agent.video.exported import exported
+    from cm_agent.video.format import Payload
 
     with ExitStack() as stack:
         pool = stack.enter_context(Context("shared"))
@@ -175,10 +175,10 @@ def decode_garbage(context: str) -> dict[str, Any]:
     """Start the decoder's output queue with a chunk that holds no JPEG; tell what comes back."""
     from contextlib import ExitStack
 
-    from cm_agent.context import Context
-    from cm_agent.v4l2.device import VideoDevice
-    from cm_agent.v4l2.format import Payload
-    from cm_agent.v4l2.lookup import find_decoder
+    from cm_agent.core.context import Context
+    from cm_agent.video.device import VideoDevice
+    from cm_agent.video.discovery import find_decoder
+    from cm_agent.video.format import Payload
 
     with ExitStack() as stack:
         pool = stack.enter_context(Context(context))

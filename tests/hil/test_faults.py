@@ -39,8 +39,8 @@ def spoil(context: str, what: str, members: dict[str, int], slots: int, most: in
     from collections import Counter
     from contextlib import ExitStack
 
-    from cm_agent import uapi
-    from cm_agent.context import Context
+    from cm_agent.core import uapi
+    from cm_agent.core.context import Context
 
     slot, name = 64 << 10, f"CM_IOC_{what}"
     room = uapi.new_entries(64)
@@ -150,7 +150,7 @@ def touch_spoiled(context: str, size: int, most: int) -> Any:
     import os
     from collections import Counter
 
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     def touch(nth: int) -> None:
         number, seen, switch = 0, 0, os.open("/proc/thread-self/fail-nth", os.O_RDWR)

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from cm_agent import uapi
+from cm_agent.core import uapi
 from hil.faults import MARKS, MOST, READY, check
 from hil.test_control import RELOAD, destroy
 
@@ -47,8 +47,8 @@ def spoil_control(what: str, most: int, every: int, wish: dict[str, Any]) -> dic
     import os
     from collections import Counter
 
-    from cm_agent import uapi
-    from cm_agent.control import Control
+    from cm_agent.core import uapi
+    from cm_agent.core.control import Control
 
     name = b"spoilt"
     calls = {
@@ -112,7 +112,7 @@ def load_spoiled(loads: int) -> dict[str, Any]:
     import subprocess
     from collections import Counter
 
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     libc = ctypes.CDLL(None, use_errno=True)
     switch = os.open("/proc/thread-self/fail-nth", os.O_RDWR)

@@ -21,7 +21,7 @@ def free_idle(context: str) -> dict[str, Any]:
     import mmap
     import os
 
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     with Context(context) as pool:
         before = pool.query()
@@ -46,7 +46,7 @@ def test_an_idle_chunks_memory_is_back_at_once_and_only_once(module: Any, contex
 
 
 def free_while_pinned(context: str) -> list[Any]:
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     with Context(context) as pool, pool.alloc(1 << 16) as chunk:
         pool.pin(chunk)
@@ -68,9 +68,9 @@ def test_a_pinned_chunk_is_ebusy_until_it_is_unpinned(module: Any, context: str)
 
 def free_while_imported(context: str, streaming: bool) -> dict[str, Any]:
     """Free a chunk that is queued in vivid, then again when vivid has let go of it."""
-    from cm_agent.context import Context
-    from cm_agent.v4l2.device import VideoDevice
-    from cm_agent.v4l2.lookup import find
+    from cm_agent.core.context import Context
+    from cm_agent.video.device import VideoDevice
+    from cm_agent.video.discovery import find
 
     def try_free() -> int:
         try:
@@ -114,7 +114,7 @@ def use_while_a_device_works(context: str, size: int) -> dict[str, Any]:
     import struct
     from pathlib import Path
 
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     def drm(number: int, direction: int, *words: int) -> tuple[int, ...]:
         argument = bytearray(struct.pack(f"={len(words)}i", *words))
@@ -177,7 +177,7 @@ def touch_after_free(context: str, touched_before: bool) -> list[Any]:
     import mmap
     import os
 
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     with Context(context) as pool, pool.alloc(16 * mmap.PAGESIZE) as chunk:
         ready, tell = os.pipe()
@@ -211,9 +211,9 @@ def use_stale(context: str, how: str) -> int:
     import mmap
     import struct
 
-    from cm_agent.context import Context
-    from cm_agent.v4l2.device import VideoDevice
-    from cm_agent.v4l2.lookup import find
+    from cm_agent.core.context import Context
+    from cm_agent.video.device import VideoDevice
+    from cm_agent.video.discovery import find
 
     with Context(context) as pool, pool.alloc(1 << 20) as chunk:
         pool.free(chunk)
@@ -254,7 +254,7 @@ def free_while_pages_are_held(context: str, how: str) -> dict[str, Any]:
     import os
     import time
 
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     libc, page = ctypes.CDLL(None, use_errno=True), mmap.PAGESIZE
     size = 64 * page

@@ -54,7 +54,7 @@ def alloc_and_close(size: int, linger_ms: int | None, then: str) -> dict[str, An
     import time
     from pathlib import Path
 
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     parameter = Path("/sys/module/cm/parameters/linger_ms")
 
@@ -129,7 +129,7 @@ def shorten(size: int) -> str:
     import time
     from pathlib import Path
 
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     def free() -> int:
         Path("/proc/sys/vm/stat_refresh").write_text("1")
@@ -153,7 +153,7 @@ def unload_while_it_lingers(size: int) -> dict[str, int]:
     import subprocess
     from pathlib import Path
 
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     def free() -> int:
         Path("/proc/sys/vm/stat_refresh").write_text("1")
@@ -193,7 +193,7 @@ def alloc_many(count: int, size: int) -> int:
     from contextlib import ExitStack
     from pathlib import Path
 
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     Path("/proc/sys/vm/drop_caches").write_text("2")
     with ExitStack() as stack, Context("shared") as pool:
@@ -227,8 +227,8 @@ def hold_pages(wanted: list[int], most: int) -> dict[str, Any]:
     import mmap
     import os
 
-    from cm_agent import pagemap
-    from cm_agent.context import Context
+    from cm_agent.contiguity import pagemap
+    from cm_agent.core.context import Context
 
     def outside() -> int:
         with open("/proc/meminfo") as lines:
@@ -274,8 +274,8 @@ def ask(sizes: list[int], own: int) -> dict[str, Any]:
     """Ask for one chunk after the other, beside one of `own` bytes that may be moved."""
     import os
 
-    from cm_agent import uapi
-    from cm_agent.context import Context
+    from cm_agent.core import uapi
+    from cm_agent.core.context import Context
 
     told = []
     with Context("shared") as pool:

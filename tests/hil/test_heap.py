@@ -32,8 +32,8 @@ def allocate(request: int, context: str, length: int, flags: int) -> dict[str, A
     import os
     import struct
 
-    from cm_agent.buffer import Buffer
-    from cm_agent.context import Context
+    from cm_agent.core.buffer import Buffer
+    from cm_agent.core.context import Context
 
     def map_for(fd: int, protection: int) -> int:
         try:
@@ -83,7 +83,7 @@ def demand(
     import struct
     from pathlib import Path
 
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     def ask() -> int:
         os.setgroups([grp.getgrnam("cm").gr_gid])
@@ -178,7 +178,7 @@ def test_the_descriptor_has_the_flags_that_were_asked_for(
 
 
 def features(context: str) -> int:
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     with Context(context) as pool:
         return pool.query().features
@@ -311,8 +311,8 @@ def demand_past_an_obstacle(request: int, context: str) -> list[Any]:
     import os
     import struct
 
-    from cm_agent.context import Context
-    from cm_agent.uapi import Reason
+    from cm_agent.core.context import Context
+    from cm_agent.core.uapi import Reason
 
     reader, writer = os.pipe()
     failure, size = 0, 1 << 20
@@ -346,8 +346,8 @@ def demand_of_a_context_that_is_gone(request: int, context: str) -> int:
     import os
     import struct
 
-    from cm_agent.context import Context
-    from cm_agent.control import Control
+    from cm_agent.core.context import Context
+    from cm_agent.core.control import Control
 
     with Control() as control, Context(context) as pool:
         control.destroy(context)

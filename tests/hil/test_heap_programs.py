@@ -68,7 +68,7 @@ def capture(context: str, tests: str) -> dict[str, Any]:
     import subprocess
     import tempfile
 
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     words = ["lc-compliance", "--camera", "Virtual0", "--filter", tests]
     with Context(context) as pool, tempfile.TemporaryFile() as output:

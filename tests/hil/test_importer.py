@@ -48,7 +48,7 @@ def copy_at_random(transfers: int, most: int, chunks: int, seed: int) -> dict[st
     import struct
     from contextlib import ExitStack
 
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     attach, map_, unmap, detach, copy = range(5)
     layout = struct.Struct("=IiIIQQQ")
@@ -125,7 +125,7 @@ def act(context: str, importer: str, action: str) -> dict[str, Any]:
     import struct
     import subprocess
 
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     attach, map_, unmap = range(3)
     layout = struct.Struct("=IiIIQQQ")

@@ -12,7 +12,7 @@ import errno
 from typing import Any
 
 import pytest
-from cm_agent import uapi
+from cm_agent.core import uapi
 
 PAGE = 4096
 """The smallest that a kernel has, whatever the board's own is."""
@@ -94,7 +94,7 @@ def attempt(context: str, other: str, calls: list[Any], pin: bool) -> list[Any]:
     import os
     from contextlib import ExitStack
 
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     def state() -> tuple[Any, ...]:
         return pool.query(), second.query(), len(os.listdir("/proc/self/fd"))

@@ -9,7 +9,7 @@ import os
 from typing import Any
 
 import pytest
-from cm_agent import uapi
+from cm_agent.core import uapi
 
 CONTEXTS = ("shared", "private")
 FRAME = 640 * 480 * 3
@@ -21,8 +21,8 @@ def without_rawio(context: str) -> dict[str, Any]:
     import json
     import os
 
-    from cm_agent import uapi
-    from cm_agent.context import Context
+    from cm_agent.core import uapi
+    from cm_agent.core.context import Context
 
     def drop_rawio() -> None:
         libc, header = ctypes.CDLL(None), (ctypes.c_uint32 * 2)(0x20080522, 0)
@@ -79,8 +79,8 @@ def out_of_descriptors(context: str) -> dict[str, Any]:
     import os
     import resource
 
-    from cm_agent import uapi
-    from cm_agent.context import Context
+    from cm_agent.core import uapi
+    from cm_agent.core.context import Context
 
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     with Context(context) as pool:
@@ -118,12 +118,12 @@ def call_with_a_drivers_buffer(request: str, members: dict[str, int], access: in
     import mmap
     import os
 
-    from cm_agent import uapi
-    from cm_agent.context import Context
-    from cm_agent.v4l2 import uapi as v4l2
-    from cm_agent.v4l2 import uapi_queue
-    from cm_agent.v4l2.device import VideoDevice
-    from cm_agent.v4l2.lookup import find
+    from cm_agent.core import uapi
+    from cm_agent.core.context import Context
+    from cm_agent.video import uapi as v4l2
+    from cm_agent.video import uapi_queue
+    from cm_agent.video.device import VideoDevice
+    from cm_agent.video.discovery import find
 
     def export(access: int) -> int:
         asked = {"type": uapi_queue.CAPTURE, "index": 0, "flags": access | os.O_CLOEXEC}

@@ -22,7 +22,7 @@ def close_one_by_one(context: str) -> list[int]:
     """Count the chunks after each of three descriptors is closed."""
     import os
 
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     with Context(context) as pool:
         before = pool.query()
@@ -47,7 +47,7 @@ def pass_on(context: str) -> dict[str, Any]:
     import signal
     import socket
 
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     ours, theirs = socket.socketpair()
     with Context(context) as pool, ours:
@@ -85,9 +85,9 @@ def kill_a_busy_process(context: str) -> dict[str, Any]:
     import signal
     import time
 
-    from cm_agent.context import Context
-    from cm_agent.v4l2.device import VideoDevice
-    from cm_agent.v4l2.lookup import find
+    from cm_agent.core.context import Context
+    from cm_agent.video.device import VideoDevice
+    from cm_agent.video.discovery import find
 
     def hold() -> None:
         device, mine = VideoDevice(find("vivid")), Context(context)
@@ -139,7 +139,7 @@ def unload_while_used(context: str, how: str) -> list[bool]:
     import subprocess
     import time
 
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     def unload() -> bool:
         return subprocess.run(["rmmod", "cm"], stderr=subprocess.DEVNULL).returncode == 0
@@ -175,7 +175,7 @@ def test_the_module_stays_as_long_as_a_chunk_is_used(reloaded: Any, context: str
 
 def spill_secrets(context: str, size: int, how: str) -> dict[str, Any]:
     """Fill a chunk, give it back, and allocate until the same place comes back."""
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     clean, same, tries = True, 0, 0
     with Context(context) as pool:

@@ -30,8 +30,8 @@ def limited(module: Any) -> Iterator[Any]:
 
 def limit(context: str, uid: int, bytes: int, chunks: int) -> None:
     """Set a quota."""
-    from cm_agent import uapi
-    from cm_agent.control import Control
+    from cm_agent.core import uapi
+    from cm_agent.core.control import Control
 
     with Control() as control:
         asked = {"name": context.encode(), "uid": uid, "bytes": bytes, "chunks": chunks}
@@ -44,8 +44,8 @@ def fill_with_pages(context: str, max_chunks: int | None) -> dict[str, Any]:
     import resource
     from pathlib import Path
 
-    from cm_agent import uapi
-    from cm_agent.context import Context
+    from cm_agent.core import uapi
+    from cm_agent.core.context import Context
 
     if max_chunks:
         Path("/sys/module/cm/parameters/max_chunks").write_text(str(max_chunks))
@@ -104,9 +104,9 @@ def alloc_by_quota(context: str, uid: int, sizes: list[int]) -> dict[str, Any]:
     import grp
     import os
 
-    from cm_agent import uapi
-    from cm_agent.context import Context
-    from cm_agent.control import Control
+    from cm_agent.core import uapi
+    from cm_agent.core.context import Context
+    from cm_agent.core.control import Control
 
     def read() -> list[int]:
         asked = {"name": context.encode(), "uid": uid}
@@ -177,7 +177,7 @@ def alloc_in_a_namespace(context: str, uid: int, users: int, size: int) -> list[
     import json
     import os
 
-    from cm_agent import uapi
+    from cm_agent.core import uapi
 
     libc, new_user = ctypes.CDLL(None, use_errno=True), 0x10000000
     (ready, tell_ready), (go, tell_go), (answer, tell) = os.pipe(), os.pipe(), os.pipe()
@@ -248,8 +248,8 @@ def map_often(context: str, count: int, how: str) -> list[Any]:
     import os
     import signal
 
-    from cm_agent.context import Context
-    from cm_agent.errors import AllocationError
+    from cm_agent.core.context import Context
+    from cm_agent.core.errors import AllocationError
 
     def compact() -> list[Any]:
         (entry,) = (it for it in pool.layout() if it.id == chunk.id)
@@ -302,8 +302,8 @@ def test_a_chunk_that_is_mapped_64_times_moves(module: Any, context: str) -> Non
 
 def create(names: list[list[int]], bank: str) -> list[list[Any]]:
     """Create contexts with these bytes as names; tell errno and sentence of each one."""
-    from cm_agent import uapi
-    from cm_agent.control import Control
+    from cm_agent.core import uapi
+    from cm_agent.core.control import Control
 
     told: list[list[Any]] = []
     with Control() as control:

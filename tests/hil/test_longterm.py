@@ -41,10 +41,10 @@ def pin_for_long(context: str, how: str, free_first: bool = False) -> dict[str, 
     import signal
     import time
 
-    from cm_agent.context import Context
-    from cm_agent.v4l2 import uapi as v4l2
-    from cm_agent.v4l2.device import VideoDevice
-    from cm_agent.v4l2.lookup import find
+    from cm_agent.core.context import Context
+    from cm_agent.video import uapi as v4l2
+    from cm_agent.video.device import VideoDevice
+    from cm_agent.video.discovery import find
 
     io_uring_setup, io_uring_register, capture, userptr, size = 425, 427, 1, 2, 1 << 20
 

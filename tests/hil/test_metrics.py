@@ -99,8 +99,8 @@ def test_a_context_is_up_and_as_large_as_its_bank(metrics_url: str, context: str
 
 def ask(context: str, sizes: list[int], alignment: int) -> int:
     """Allocate and free chunks; return how many were refused."""
-    from cm_agent.context import Context
-    from cm_agent.errors import AllocationError
+    from cm_agent.core.context import Context
+    from cm_agent.core.errors import AllocationError
 
     refused = 0
     with Context(context) as pool:
@@ -143,7 +143,7 @@ def hold(context: str) -> int:
     import sys
 
     source = (
-        "import sys, signal; from cm_agent.context import Context\n"
+        "import sys, signal; from cm_agent.core.context import Context\n"
         "pool = Context(sys.argv[1]); kept = [pool.alloc(3 << 20), pool.alloc(1 << 20)]\n"
         "pool.pin(kept[0]); print('held', flush=True); signal.pause()"
     )

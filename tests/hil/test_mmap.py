@@ -19,8 +19,8 @@ FAULTS = 4
 
 
 def where_it_lies(context: str, size: int) -> dict[str, Any]:
-    from cm_agent import pagemap
-    from cm_agent.context import Context
+    from cm_agent.contiguity import pagemap
+    from cm_agent.core.context import Context
 
     with (
         Context(context) as pool,
@@ -45,7 +45,7 @@ def map_wrongly(context: str, length: int, offset: int, private: bool) -> int:
     """Return the errno of mmap(), of so many pages; the chunk has 8."""
     import mmap
 
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     page = mmap.PAGESIZE
     with Context(context) as pool, pool.alloc(8 * page) as chunk:
@@ -84,7 +84,7 @@ def map_a_part(context: str) -> list[int]:
     """Number the pages, and read the numbers through a mapping of the last three of them."""
     import mmap
 
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     page = mmap.PAGESIZE
     with Context(context) as pool, pool.alloc(8 * page) as chunk:
@@ -108,8 +108,8 @@ def grow(context: str, how: list[int]) -> dict[str, Any]:
     import ctypes
     import mmap
 
-    from cm_agent import uapi
-    from cm_agent.context import Context
+    from cm_agent.core import uapi
+    from cm_agent.core.context import Context
 
     libc, page = ctypes.CDLL(None, use_errno=True), mmap.PAGESIZE
     libc.mremap.restype = ctypes.c_void_p
@@ -154,7 +154,7 @@ def count_faults(context: str) -> list[int]:
     import mmap
     import resource
 
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     counts = []
     with Context(context) as pool:
@@ -179,8 +179,8 @@ def share_with_a_child(context: str) -> dict[str, Any]:
     import mmap
     import os
 
-    from cm_agent import pagemap
-    from cm_agent.context import Context
+    from cm_agent.contiguity import pagemap
+    from cm_agent.core.context import Context
 
     size = 64 * mmap.PAGESIZE
     with Context(context) as pool, pool.alloc(size) as chunk:
@@ -209,8 +209,8 @@ def reach_from_outside(context: str, how: str) -> dict[str, Any]:
     import mmap
     import os
 
-    from cm_agent import uapi
-    from cm_agent.context import Context
+    from cm_agent.core import uapi
+    from cm_agent.core.context import Context
 
     size, parent = 40 * mmap.PAGESIZE, os.getpid()
 
@@ -254,8 +254,8 @@ def flags_in_smaps(context: str) -> list[str]:
     import re
     from pathlib import Path
 
-    from cm_agent import uapi
-    from cm_agent.context import Context
+    from cm_agent.core import uapi
+    from cm_agent.core.context import Context
 
     with Context(context) as pool, pool.alloc(4096) as chunk, chunk.cpu_access("r") as view:
         smaps = Path("/proc/self/smaps").read_text()
@@ -272,7 +272,7 @@ def test_its_flags_are_dont_expand_and_dont_dump(module: Any, context: str) -> N
 def outlive_the_descriptor(context: str) -> dict[str, Any]:
     import mmap
 
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     with Context(context) as pool:
         before = pool.query()
@@ -310,7 +310,7 @@ def kill_while_the_kernel_faults(context: str, size: int, rounds: int) -> dict[s
     import signal
     import time
 
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     def read() -> None:
         with pool.alloc(size) as chunk, open("/dev/zero", "rb") as zero:

@@ -18,7 +18,7 @@ def describe() -> dict[str, Any]:
     import os
     import subprocess
 
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     told: dict[str, Any] = {"alias": [], "parm": []}
     text = subprocess.run(["modinfo", "cm"], check=True, capture_output=True, text=True).stdout
@@ -63,7 +63,7 @@ def load_and_unload(rounds: int) -> dict[str, Any]:
     from contextlib import suppress
     from pathlib import Path
 
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     def traces() -> list[str]:
         found = [str(path) for path in Path("/dev/cm").glob("*")]

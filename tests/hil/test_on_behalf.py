@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from cm_agent.uapi import QUOTA_NO_CHUNKS, QUOTA_NONE, Reason
+from cm_agent.core.uapi import QUOTA_NO_CHUNKS, QUOTA_NONE, Reason
 
 CONTEXTS = pytest.mark.parametrize("context", ["shared", "private"])
 UNIT, MIB = 1 << 16, 1 << 20
@@ -36,9 +36,9 @@ def serve(context: str, clients: list[int], quotas: list[Any], asks: list[Any]) 
     import resource
     import signal
 
-    from cm_agent import uapi
-    from cm_agent.context import Context
-    from cm_agent.control import Control
+    from cm_agent.core import uapi
+    from cm_agent.core.context import Context
+    from cm_agent.core.control import Control
 
     def start(number: int, uid: int) -> int:
         reader, writer = os.pipe()
@@ -158,8 +158,8 @@ def free_what_was_got(context: str, owner: int, other: int) -> list[int]:
     import os
     import socket
 
-    from cm_agent import uapi
-    from cm_agent.context import Context
+    from cm_agent.core import uapi
+    from cm_agent.core.context import Context
 
     group = grp.getgrnam("cm").gr_gid
 
@@ -220,7 +220,7 @@ def sleeper(module: Any) -> Iterator[int]:
 
 def say(context: str, pid: int) -> str:
     """Allocate on behalf of a process; return the error's text."""
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     with Context(context) as pool:
         try:

@@ -26,7 +26,7 @@ def free_between_users(context: str, opens: int, frees: int, via: int) -> dict[s
     import os
     from contextlib import contextmanager
 
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     @contextmanager
     def acting_as(uid: int) -> Any:
@@ -103,8 +103,8 @@ def free_while_looked_at(context: str, requests: list[str], count: int) -> dict[
     from collections import Counter
     from contextlib import ExitStack
 
-    from cm_agent import uapi
-    from cm_agent.context import Context
+    from cm_agent.core import uapi
+    from cm_agent.core.context import Context
 
     def look(request: str, slot: int) -> None:
         members = {"CM_IOC_ATTEST": {"dma_bits": 64}, "CM_IOC_PATTERN": {"flags": 1, "seed": 7}}
@@ -175,8 +175,8 @@ def look_at_others(context: str, uid: int | None) -> list[list[Any]]:
     import grp
     import os
 
-    from cm_agent import uapi
-    from cm_agent.context import Context
+    from cm_agent.core import uapi
+    from cm_agent.core.context import Context
 
     def see(node: int) -> list[list[Any]]:
         entries = uapi.new_entries(8)

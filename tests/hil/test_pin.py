@@ -18,7 +18,7 @@ SIZE = 1 << 16
 
 def pin_and_unpin(context: str, steps: str) -> list[list[int]]:
     """Pin (p) and unpin (u); return each errno, the chunk's pins and the pinned bytes."""
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     told = []
     with Context(context) as pool, pool.alloc(1 << 16) as chunk:
@@ -40,7 +40,7 @@ def test_pins_nest_and_their_bytes_count_once(module: Any, context: str) -> None
 
 def pin_through_two_files(context: str) -> dict[str, Any]:
     """Pin through one open file, try to unpin through another, then close the first."""
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     with Context(context) as pool, pool.alloc(1 << 16) as chunk:
         first = Context(context)
@@ -67,7 +67,7 @@ def test_pins_belong_to_the_open_file_and_go_with_it(module: Any, context: str) 
 
 def outlive_the_descriptor(context: str) -> dict[str, Any]:
     """Close a pinned chunk's only descriptor, then the open file that pinned it."""
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     with Context(context) as pool:
         before = pool.query()
@@ -88,7 +88,7 @@ def test_a_pinned_chunk_outlives_its_descriptor(module: Any, context: str) -> No
 
 def pin_again_and_again(context: str) -> list[int]:
     """Return the addresses that pins, the attestation and another open file's pin tell."""
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     with Context(context) as pool, Context(context) as other, pool.alloc(1 << 16) as chunk:
         pins = [pool.pin(chunk), other.pin(chunk), pool.pin(chunk)]
@@ -102,7 +102,7 @@ def test_all_pins_tell_the_address_that_is_attested(module: Any, context: str) -
 
 
 def name_a_chunk(context: str, names: list[str]) -> list[str]:
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     with Context(context) as pool, pool.alloc(4096) as chunk:
         told = [pool.info(chunk).name]
@@ -123,8 +123,8 @@ def allocate_as_somebody_else(context: str) -> dict[str, Any]:
     import os
     import socket
 
-    from cm_agent.buffer import Buffer
-    from cm_agent.context import Context
+    from cm_agent.core.buffer import Buffer
+    from cm_agent.core.context import Context
 
     ours, theirs = socket.socketpair()
     with Context(context) as pool, ours:

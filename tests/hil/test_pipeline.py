@@ -91,13 +91,13 @@ def run_unmapped(context: str, frames: int) -> dict[str, Any]:
     """Run a pipeline and look whether this process has any of its buffers mapped meanwhile."""
     from contextlib import ExitStack
 
-    from cm_agent.context import Context
-    from cm_agent.v4l2.capture import Capture
-    from cm_agent.v4l2.decoder import Decoder
-    from cm_agent.v4l2.device import VideoDevice
-    from cm_agent.v4l2.encoder import Encoder
-    from cm_agent.v4l2.lookup import find, find_decoder, find_encoder
-    from cm_agent.v4l2.pipeline import Pipeline
+    from cm_agent.core.context import Context
+    from cm_agent.video.capture import Capture
+    from cm_agent.video.decoder import Decoder
+    from cm_agent.video.device import VideoDevice
+    from cm_agent.video.discovery import find, find_decoder, find_encoder
+    from cm_agent.video.encoder import Encoder
+    from cm_agent.video.pipeline import Pipeline
 
     def mapped() -> int:
         with open("/proc/self/maps") as maps:
@@ -183,15 +183,15 @@ def run_twice(context: str, frames: int) -> dict[str, Any]:
     import io
     from contextlib import ExitStack
 
-    from cm_agent.context import Context
-    from cm_agent.v4l2.capture import Capture
-    from cm_agent.v4l2.decoder import Decoder
-    from cm_agent.v4l2.device import VideoDevice
-    from cm_agent.v4l2.encoder import Encoder
-    from cm_agent.v4l2.lookup import find, find_decoder, find_encoder
-    from cm_agent.v4l2.mover import Mover
-    from cm_agent.v4l2.pipeline import Pipeline, Watcher
-    from cm_agent.v4l2.playback import Playback
+    from cm_agent.core.context import Context
+    from cm_agent.selftest.compaction_stress import Mover
+    from cm_agent.video.capture import Capture
+    from cm_agent.video.decoder import Decoder
+    from cm_agent.video.device import VideoDevice
+    from cm_agent.video.discovery import find, find_decoder, find_encoder
+    from cm_agent.video.encoder import Encoder
+    from cm_agent.video.pipeline import Pipeline, Watcher
+    from cm_agent.video.playback import Playback
 
     # VIVID_CID_HOR_MOVEMENT and two of its entries, in the kernel's vivid-ctrls.c.
     movement, right_fast, none = 0xF0F002, 6, 3
@@ -349,13 +349,13 @@ def stop_midway(context: str, how: str) -> dict[str, Any]:
     import time
     from contextlib import ExitStack
 
-    from cm_agent.context import Context
-    from cm_agent.v4l2.capture import Capture
-    from cm_agent.v4l2.decoder import Decoder
-    from cm_agent.v4l2.device import VideoDevice
-    from cm_agent.v4l2.encoder import Encoder
-    from cm_agent.v4l2.lookup import find, find_decoder, find_encoder
-    from cm_agent.v4l2.pipeline import Pipeline
+    from cm_agent.core.context import Context
+    from cm_agent.video.capture import Capture
+    from cm_agent.video.decoder import Decoder
+    from cm_agent.video.device import VideoDevice
+    from cm_agent.video.discovery import find, find_decoder, find_encoder
+    from cm_agent.video.encoder import Encoder
+    from cm_agent.video.pipeline import Pipeline
 
     def begin(stack: ExitStack) -> Any:
         own = stack.enter_context(Context(context))

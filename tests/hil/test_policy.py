@@ -27,10 +27,10 @@ def allocate(
     """
     from contextlib import ExitStack
 
-    from cm_agent.allocator import Allocator, RefusedError
-    from cm_agent.context import Context, names
-    from cm_agent.errors import AllocationError
-    from cm_agent.policy import NoRuleError, Policy
+    from cm_agent.core.context import Context, names
+    from cm_agent.core.errors import AllocationError
+    from cm_agent.policy.allocator import Allocator, RefusedError
+    from cm_agent.policy.rules import NoRuleError, Policy
 
     told: list[dict[str, Any]] = []
     with ExitStack() as kept:
@@ -104,9 +104,9 @@ def test_a_wrong_request_is_not_taken_to_the_next_context(module: Any) -> None:
 
 def misaligned(map: str) -> list[str]:
     """Ask for a chunk that is aligned to 12 KiB."""
-    from cm_agent.allocator import Allocator
-    from cm_agent.errors import AllocationError
-    from cm_agent.policy import Policy
+    from cm_agent.core.errors import AllocationError
+    from cm_agent.policy.allocator import Allocator
+    from cm_agent.policy.rules import Policy
 
     try:
         Allocator(Policy.parse(map)).alloc("cam", "common", 4096, 12 << 10).close()
@@ -120,16 +120,16 @@ def within_quota(map: str, limit: int, size: int) -> str:
     import grp
     import os
 
-    from cm_agent.control import Control
+    from cm_agent.core.control import Control
 
     with Control() as control:
         control.set_quota("private", limit, uid=1000)
     reader, writer = os.pipe()
     if not os.fork():
         try:
-            from cm_agent.allocator import Allocator
-            from cm_agent.context import Context
-            from cm_agent.policy import Policy
+            from cm_agent.core.context import Context
+            from cm_agent.policy.allocator import Allocator
+            from cm_agent.policy.rules import Policy
 
             os.setgroups([grp.getgrnam("cm").gr_gid])
             os.setgid(1000)
@@ -165,8 +165,8 @@ def test_a_context_that_is_not_there_is_passed_over(module: Any) -> None:
 
 def create(parts: list[list[Any]]) -> None:
     """Replace all contexts by these: name, bank, offset, size (0: the rest)."""
-    from cm_agent.context import names
-    from cm_agent.control import Control
+    from cm_agent.core.context import names
+    from cm_agent.core.control import Control
 
     with Control() as control:
         for name in names():
@@ -195,7 +195,7 @@ def start(bank: str) -> int:
 @pytest.mark.every_board
 @pytest.mark.lg_feature("emulated")
 def test_each_type_of_the_codec_lies_in_its_own_bank(codec: Any, banks: dict[str, str]) -> None:
-    from cm_agent import config
+    from cm_agent.config import settings as config
 
     left, right = sorted(map(start, banks.values()))
     policy = config.load(CODEC).policy
@@ -212,7 +212,7 @@ def test_each_type_of_the_codec_lies_in_its_own_bank(codec: Any, banks: dict[str
 @pytest.mark.every_board
 @pytest.mark.lg_feature("emulated")
 def test_a_full_bank_of_the_codec_does_not_spill_into_the_other(codec: Any) -> None:
-    from cm_agent import config
+    from cm_agent.config import settings as config
 
     (got,) = codec.call(
         allocate,
@@ -225,10 +225,10 @@ def test_a_full_bank_of_the_codec_does_not_spill_into_the_other(codec: Any) -> N
 
 def outlive(map: str, doomed: str) -> list[str]:
     """Allocate by a policy whose first context is destroyed when it is open already."""
-    from cm_agent.allocator import Allocator
-    from cm_agent.context import Context
-    from cm_agent.control import Control
-    from cm_agent.policy import Policy
+    from cm_agent.core.context import Context
+    from cm_agent.core.control import Control
+    from cm_agent.policy.allocator import Allocator
+    from cm_agent.policy.rules import Policy
 
     def attempt(context: Context, seconds: float | None) -> str:
         if context.name == doomed:
@@ -284,7 +284,7 @@ def stream(config: str, taken: dict[str, int]) -> dict[str, Any]:
     import json
 
     from cm_agent.cli import main
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     out, err = io.StringIO(), io.StringIO()
     with contextlib.ExitStack() as kept:

@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.usefixtures("module"), pytest.mark.lg_feature("spare-m
 
 def where(context: str) -> list[int]:
     """Return the first address and the size of a context's bank, which must be empty."""
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     with Context(context) as pool, pool.alloc(pool.query().size) as whole:
         pin = pool.pin(whole)
@@ -79,7 +79,7 @@ def inside(path: str, start: int, size: int) -> list[list[int]]:
     """Return [offset in the file, length, address] of the file's pages that lie in a bank."""
     import mmap
 
-    from cm_agent import pagemap
+    from cm_agent.contiguity import pagemap
 
     with (
         open(path, "rb") as file,
@@ -132,9 +132,9 @@ def tenants(board: Any, ballast: str) -> Iterator[tuple[int, int]]:
 
 def take(context: str, size: int, alignment: int = 0) -> dict[str, Any]:
     """Allocate, verify and free one chunk; tell its address, or why there was none."""
-    from cm_agent.context import Context
-    from cm_agent.contiguity import verify
-    from cm_agent.errors import AllocationError
+    from cm_agent.contiguity.verify import verify
+    from cm_agent.core.context import Context
+    from cm_agent.core.errors import AllocationError
 
     with Context(context) as pool:
         retries = pool.stats().retries
@@ -173,8 +173,8 @@ def whole_bank_and_tenants(path: str, start: int, size: int) -> int:
     """Return how many pages of a file lie in the bank while a chunk is all of it."""
     import mmap
 
-    from cm_agent import pagemap
-    from cm_agent.context import Context
+    from cm_agent.contiguity import pagemap
+    from cm_agent.core.context import Context
 
     with (
         Context("shared") as context,
@@ -190,8 +190,8 @@ def anonymous(start: int, size: int) -> dict[str, Any]:
     """Make the bank's tenant a process' own memory, and allocate all of the bank."""
     import mmap
 
-    from cm_agent import pagemap
-    from cm_agent.context import Context
+    from cm_agent.contiguity import pagemap
+    from cm_agent.core.context import Context
 
     def inside() -> int:
         with memoryview(memory) as view:
@@ -246,8 +246,8 @@ def with_a_page_held(
     """
     import os
 
-    from cm_agent.context import Context
-    from cm_agent.errors import AllocationError
+    from cm_agent.core.context import Context
+    from cm_agent.core.errors import AllocationError
 
     file, (reader, writer) = os.open(path, os.O_RDONLY), os.pipe()
     try:
@@ -292,8 +292,8 @@ def compact_past_an_obstacle(path: str, offset: int, below: int) -> dict[str, An
     neighbours, and ask for both their sizes."""
     import os
 
-    from cm_agent.context import Context
-    from cm_agent.errors import AllocationError
+    from cm_agent.core.context import Context
+    from cm_agent.core.errors import AllocationError
 
     file, (reader, writer) = os.open(path, os.O_RDONLY), os.pipe()
     try:
@@ -343,8 +343,8 @@ def test_chunks_are_moved_past_a_page_that_stays(board: Any, tenants: Any) -> No
 
 def in_no_time(size: int) -> list[str]:
     """Allocate with a deadline of a nanosecond, again and again."""
-    from cm_agent.context import Context
-    from cm_agent.errors import AllocationError
+    from cm_agent.core.context import Context
+    from cm_agent.core.errors import AllocationError
 
     outcomes = []
     with Context("shared") as context:

@@ -30,8 +30,8 @@ def alloc_as(context: str, uid: int, sizes: list[int], becomes: int = -1) -> lis
     reader, writer = os.pipe()
     if not os.fork():
         try:
-            from cm_agent.context import Context
-            from cm_agent.errors import AllocationError
+            from cm_agent.core.context import Context
+            from cm_agent.core.errors import AllocationError
 
             os.setgroups([grp.getgrnam("cm").gr_gid])
             os.setgid(uid)
@@ -62,7 +62,7 @@ def alloc_as(context: str, uid: int, sizes: list[int], becomes: int = -1) -> lis
 
 def limit(quotas: list[list[Any]]) -> None:
     """Set quotas: context, bytes or None, the user or None, chunks or None."""
-    from cm_agent.control import Control
+    from cm_agent.core.control import Control
 
     with Control() as control:
         for name, size, uid, chunks in quotas:
@@ -76,8 +76,8 @@ def read_quota(context: str, uid: int, size: int, count: int) -> list[list[Any]]
     import time
     from dataclasses import astuple
 
-    from cm_agent.context import Context
-    from cm_agent.control import Control
+    from cm_agent.core.context import Context
+    from cm_agent.core.control import Control
 
     with Control() as control:
         os.setegid(grp.getgrnam("cm").gr_gid)

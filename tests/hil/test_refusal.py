@@ -20,8 +20,8 @@ def refused(steps: list[list[Any]]) -> list[dict[str, Any]]:
     A step is ["keep", size], ["free every", n], ["pin"], so that nothing moves, or
     ["ask", size, alignment].
     """
-    from cm_agent.context import Context
-    from cm_agent.errors import AllocationError
+    from cm_agent.core.context import Context
+    from cm_agent.core.errors import AllocationError
 
     kept, said = [], []
     with Context("private") as context:

@@ -24,8 +24,8 @@ def one_batch(rounds: list[tuple[str, int, int]]) -> list[dict[str, Any]]:
     """Allocate, fill, verify, free, and tell of each round what came out."""
     import os
 
-    from cm_agent.context import Context
-    from cm_agent.contiguity import verify
+    from cm_agent.contiguity.verify import verify
+    from cm_agent.core.context import Context
 
     found = []
     for name, size, alignment in rounds:
@@ -52,7 +52,7 @@ def one_batch(rounds: list[tuple[str, int, int]]) -> list[dict[str, Any]]:
 
 def counted() -> dict[str, dict[str, int]]:
     """Return what each context has free and has done."""
-    from cm_agent.context import Context, names
+    from cm_agent.core.context import Context, names
 
     said = {}
     for name in names():
@@ -121,7 +121,7 @@ def side_by_side(rounds: int) -> list[str]:
     import random
     import time
 
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     def work(name: str, seed: int) -> str:
         chance = random.Random(seed)

@@ -44,8 +44,8 @@ def import_by_vgem(context: str, size: int) -> dict[str, Any]:
     import struct
     from pathlib import Path
 
-    from cm_agent.buffer import Buffer
-    from cm_agent.context import Context
+    from cm_agent.core.buffer import Buffer
+    from cm_agent.core.context import Context
 
     def drm(number: int, direction: int, *words: int) -> tuple[int, ...]:
         argument = bytearray(struct.pack(f"={len(words)}i", *words))
@@ -95,7 +95,7 @@ def sizes_given(context: str, sizes: list[int]) -> list[list[int]]:
     """Allocate chunks of these sizes; tell how large chunk and dma-buf are."""
     import os
 
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     told = []
     with Context(context) as pool:

@@ -129,10 +129,10 @@ def test_a_driver_that_writes_with_the_cpu_is_told_from_a_device(module: RemoteB
 def queue_too_small(context: str, wanted: int) -> dict[str, Any]:
     import mmap
 
-    from cm_agent.context import Context
-    from cm_agent.v4l2.device import VideoDevice
-    from cm_agent.v4l2.error import VideoError
-    from cm_agent.v4l2.lookup import find
+    from cm_agent.core.context import Context
+    from cm_agent.video.device import VideoDevice
+    from cm_agent.video.discovery import find
+    from cm_agent.video.error import VideoError
 
     size = (wanted // mmap.PAGESIZE - 16) * mmap.PAGESIZE
     with VideoDevice(find("vivid")) as device, Context(context) as pool, pool.alloc(size) as chunk:
@@ -162,11 +162,11 @@ def test_a_chunk_that_is_too_small_is_refused_with_both_numbers(
 def stop_midway(context: str, how: str) -> dict[str, Any]:
     import os
 
-    from cm_agent.buffer import Buffer
-    from cm_agent.context import Context
-    from cm_agent.v4l2.capture import Capture
-    from cm_agent.v4l2.device import VideoDevice
-    from cm_agent.v4l2.lookup import find
+    from cm_agent.core.buffer import Buffer
+    from cm_agent.core.context import Context
+    from cm_agent.video.capture import Capture
+    from cm_agent.video.device import VideoDevice
+    from cm_agent.video.discovery import find
 
     class Midway(Exception):
         pass
@@ -215,10 +215,10 @@ def killed_midway(context: str) -> dict[str, Any]:
     import signal
     import time
 
-    from cm_agent.context import Context
-    from cm_agent.v4l2.capture import Capture
-    from cm_agent.v4l2.device import VideoDevice
-    from cm_agent.v4l2.lookup import find
+    from cm_agent.core.context import Context
+    from cm_agent.video.capture import Capture
+    from cm_agent.video.device import VideoDevice
+    from cm_agent.video.discovery import find
 
     with Context(context) as pool:
         before = pool.query().chunks
@@ -258,9 +258,9 @@ def test_a_killed_reader_leaves_no_import_and_no_chunk(module: RemoteBoard) -> N
 
 
 def ask_for_what_it_has_not() -> dict[str, str]:
-    from cm_agent.v4l2.device import VideoDevice
-    from cm_agent.v4l2.error import VideoError
-    from cm_agent.v4l2.lookup import find
+    from cm_agent.video.device import VideoDevice
+    from cm_agent.video.discovery import find
+    from cm_agent.video.error import VideoError
 
     said = {}
     with VideoDevice(find("vivid")) as device:
@@ -280,11 +280,11 @@ def test_a_format_that_the_driver_lacks_is_not_replaced_in_silence(module: Remot
 
 
 def verify_the_drivers_own(context: str) -> list[dict[str, Any]]:
-    from cm_agent.context import Context
-    from cm_agent.contiguity import verify
-    from cm_agent.v4l2.device import VideoDevice
-    from cm_agent.v4l2.exported import exported
-    from cm_agent.v4l2.lookup import find
+    from cm_agent.contiguity.verify import verify
+    from cm_agent.core.context import Context
+    from cm_agent.video.device import VideoDevice
+    from cm_agent.video.discovery import find
+    from cm_agent.video.exported import exported
 
     with VideoDevice(find("vivid")) as device, Context(context) as pool:
         device.capture.negotiate(640, 480, "RGB3")
@@ -300,11 +300,11 @@ def test_the_drivers_own_buffers_can_be_verified(module: RemoteBoard) -> None:
 
 
 def stream_two_planes(context: str) -> dict[str, Any]:
-    from cm_agent.context import Context
-    from cm_agent.v4l2.capture import Capture
-    from cm_agent.v4l2.device import VideoDevice
-    from cm_agent.v4l2.evidence import Evidence
-    from cm_agent.v4l2.lookup import find
+    from cm_agent.core.context import Context
+    from cm_agent.selftest.samples import Evidence
+    from cm_agent.video.capture import Capture
+    from cm_agent.video.device import VideoDevice
+    from cm_agent.video.discovery import find
 
     with VideoDevice(find("vivid")) as device, Context(context) as pool:
         multiplanar = device.capabilities.multiplanar

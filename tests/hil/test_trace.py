@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from boards.tracing import trace_buffer
-from cm_agent.uapi import Reason
+from cm_agent.core.uapi import Reason
 
 pytestmark = pytest.mark.parametrize("context", ["shared", "private"])
 MIB = 1 << 20
@@ -61,8 +61,8 @@ def events(module: Any, buffer: str) -> list[Event]:
 
 def alloc_and_free(context: str, size: int, alignment: int) -> dict[str, int]:
     """Allocate a chunk and close it; return what INFO and STATS tell of that."""
-    from cm_agent import uapi
-    from cm_agent.context import Context
+    from cm_agent.core import uapi
+    from cm_agent.core.context import Context
 
     with Context(context) as pool:
         before = uapi.call(pool.fileno(), "CM_IOC_STATS")
@@ -106,8 +106,8 @@ def test_the_system_leaves_whole_granules_in_one_call(
 
 def refuse(context: str, size: int) -> str:
     """Ask for too much; return the reason why there is no chunk."""
-    from cm_agent.context import Context
-    from cm_agent.errors import AllocationError
+    from cm_agent.core.context import Context
+    from cm_agent.core.errors import AllocationError
 
     with Context(context) as pool:
         try:
@@ -128,7 +128,7 @@ def test_a_refused_allocation_has_the_reason_and_no_id(
 
 def free_and_close(context: str) -> int:
     """Free a chunk before its descriptor is closed; return its number."""
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     with Context(context) as pool, pool.alloc(4096) as chunk:
         pool.free(chunk)
@@ -145,7 +145,7 @@ def make_way(context: str, size: int, how: str) -> dict[str, int]:
     """Have a chunk between two holes make way for `call` (COMPACT) or `alloc`; tell what moved."""
     from contextlib import ExitStack
 
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     with ExitStack() as stack, Context(context) as pool:
         first, chunk = [stack.enter_context(pool.alloc(size)) for _ in range(2)]
@@ -188,8 +188,8 @@ def stay(context: str, size: int) -> str:
     import mmap
     import os
 
-    from cm_agent.context import Context
-    from cm_agent.errors import AllocationError
+    from cm_agent.core.context import Context
+    from cm_agent.core.errors import AllocationError
 
     reader, writer = os.pipe()
     reason = "NONE"

@@ -30,7 +30,7 @@ def lingering(module: Any) -> Iterator[Any]:
 
 def watch(context: str, size: int) -> dict[str, list[int]]:
     """Tell what is held and lent, free and all, before, while and after there is a chunk."""
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     def now() -> list[int]:
         state, stats = pool.query(), pool.stats()
@@ -90,8 +90,8 @@ def ask_while_it_goes(bank: str, rounds: int, private: bool) -> dict[str, Any]:
     from contextlib import ExitStack, suppress
     from pathlib import Path
 
-    from cm_agent.context import Context
-    from cm_agent.control import Control
+    from cm_agent.core.context import Context
+    from cm_agent.core.control import Control
 
     told: dict[str, Any] = {"read": 0, "opened": 0, "sysfs": 0, "wrong": [], "end": []}
     folder = Path("/sys/class/cm/it")

@@ -11,7 +11,7 @@ import errno
 from typing import Any
 
 import pytest
-from cm_agent import uapi
+from cm_agent.core import uapi
 
 CONTEXTS = pytest.mark.parametrize("context", ["shared", "private"])
 UNIT, MIB = 1 << 16, 1 << 20
@@ -39,8 +39,8 @@ def look(
     from contextlib import ExitStack, contextmanager
     from dataclasses import astuple
 
-    from cm_agent.context import Context
-    from cm_agent.control import Control
+    from cm_agent.core.context import Context
+    from cm_agent.core.control import Control
 
     new_user, groups = 0x10000000, os.getgroups()
 
@@ -144,9 +144,9 @@ def fill(context: str, capacities: list[int], uids: list[int]) -> list[list[Any]
     """Give users quotas and list them in arrays of these capacities; tell the count, and which
     entries were filled in.
     """
-    from cm_agent import uapi
-    from cm_agent.context import Context
-    from cm_agent.control import Control
+    from cm_agent.core import uapi
+    from cm_agent.core.context import Context
+    from cm_agent.core.control import Control
 
     told = []
     with Context(context) as pool, Control() as control:
@@ -182,8 +182,8 @@ def store(context: str, uid: int, rooms: list[int]) -> list[int]:
     import mmap
     import os
 
-    from cm_agent import uapi
-    from cm_agent.context import Context
+    from cm_agent.core import uapi
+    from cm_agent.core.context import Context
 
     memory, groups, told = mmap.mmap(-1, 2 * mmap.PAGESIZE), os.getgroups(), []
     end = ctypes.addressof(ctypes.c_char.from_buffer(memory)) + mmap.PAGESIZE
@@ -219,7 +219,7 @@ def alloc_and_ask(command: str, uid: int, size: int) -> str:
     import os
     import subprocess
 
-    from cm_agent.context import Context
+    from cm_agent.core.context import Context
 
     groups = os.getgroups()
     os.setgroups([grp.getgrnam("cm").gr_gid])

@@ -35,9 +35,9 @@ def queue_freed(context: str) -> dict[str, Any]:
     """Free a chunk, queue it, and let the driver fill it, while another chunk is in its place."""
     from contextlib import ExitStack
 
-    from cm_agent.context import Context
-    from cm_agent.v4l2.device import VideoDevice
-    from cm_agent.v4l2.lookup import find
+    from cm_agent.core.context import Context
+    from cm_agent.video.device import VideoDevice
+    from cm_agent.video.discovery import find
 
     with VideoDevice(find("vivid")) as device, Context(context) as pool, ExitStack() as stack:
         size = device.capture.negotiate(640, 480, "RGB3").planes[0].size
@@ -82,9 +82,9 @@ def free_while_queued(context: str, count: int) -> dict[str, Any]:
     from collections import Counter
     from contextlib import ExitStack, suppress
 
-    from cm_agent.context import Context
-    from cm_agent.v4l2.device import VideoDevice
-    from cm_agent.v4l2.lookup import find
+    from cm_agent.core.context import Context
+    from cm_agent.video.device import VideoDevice
+    from cm_agent.video.discovery import find
 
     def queue() -> None:
         while True:

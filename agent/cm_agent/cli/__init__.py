@@ -1,20 +1,32 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 cm-agent authors
-"""The command `cm-agent`: every module in this package without a leading underscore is a verb."""
+"""The command `cm-agent`: each verb is a module of this package, or in a folder of it."""
 
 from __future__ import annotations
 
 import argparse
 import os
-import pkgutil
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
 from cm_agent import __version__
-from cm_agent.errors import UsageError
+from cm_agent.core.errors import UsageError
 
-VERBS = sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name[0] != "_")
+VERBS = {
+    "alloc": "alloc",
+    "bench": "bench",
+    "create": "create",
+    "destroy": "destroy",
+    "doctor": "doctor",
+    "list": "list",
+    "policy": "policy",
+    "quota": "quota",
+    "serve": "serve",
+    "stream": "stream.verb",
+    "verify": "verify",
+}
+"""Which module has which verb."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"cm-agent {__version__}")
     sub = parser.add_subparsers(metavar="VERB", required=True)
     for verb in words[:1] if words[:1] and words[0] in VERBS else VERBS:
-        import_module(f"{__name__}.{verb}").register(sub)
+        import_module(f"{__name__}.{VERBS[verb]}").register(sub)
     args = parser.parse_args(words)
     try:
         return int(args.run(args))

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from cm_agent.allocator import Allocation, Allocator
 from cm_agent.cli._arguments import add_config, context_name, load_config
-from cm_agent.context import Context
-from cm_agent.policy import COMMON
+from cm_agent.core.context import Context
+from cm_agent.policy.allocator import Allocation, Allocator
+from cm_agent.policy.rules import COMMON
 
 _T = TypeVar("_T")
 

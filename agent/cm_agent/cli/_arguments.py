@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 from typing import TypeAlias
 
-from cm_agent import config
-from cm_agent.config import Config, ConfigError
-from cm_agent.context import DEV, is_name
-from cm_agent.contiguity import Verification
-from cm_agent.errors import UsageError
-from cm_agent.size import parse_request, parse_size
+from cm_agent.config import settings as config
+from cm_agent.config.settings import Config, ConfigError
+from cm_agent.contiguity.verify import Verification
+from cm_agent.core.context import DEV, is_name
+from cm_agent.core.errors import UsageError
+from cm_agent.core.size import parse_request, parse_size
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 

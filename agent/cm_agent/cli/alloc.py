@@ -11,7 +11,6 @@ import time
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
 
-from cm_agent.buffer import Buffer, encode_name
 from cm_agent.cli._arguments import (
     Subparsers,
     add_common,
@@ -21,12 +20,13 @@ from cm_agent.cli._arguments import (
     seconds,
     show_verification,
 )
-from cm_agent.cli._prompt import converse
-from cm_agent.context import Context
-from cm_agent.contiguity import Verdict, Verification, verify
-from cm_agent.errors import AllocationError, CommandError, UsageError
-from cm_agent.session import Session, read_sequence
-from cm_agent.size import format_size
+from cm_agent.cli.shell.prompt import converse
+from cm_agent.cli.shell.session import Session, read_sequence
+from cm_agent.contiguity.verify import Verdict, Verification, verify
+from cm_agent.core.buffer import Buffer, encode_name
+from cm_agent.core.context import Context
+from cm_agent.core.errors import AllocationError, CommandError, UsageError
+from cm_agent.core.size import format_size
 
 _EPILOG = """\
 With SIZE, chunks are allocated at once. Without SIZE, on a terminal or with --interactive, a prompt

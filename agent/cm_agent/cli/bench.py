@@ -10,12 +10,12 @@ import platform
 import sys
 from dataclasses import asdict
 
-from cm_agent import table
-from cm_agent.benchmark import Measured, Times, measure
+from cm_agent.cli import _table as table
 from cm_agent.cli._arguments import Subparsers, add_common, context_name, positive_int
-from cm_agent.context import Context, ContextState
-from cm_agent.errors import AllocationError
-from cm_agent.size import format_size, parse_size
+from cm_agent.core.context import Context, ContextState
+from cm_agent.core.errors import AllocationError
+from cm_agent.core.size import format_size, parse_size
+from cm_agent.selftest.benchmark import Measured, Times, measure
 
 _SIZES = tuple(1 << shift for shift in (12, 14, 16, 18, 20, 22, 23, 24, 26))
 _HEADINGS = ("SIZE", "ALLOC p50", "p99", "MEMSET p50", "p99", "RATIO", "EMPTY IOCTL p50", "p99")

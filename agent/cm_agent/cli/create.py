@@ -8,9 +8,9 @@ import argparse
 from typing import Any
 
 from cm_agent.cli._arguments import Subparsers, byte_count, context_name
-from cm_agent.context import Context
-from cm_agent.control import Control
-from cm_agent.size import format_size
+from cm_agent.core.context import Context
+from cm_agent.core.control import Control
+from cm_agent.core.size import format_size
 
 
 def register(sub: Subparsers) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import argparse
 
 from cm_agent.cli._arguments import Subparsers, context_name
-from cm_agent.control import Control
+from cm_agent.core.control import Control
 
 
 def register(sub: Subparsers) -> None:

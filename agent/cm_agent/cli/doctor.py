@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict, replace
 
 from cm_agent.cli._arguments import Subparsers, add_common, add_config
-from cm_agent.doctor import Finding, Machine, examine
+from cm_agent.diagnose.doctor import Finding, Machine, examine
 
 _MARKS = {True: "ok  ", False: "FAIL", None: "-   "}
 

@@ -10,11 +10,11 @@ import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from cm_agent import table
+from cm_agent.cli import _table as table
 from cm_agent.cli._arguments import Subparsers, add_common
-from cm_agent.context import Context, ContextState, names
-from cm_agent.doctor import Machine, examine
-from cm_agent.size import format_size
+from cm_agent.core.context import Context, ContextState, names
+from cm_agent.core.size import format_size
+from cm_agent.diagnose.doctor import Machine, examine
 
 _HEADINGS = ("NAME", "KIND", "SIZE", "FREE", "LARGEST HOLE", "PINNED", "CHUNKS")
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from cm_agent.cli._arguments import Subparsers, add_common, add_config, load_config
-from cm_agent.context import Context, ContextState
-from cm_agent.policy import COMMON
-from cm_agent.size import format_size
+from cm_agent.core.context import Context, ContextState
+from cm_agent.core.size import format_size
+from cm_agent.policy.rules import COMMON
 
 _EPILOG = """\
 DEVICE is the name that rules match: of a video device, that of its driver. It need not be there.

@@ -10,14 +10,14 @@ import pwd
 from dataclasses import asdict
 from typing import Final
 
-from cm_agent import table
+from cm_agent.cli import _table as table
 from cm_agent.cli._arguments import Subparsers, byte_count, context_name
-from cm_agent.context import Context
-from cm_agent.control import Control
-from cm_agent.errors import UsageError
-from cm_agent.records import Quota, User
-from cm_agent.size import format_size
-from cm_agent.uapi import QUOTA_ANYBODY, QUOTA_NO_CHUNKS
+from cm_agent.core.context import Context
+from cm_agent.core.control import Control
+from cm_agent.core.errors import UsageError
+from cm_agent.core.reports import Quota, User
+from cm_agent.core.size import format_size
+from cm_agent.core.uapi import QUOTA_ANYBODY, QUOTA_NO_CHUNKS
 
 _UNLIMITED = "none"
 _KEPT: Final = object()

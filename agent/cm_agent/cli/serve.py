@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cm_agent import __version__
-from cm_agent.config import DEFAULT_PATH, ConfigError
+from cm_agent.config.settings import DEFAULT_PATH, ConfigError
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -44,8 +44,8 @@ def register(sub: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until told to stop; return the exit code."""
-    from cm_agent import journal
-    from cm_agent.service import serve
+    from cm_agent.daemon import journal
+    from cm_agent.daemon.service import serve
 
     journal.configure()
     try:

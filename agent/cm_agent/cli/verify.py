@@ -7,7 +7,6 @@ from __future__ import annotations
 import argparse
 from contextlib import ExitStack
 
-from cm_agent import foreign
 from cm_agent.cli._arguments import (
     Subparsers,
     add_common,
@@ -16,9 +15,10 @@ from cm_agent.cli._arguments import (
     request,
     show_verification,
 )
-from cm_agent.context import Context, names
-from cm_agent.contiguity import Verdict, Verification, verify
-from cm_agent.errors import UsageError
+from cm_agent.contiguity.verify import Verdict, Verification, verify
+from cm_agent.core.context import Context, names
+from cm_agent.core.errors import UsageError
+from cm_agent.diagnose import foreign
 
 _EPILOG = """\
 A chunk of every SIZE is allocated, verified and freed, or the dma-buf that process PID has as

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 cm-agent authors
+"""Find a video device by what people call it: a path, a node or a driver."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from cm_agent.video.device import VideoDevice
+from cm_agent.video.error import DeviceLookupError, VideoError
+
+
+def find(
+    name: str,
+    *,
+    role: str = "",
+    suits: Callable[[VideoDevice], bool] = lambda device: True,
+    sysfs: Path = Path("/sys"),
+    dev: Path = Path("/dev"),
+) -> Path:
+    """Return the node that `name` stands for.
+
+    A name with a slash is a path and is taken as it is, one such as `video0`
+    is a node, any other is the name of a driver, as sysfs or the driver itself
+    says it. Of a driver's nodes those count that suit, which `role` says in
+    words. Raises DeviceLookupError, with the devices that there are, when a
+    driver has no such node or more than one.
+    """
+    if "/" in name:
+        return Path(name)
+    nodes = _nodes(sysfs)
+    if name in nodes:
+        return dev / name
+    named = [node for node, entry in nodes.items() if name in _drivers(entry, dev / node)]
+    found = [node for node in named if _suits(dev / node, suits)] if role else named
+    if len(found) == 1:
+        return dev / found[0]
+    if found:
+        listed = "; ".join(f"{dev / node} ({_card(nodes[node])})" for node in found)
+        raise DeviceLookupError(errno.EINVAL, name, "more than one device", f"say which: {listed}")
+    listed = ", ".join(
+        f"{dev / node} ({'/'.join(sorted(_drivers(entry, dev / node))) or 'driver unknown'})"
+        for node, entry in nodes.items()
+    )
+    hint = f"there are {listed}" if nodes else "there is no video device; is a driver loaded?"
+    what = f"no {role or 'video device'} of that name or driver"
+    raise DeviceLookupError(errno.ENODEV, name, what, hint)
+
+
+def find_camera(name: str, **where: Path) -> Path:
+    """Return the node that delivers images by itself."""
+    return find(name, role="camera", suits=_delivers, **where)
+
+
+def find_encoder(name: str, **where: Path) -> Path:
+    """Return the node of that name, or of the driver's, that makes coded streams of images."""
+    return find(name, role="encoder", suits=_encodes, **where)
+
+
+def find_decoder(name: str, coded: str, **where: Path) -> Path:
+    """Return the node that makes images of a stream of this pixel format."""
+    suits = partial(_decodes, coded=coded)
+    return find(name, role=f"decoder of {coded}", suits=suits, **where)
+
+
+def find_converter(name: str, **where: Path) -> Path:
+    """Return the node that makes images of images."""
+    return find(name, role="converter", suits=_converts, **where)
+
+
+def _delivers(device: VideoDevice) -> bool:
+    return device.capabilities.capture and not device.capabilities.memory_to_memory
+
+
+def _encodes(device: VideoDevice) -> bool:
+    return device.capabilities.memory_to_memory and any(
+        entry.compressed for entry in device.capture.formats()
+    )
+
+
+def _decodes(device: VideoDevice, coded: str) -> bool:
+    return device.capabilities.memory_to_memory and any(
+        entry.compressed and entry.pixelformat == coded for entry in device.output.formats()
+    )
+
+
+def _converts(device: VideoDevice) -> bool:
+    return device.capabilities.memory_to_memory and not any(
+        entry.compressed for entry in (*device.capture.formats(), *device.output.formats())
+    )
+
+
+def _suits(node: Path, suits: Callable[[VideoDevice], bool]) -> bool:
+    try:
+        with VideoDevice(node) as device:
+            return suits(device)
+    except VideoError as error:
+        # Whoever opens it next is told so, which says more than that there is none.
+        return error.errno in (errno.EACCES, errno.EPERM)
+
+
+def _nodes(sysfs: Path) -> dict[str, Path]:
+    """Map the names of video nodes to their folders in sysfs, in their numbers' order."""
+    entries = (sysfs / "class/video4linux").glob("video[0-9]*")
+    return {entry.name: entry for entry in sorted(entries, key=lambda e: int(e.name[5:]))}
+
+
+def _drivers(entry: Path, node: Path) -> set[str]:
+    names = set()
+    link = entry / "device/driver"
+    if link.exists():
+        names.add(link.resolve().name)
+    try:
+        with VideoDevice(node) as device:
+            names.add(device.capabilities.driver)
+    except VideoError:
+        pass
+    return names
+
+
+def _card(entry: Path) -> str:
+    try:
+        return (entry / "name").read_text().strip()
+    except OSError:
+        return "unnamed"

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 cm-agent authors
+"""`cm-agent policy`, and how other verbs take a context by policy; no context is there."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import pytest
+from cm_agent.cli import main
+from cm_agent.cli._allocation import add_context, allocated
+from cm_agent.cli._arguments import add_common
+from cm_agent.policy.allocator import RefusedError
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> list[str]:
+    """Return options that name a configuration, and a directory without nodes."""
+    config = tmp_path / "config.toml"
+    config.write_text("[policy]\nmap = 's5p-mfc/f=fw;s5p-mfc/a=left,right'\n")
+    return ["--config", str(config), "--dev", str(tmp_path / "cm")]
+
+
+def test_tells_the_rule_and_its_contexts_in_order(
+    options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["policy", "s5p-mfc", "a", *options]) == 1
+    head, *contexts = capsys.readouterr().out.splitlines()
+    assert head == "device 's5p-mfc', type 'a': rule 2, s5p-mfc/a=left,right"
+    assert [line.split(" has no such node")[0] for line in contexts] == [
+        f"  {name}: context {name!r}: {options[-1]}" for name in ("left", "right")
+    ]
+
+
+def test_tells_programs_the_same(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["policy", "s5p-mfc", "f", "--json", *options]) == 1
+    report = json.loads(capsys.readouterr().out)
+    (context,) = report.pop("contexts")
+    assert report == {"device": "s5p-mfc", "type": "f", "number": 1, "rule": "s5p-mfc/f=fw"}
+    assert (context["name"], context["state"]) == ("fw", None)
+    assert "context 'fw'" in context["error"]
+
+
+def test_no_rule_is_a_failure_that_lists_the_rules(
+    options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["policy", "s5p-mfc", *options]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "device 's5p-mfc', type 'common': looked at 's5p-mfc/f=fw', " in captured.err
+
+
+def test_a_mistake_in_the_configuration_ends_with_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "broken.toml"
+    file.write_text("[policy]\nmap = 's5p-mfc'\n")
+    assert main(["policy", "s5p-mfc", "--config", str(file)]) == 2
+    expected = f"cm-agent policy: {file}: line 2, column 8: policy.map: 's5p-mfc' is no rule"
+    assert capsys.readouterr().err.startswith(expected)
+
+
+def parse(*words: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    add_context(parser)
+    add_common(parser)
+    return parser.parse_args(words)
+
+
+def test_a_verb_without_a_context_asks_those_of_the_policy(options: list[str]) -> None:
+    with (
+        pytest.raises(RefusedError, match=r"rule 's5p-mfc/a=left,right' served device 's5p-mfc'"),
+        allocated(parse(*options), "s5p-mfc", lambda context, _: context.alloc(1), type="a"),
+    ):
+        pass
+
+
+def test_a_verb_with_a_context_asks_that_one_only(options: list[str]) -> None:
+    with (
+        pytest.raises(FileNotFoundError, match="context 'right'"),
+        allocated(parse("right", *options), "no device", lambda context, _: context.alloc(1)),
+    ):
+        pass

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 cm-agent authors
+"""The configuration: what it means, and what every mistake says."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from cm_agent.config import settings as config
+from cm_agent.config.settings import Config, ConfigError, MetricsConfig, VerificationConfig
+from cm_agent.policy.rules import NoRuleError, Pattern, Policy, Rule
+
+EXAMPLES = Path(__file__).parents[3] / "agent/examples"
+
+MISTAKES = [
+    ("[metrics", "line 1, column 9: Expected ']' at the end of a table declaration at the end"),
+    ('a = 1\nb = "x\n', "line 2, column 7: Illegal character '\\n'"),
+    ("metrcs = {}", "metrcs: unknown key; did you mean 'metrics'?"),
+    ("[storage]", "storage: unknown key; known here: metrics, verification, policy"),
+    ("metrics = 3", "metrics: must be a table: write [metrics]"),
+    ("[metrics]\nlisten = 80", "metrics.listen: 80 is not a string; write address and port"),
+    ("[metrics]\nlisten = '127.0.0.1'", "metrics.listen: '127.0.0.1' is not ADDRESS:PORT"),
+    ("[metrics]\nlisten = '::1:80'", "metrics.listen: '::1:80' is not ADDRESS:PORT"),
+    ("[metrics]\nlisten = ':80'", "metrics.listen: '' is not an IP address (all of them"),
+    ("[metrics]\nlisten = 'board:80'", "metrics.listen: 'board' is not an IP address"),
+    ("[metrics]\nlisten = '0.0.0.0:x'", "metrics.listen: 'x' is not a port from 0"),
+    ("[metrics]\nlisten = '0.0.0.0:65536'", "metrics.listen: '65536' is not a port from 0"),
+    ("[metrics]\nlisten = '0.0.0.0:\u0663'", "metrics.listen: '\u0663' is not a port from 0"),
+    ("[metrics]\nport = 1", "metrics.port: unknown key; known here: listen"),
+    ("[verification]\nintervall = 1", "verification.intervall: unknown key; did you mean 'inte"),
+    ("[verification]\ninterval = '5m'", "verification.interval: '5m' is not a number of seconds"),
+    ("[verification]\ninterval = true", "verification.interval: True is not a number of seconds"),
+    ("[verification]\ninterval = -1", "verification.interval: -1 is neither 0 (off) nor from 1"),
+    ("[verification]\ninterval = 0.5", "verification.interval: 0.5 is neither 0 (off) nor from"),
+    ("[verification]\ninterval = nan", "verification.interval: nan is neither 0 (off) nor from"),
+    ("[verification]\ninterval = 86401", "verification.interval: 86401 is neither 0 (off) nor"),
+    ("[verification]\nsize = 1.5", "verification.size: 1.5 is not a size: write bytes or"),
+    ("[verification]\nsize = true", "verification.size: True is not a size: write bytes or"),
+    ("[verification]\nsize = '1 MB'", "verification.size: '1 MB' has the unknown unit 'MB'"),
+    ("[verification]\nsize = 0", "verification.size: '0' is out of range"),
+    ("[verification]\ncontexts = 'a'", "verification.contexts: 'a' is not a list of context"),
+    ("[verification]\ncontexts = [1]", "verification.contexts: [1] is not a list of context"),
+    ("[verification]\ncontexts = []", "verification.contexts: is empty: leave it out for every"),
+    ("[verification]\ncontexts = ['a/b']", "verification.contexts: 'a/b' cannot be a context's"),
+    (f"[verification]\ncontexts = ['{'a' * 32}']", "cannot be a context's name: 1 to 31 of"),
+    ("[verification]\ncontexts = ['control']", "verification.contexts: 'control' is not a"),
+    ("[verification]\ncontexts = ['a', 'a']", "verification.contexts: 'a' is listed more than"),
+    ("policy = '*=a'", "line 1, column 1: policy: must be a table: write [policy]"),
+    ("[policy]\nmap = 3", "line 2, column 7: policy.map: 3 is not a string; write rules, as in"),
+    ("[policy]\nmap = '*=a;b'", "line 2, column 12: policy.map: 'b' is no rule: write DEVICE="),
+    ("[policy]\nrule = 3", "line 2, column 1: policy.rule: unknown key; did you mean 'rules'?"),
+    ("[policy]\nrules = 3", "line 2, column 1: policy.rules: must be tables: write [[policy.rules"),
+    ("[policy]\nrules = [3]", "policy.rules: must be tables: write [[policy.rules]]"),
+    (
+        "[policy]\nmap = '*=a'\n[[policy.rules]]\ndevices = ['*']\ncontexts = ['a']",
+        "line 2, column 1: policy.map: cannot stand beside rules",
+    ),
+    ("[[policy.rules]]\ncontexts = ['a']", "line 1, column 3: policy.rules: devices is missing"),
+    (
+        "[policy]\nrules = [{devices = ['*']}]",
+        "line 2, column 10: policy.rules: contexts is missing",
+    ),
+    (
+        "[[policy.rules]]\ndevices = ['a']\ncontexts = ['b']\n"
+        "[[policy.rules]]\ndevice = ['a']\ndevices = ['a']\ncontexts = ['b']",
+        "line 5, column 1: policy.rules.device: unknown key; did you mean 'devices'?",
+    ),
+    (
+        "[[policy.rules]]\ndevices = ['a', 'b*c']\ncontexts = ['a']",
+        "line 2, column 18: policy.rules.devices: device 'b*c': '*' can only be its last",
+    ),
+    (
+        "[[policy.rules]]\ndevices = ['a']\ntypes = ['f', '*']\ncontexts = ['a']",
+        "line 3, column 16: policy.rules.types: type '*': a type has no wildcards",
+    ),
+    (
+        "[[policy.rules]]\ndevices = ['a']\ntypes = []\ncontexts = ['a']",
+        "line 3, column 9: policy.rules.types: is empty",
+    ),
+    (
+        "[[policy.rules]]\ndevices = 'a'\ncontexts = ['a']",
+        "line 2, column 12: policy.rules.devices: 'a' is not a list of strings",
+    ),
+    (
+        "[[policy.rules]]\ndevices = ['a']\ncontexts = ['a', 'B']",
+        "line 3, column 19: policy.rules.contexts: 'B' cannot be a context's name",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "mistake"), MISTAKES)
+def test_names_file_key_and_reason(text: str, mistake: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config.parse(text, "a.toml")
+    (problem,) = caught.value.problems
+    assert problem.startswith("a.toml: ")
+    assert mistake in problem
+
+
+def test_names_all_mistakes_at_once() -> None:
+    text = "extra = 1\n[metrics]\nlisten = 1\n[verification]\nsize = 'x'\ninterval = -1\n"
+    with pytest.raises(ConfigError) as caught:
+        config.parse(text, "a.toml")
+    assert [problem.split(": ")[1:3] for problem in caught.value.problems] == [
+        ["line 1, column 1", "extra"],
+        ["line 3, column 10", "metrics.listen"],
+        ["line 6, column 12", "verification.interval"],
+        ["line 5, column 9", "verification.size"],
+    ]
+
+
+def test_reads_everything(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(
+        '[metrics]\nlisten = "[::]:0"\n'
+        '[verification]\ninterval = 60\nsize = "64 KiB"\ncontexts = ["left", "r_2-x"]\n'
+        '[policy]\nmap = "foo=a"\n'
+    )
+    assert config.load(file) == Config(
+        MetricsConfig("::", 0),
+        VerificationConfig(60.0, 65536, ("left", "r_2-x")),
+        Policy((Rule((Pattern("foo"),), ("a",)),)),
+    )
+
+
+def test_tables_are_the_rules_of_a_map() -> None:
+    tables = """
+        [[policy.rules]]
+        devices = ["baz?", "bar*"]
+        types = ["a", "b"]
+        contexts = ["r3"]
+
+        [[policy.rules]]
+        devices = ["*"]
+        contexts = ["left", "right"]
+    """
+    policy = config.parse(tables, "a.toml").policy
+    assert str(policy) == "baz?/a,baz?/b,bar*/a,bar*/b=r3;*=left,right"
+
+
+def example() -> tuple[str, str]:
+    """Return the example with all that it has behind # switched on, and its map by itself."""
+    text = re.sub(r"(?m)^#(?! \S|$)", "", (EXAMPLES / "config.toml").read_text())
+    tables, policy, policy_map = text.partition("[policy]")
+    return tables, policy + policy_map
+
+
+def test_the_example_changes_nothing_and_names_the_defaults() -> None:
+    assert config.load(EXAMPLES / "config.toml") == Config()
+    switched_on = config.parse(example()[0], "example")
+    assert switched_on.metrics == MetricsConfig()
+    assert replace(switched_on.verification, contexts=None) == VerificationConfig()
+
+
+def test_the_example_writes_one_policy_in_both_ways() -> None:
+    tables, policy_map = (config.parse(text, "example").policy for text in example())
+    assert tables == policy_map
+    assert len(tables.rules) == 2
+
+
+def test_the_codec_with_two_banks_has_one_context_for_each_type() -> None:
+    policy = config.load(EXAMPLES / "s5p-mfc.toml").policy
+    given = [policy.match("s5p-mfc", type).contexts for type in ("f", "a", "b")]
+    assert given == [("fw",), ("left",), ("right",)]
+    for who in (("s5p-mfc", "common"), ("s5p-jpeg", "a")):
+        with pytest.raises(NoRuleError):
+            policy.match(*who)
+
+
+def test_an_empty_file_is_the_defaults() -> None:
+    assert config.parse("", "a.toml") == Config()
+    assert Config().metrics == MetricsConfig("127.0.0.1", 28877)
+    assert Config().verification == VerificationConfig(300.0, 1 << 20, None)
+
+
+def test_no_file_is_the_defaults_only_when_none_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    absent = tmp_path / "absent.toml"
+    monkeypatch.setattr(config, "DEFAULT_PATH", absent)
+    assert config.load() == Config()
+    with pytest.raises(ConfigError, match=r"absent\.toml: there is no such file"):
+        config.load(absent)
+
+
+def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+        config.load(tmp_path)
+    file = tmp_path / "latin1.toml"
+    file.write_bytes(b"# fine\n# caf\xe9\n")
+    with pytest.raises(ConfigError, match=r"latin1\.toml: line 2: is not UTF-8"):
+        config.load(file)
+
+
+def test_the_schedule_covers_what_it_says() -> None:
+    every, some = VerificationConfig(), VerificationConfig(contexts=("left",))
+    assert every.covers("left") and every.interval_of("right") == 300
+    assert some.covers("left") and some.interval_of("right") == 0
+    assert not VerificationConfig(interval=0).covers("left")
