@@ -29,8 +29,13 @@ HEADERS = {
     "video._abi": AGENT / "cdef/v4l2.h",
 }
 
-# The C library's function that takes the structures of cm.h; cffi lets other threads run meanwhile.
-FUNCTIONS = {"core._abi": "int ioctl(int, unsigned long, ...);\n"}
+# Of the C library; cffi lets other threads run meanwhile.
+FUNCTIONS = {
+    "core._abi": "int ioctl(int, unsigned long, ...);\n"
+    "void *mmap(void *, size_t, int, int, int, long);\n"
+    "void *mremap(void *, size_t, size_t, int, ...);\n"
+    "int munmap(void *, size_t);\n"
+}
 
 # include/uapi/asm-generic/ioctl.h, as every architecture of interest has it.
 DIRECTIONS = {"_IO": 0, "_IOW": 1, "_IOR": 2, "_IOWR": 3}

@@ -157,7 +157,7 @@ def code(board: RemoteBoard, context: str, report: Report) -> None:
     report.add(f"\n## context {context}: {devices}, chunks shared by descriptor, no copy")
     report.add(
         f"{seen['frames']} frames {' -> '.join(seen['formats'])}, {seen['fps']:.1f} fps, "
-        f"{seen['dropped']} dropped, {seen['damaged']} damaged, {seen['ioctls']} ioctls"
+        f"{seen['dropped']} dropped, {seen['errors']} with errors, {seen['ioctls']} ioctls"
     )
     verdicts = {chunk["verdict"] for chunk in seen["chunks"]}
     report.add(

@@ -30,6 +30,7 @@ LIBCAMERA = (
     "liblttng-ust1t64", "libnettle8t64", "libnuma1", "libp11-kit0", "libstdc++6", "libtasn1-6",
     "libunistring5", "libyaml-0-2", "libyuv0",
 )  # fmt: skip
+NUMPY = ("libblas3", "libgcc-s1", "libgfortran5", "liblapack3", "libstdc++6", "python3-numpy")
 TOOLS = ("lc-compliance",)
 ELSEWHERE = ("./usr/share", "./etc", "./var")
 
@@ -44,6 +45,11 @@ def gstreamer(board: Board) -> Path:
 def libcamera(board: Board) -> Path:
     """Return an archive of libcamera with lc-compliance."""
     return _make(board, "libcamera", LIBCAMERA, _used_of_libcamera)
+
+
+def numpy(board: Board) -> Path:
+    """Return an archive of NumPy."""
+    return _make(board, "numpy", NUMPY, _used_of_numpy)
 
 
 def _make(board: Board, name: str, packages: Sequence[str], used: Filter) -> Path:
@@ -85,3 +91,13 @@ def _used_of_libcamera(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
     if member.name.startswith(ELSEWHERE) or path.parts[:2] == ("usr", "libexec"):
         return None
     return member if path.parent.name != "bin" or path.name in TOOLS else None
+
+
+def _used_of_numpy(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    """Leave out tests and documents; put the libraries where Debian's alternatives have them."""
+    path = Path(member.name)
+    if member.name.startswith(ELSEWHERE) or "tests" in path.parts:
+        return None
+    if path.parent.name in ("blas", "lapack"):
+        member.name = f"./{path.parent.parent / path.name}"
+    return member

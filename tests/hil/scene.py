@@ -166,7 +166,7 @@ def serve(channel: Any, context: str) -> None:
         size = {"width": width, "height": height, "pixelformat": "XR24"}
         source = kept.enter_context(Capture(camera, pool, **size))
         coding = kept.enter_context(Encoder(coder, pool, source.format, "FWHT"))
-        coded = coding.filling.format
+        coded = coding.capture_buffers.format
         decoding = kept.enter_context(Decoder(decoder, pool, coded, "XR24"))
         frame = None
         for result in Pipeline(source, [coding, decoding]).run(5):

@@ -24,7 +24,7 @@ def guest_looks(context: str) -> dict[str, Any]:
     from dataclasses import asdict
 
     def look() -> dict[str, Any]:
-        from cm_agent.contiguity.verify import verify
+        from cm_agent.contiguity.verification import verify
         from cm_agent.core.context import Context
 
         with Context(context) as pool, pool.alloc(1 << 20) as buffer:

@@ -64,7 +64,7 @@ def there_and_back(context: str, count: int) -> dict[str, Any]:
         shape = coder.output.negotiate(640, 480, "YU12")
         source = stack.enter_context(Playback(io.BytesIO(images), pool, shape))
         encoder = stack.enter_context(Encoder(coder, pool, shape, "FWHT"))
-        coded = encoder.filling.format
+        coded = encoder.capture_buffers.format
         node = stack.enter_context(VideoDevice(find_decoder("vicodec", "FWHT")))
         decoder = stack.enter_context(Decoder(node, pool, coded, "YU12"))
         seen = []
@@ -78,13 +78,13 @@ def there_and_back(context: str, count: int) -> dict[str, Any]:
             times = {image.timestamp_ns, piece.timestamp_ns, result.timestamp_ns}
             seen.append([psnr(image, result), len(times), min(held), piece.bytes_used])
             for stage in (encoder, decoder):
-                stage.feeding.collect()
+                stage.output_buffers.collect()
             for it in (image, piece, result):
                 it.release()
         return {
             "multiplanar": coder.capabilities.multiplanar,
-            "formats": [str(shape), str(coded), str(decoder.filling.format)],
-            "sizes": [it.planes[0].size for it in (shape, coded, decoder.filling.format)],
+            "formats": [str(shape), str(coded), str(decoder.capture_buffers.format)],
+            "sizes": [it.planes[0].size for it in (shape, coded, decoder.capture_buffers.format)],
             "visible": decoder.visible,
             "seen": seen,
         }
@@ -212,7 +212,7 @@ def change_resolution(context: str) -> dict[str, Any]:
             chunk = stack.enter_context(pool.alloc(shape.planes[0].size))
             with chunk.cpu_access("w") as view:
                 view[: len(data)] = data
-            decoder.feeding.put([chunk], [Payload(len(data), 0)], number, lambda: None)
+            decoder.output_buffers.put([chunk], [Payload(len(data), 0)], number, lambda: None)
         decoder.drain()
         seen, loan = [], None
         while (image := decoder.get()) is not None:
@@ -223,13 +223,14 @@ def change_resolution(context: str) -> dict[str, Any]:
                 loan = image
             else:
                 image.release()
-        lent = [bool(loan.buffer), loan.buffer.size]
+        chunk = loan.buffer
+        lent = [bool(chunk), chunk.size]
         loan.release()
         return {
             "seen": seen,
             "changes": decoder.source_changes,
             "lent": lent,
-            "after": bool(loan.buffer),
+            "after": bool(chunk),
             "chunks": pool.query().chunks - before - len(stream),
         }
 
@@ -267,7 +268,7 @@ def garbage(context: str) -> dict[str, Any]:
         with chunk.cpu_access("w") as view:
             view[:5000] = bytes(range(250)) * 20
         read: list[int] = []
-        decoder.feeding.put([chunk], [Payload(5000, 0)], 1, lambda: read.append(1))
+        decoder.output_buffers.put([chunk], [Payload(5000, 0)], 1, lambda: read.append(1))
         decoder.drain()
         return {"image": decoder.get(), "ended": decoder.ended, "read": read}
 
@@ -471,7 +472,7 @@ def convert(context: str, pixelformat: str) -> dict[str, Any]:
                 data = image.copy()
                 pixels.append([list(data[:3]), list(data[-3:]), len(data)])
                 image.release()
-            return {"format": str(stage.filling.format), "pixels": pixels}
+            return {"format": str(stage.capture_buffers.format), "pixels": pixels}
     finally:
         subprocess.run(["modprobe", "-r", "vim2m"], check=True)
 

@@ -43,7 +43,7 @@ def verify_exported(context: str | None, dma_bits: int) -> list[dict[str, Any]]:
     import json
     from contextlib import ExitStack
 
-    from cm_agent.contiguity.verify import verify
+    from cm_agent.contiguity.verification import verify
     from cm_agent.core.context import Context
     from cm_agent.video.device import VideoDevice
     from cm_agent.video.discovery import find
@@ -183,7 +183,7 @@ def test_the_exit_code_is_1_for_a_fragmented_buffer(board: Any, scattered: str) 
 def verify_own(context: str, dma_bits: int) -> dict[str, Any]:
     import json
 
-    from cm_agent.contiguity.verify import verify
+    from cm_agent.contiguity.verification import verify
     from cm_agent.core.context import Context
 
     with Context(context) as pool, pool.alloc(1 << 20) as buffer:
@@ -231,7 +231,8 @@ def test_the_exit_code_is_0_for_contiguous_only(board: Any) -> None:
 def test_the_exit_code_is_1_for_what_cannot_be_verified(board: Any) -> None:
     pid, fd = board.call(hold)
     try:
-        got = board.run(f"cm-agent verify --dev /nowhere --pid {pid} --fd {fd}")
+        alone = f"mount -t tmpfs none /dev/cm && cm-agent verify --pid {pid} --fd {fd}"
+        got = board.run(f"unshare --mount sh -c '{alone}'")
         assert got.code == 1 and "UNVERIFIABLE" in got.stdout, got
         seen = board.run(f"cm-agent verify shared --pid {pid} --fd {fd}")
         assert seen.code == 0 and "CONTIGUOUS" in seen.stdout, seen

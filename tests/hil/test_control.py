@@ -32,7 +32,7 @@ def bare(module: Any, given_back: None) -> Iterator[Any]:
 
 def destroy(names: list[str] | None) -> None:
     """Destroy contexts, or all that there are."""
-    from cm_agent.core.context import names as there
+    from cm_agent.core.context import contexts as there
     from cm_agent.core.control import Control
 
     with Control() as control:
@@ -57,7 +57,7 @@ def create(specs: list[dict[str, Any]]) -> list[str]:
 
 def look(sizes: dict[str, list[int]]) -> dict[str, list[Any]]:
     """Return what each context is, and verify chunks of these sizes in it."""
-    from cm_agent.contiguity.verify import verify
+    from cm_agent.contiguity.verification import verify
     from cm_agent.core.context import Context
 
     told = {}

@@ -44,7 +44,7 @@ def use(context: str) -> dict[str, Any]:
     import mmap
     from dataclasses import asdict
 
-    from cm_agent.contiguity.verify import verify
+    from cm_agent.contiguity.verification import verify
     from cm_agent.core.context import Context
 
     with Context(context) as pool:

@@ -39,8 +39,8 @@ def import_by_policy(map: str, coded: int) -> dict[str, dict[str, Any]]:
     """Give each queue of the encoder a chunk, by policy."""
     from contextlib import ExitStack
 
-    from cm_agent.contiguity.verify import verify
-    from cm_agent.core.context import Context, names
+    from cm_agent.contiguity.verification import verify
+    from cm_agent.core.context import Context, contexts
     from cm_agent.policy.allocator import Allocator
     from cm_agent.policy.rules import Policy
     from cm_agent.video.device import VideoDevice
@@ -52,7 +52,7 @@ def import_by_policy(map: str, coded: int) -> dict[str, dict[str, Any]]:
         coder = stack.enter_context(VideoDevice(find_encoder("s5p-jpeg")))
         coder.capture.negotiate(640, 480, "JPEG", size=coded)
         coder.output.negotiate(640, 480, "YUYV")
-        pools = {name: stack.enter_context(Context(name)) for name in names()}
+        pools = {name: stack.enter_context(Context(name)) for name in contexts()}
         for queue in (coder.output, coder.capture):
             (plane,) = queue.format.planes
             chunk = stack.enter_context(allocator.alloc("s5p-jpeg", queue.name, plane.size))
@@ -191,7 +191,7 @@ def decode_garbage(context: str) -> dict[str, Any]:
         decoder.output.stream_on()
         back = decoder.output.dequeue()
         decoder.output.stream_off()
-        return {"index": back.index, "damaged": back.damaged} if back else {}
+        return {"index": back.index, "error": back.error} if back else {}
 
 
 @pytest.mark.parametrize("context", ["shared", "private"])
@@ -199,4 +199,4 @@ def test_the_decoder_looks_into_our_chunk_and_finds_no_jpeg(
     module: RemoteBoard, context: str
 ) -> None:
     """The driver reads headers itself, by the kernel's mapping of the chunk; no engine needed."""
-    assert module.call(decode_garbage, context=context) == {"index": 0, "damaged": True}
+    assert module.call(decode_garbage, context=context) == {"index": 0, "error": True}

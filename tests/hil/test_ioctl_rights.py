@@ -86,12 +86,12 @@ def out_of_descriptors(context: str) -> dict[str, Any]:
     with Context(context) as pool:
         before, counted = pool.query(), pool.stats()
         asked = uapi.prepare("CM_IOC_ALLOC", size=1 << 20)
-        filling, number = [], 0
+        capture_buffers, number = [], 0
         resource.setrlimit(resource.RLIMIT_NOFILE, (64, limits[1]))
         try:
             while True:
                 try:
-                    filling.append(os.dup(pool.fileno()))
+                    capture_buffers.append(os.dup(pool.fileno()))
                 except OSError:
                     break
             uapi.submit(pool.fileno(), "CM_IOC_ALLOC", asked)
@@ -99,7 +99,7 @@ def out_of_descriptors(context: str) -> dict[str, Any]:
             number = error.errno or 0
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-            for fd in filling:
+            for fd in capture_buffers:
                 os.close(fd)
         same = (before, counted.successes) == (pool.query(), pool.stats().successes)
         return {"errno": number, "fd": asked.fd, "same": same}

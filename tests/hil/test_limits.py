@@ -257,7 +257,7 @@ def map_often(context: str, count: int, how: str) -> list[Any]:
             moves, reason = pool.compact(pool.query().free).moves, "NONE"
         except AllocationError as error:
             moves, reason = 0, error.reason.name
-        return [entry.fixed, moves, reason]
+        return [entry.immovable, moves, reason]
 
     child = 0
     with Context(context) as pool, pool.alloc(1 << 20) as first, pool.alloc(1 << 20) as chunk:

@@ -72,7 +72,7 @@ def test_a_camera_is_coded_and_decoded_without_a_copy(module: RemoteBoard, conte
     got = module.call(stream, context=context, arguments=arguments)
     report = got["report"]
     assert got["code"] == 0, report
-    assert (report["frames"], report["damaged"]) == (60, 0)
+    assert (report["frames"], report["errors"]) == (60, 0)
     assert report["bytes_copied_by_cpu"] == 0
     assert report["formats"] == ["640x480 YU12", "640x480 FWHT", "640x480 YU12"]
     assert report["psnr"]["compared"] == 6 and report["psnr"]["worst"] > 30
@@ -81,7 +81,7 @@ def test_a_camera_is_coded_and_decoded_without_a_copy(module: RemoteBoard, conte
         assert len(chunks) == 4
         for chunk in chunks:
             assert (chunk["verdict"], chunk["agree"]) == ("CONTIGUOUS", True)
-            assert chunk["looks"] == chunk["changes"] == 2
+            assert chunk["samples"] == chunk["changes"] == 2
             assert chunk["reads"] == (2 if reads else 0)
             assert chunk["maps"] > 0 and chunk["proven"]
             assert chunk["same_place"] is True
@@ -113,7 +113,7 @@ def run_unmapped(context: str, frames: int) -> dict[str, Any]:
             Capture(camera, pool, width=640, height=480, pixelformat="YU12", fps=25)
         )
         encoder = stack.enter_context(Encoder(coder, pool, source.format))
-        decoder = stack.enter_context(Decoder(decoding, pool, encoder.filling.format))
+        decoder = stack.enter_context(Decoder(decoding, pool, encoder.capture_buffers.format))
         seen = [mapped() for _ in Pipeline(source, [encoder, decoder]).run(frames)]
         with source.buffers[0][0].cpu_access("r"):
             control = mapped()
@@ -184,7 +184,7 @@ def run_twice(context: str, frames: int) -> dict[str, Any]:
     from contextlib import ExitStack
 
     from cm_agent.core.context import Context
-    from cm_agent.selftest.compaction_stress import Mover
+    from cm_agent.selftest.compaction_stress import CompactionStress
     from cm_agent.video.capture import Capture
     from cm_agent.video.decoder import Decoder
     from cm_agent.video.device import VideoDevice
@@ -202,7 +202,7 @@ def run_twice(context: str, frames: int) -> dict[str, Any]:
             self.maps: list[list[int]] = [[], [], []]
             self.places: list[set[int]] = [set(), set(), set()]
 
-        def came(self, link: int, frame: Any) -> None:
+        def filled(self, link: int, frame: Any) -> None:
             self.maps[link].append(pool.info(frame.buffer).maps)
             self.places[link].add(pool.attest(frame.buffer).runs[0].address)
             with frame.buffer.cpu_access("r") as view:
@@ -219,19 +219,19 @@ def run_twice(context: str, frames: int) -> dict[str, Any]:
         return images
 
     def run(moving: bool) -> dict[str, Any]:
-        count, spares = (1, 1) if moving else (4, 0)
+        count, extra = (1, 1) if moving else (4, 0)
         with ExitStack() as stack:
             coder = stack.enter_context(VideoDevice(find_encoder("vicodec")))
             decoding = stack.enter_context(VideoDevice(find_decoder("vicodec", "FWHT")))
             shape = coder.output.negotiate(640, 480, "YU12")
-            chunks = {"inputs": count, "outputs": count, "spares": spares}
+            chunks = {"inputs": count, "outputs": count, "extra": extra}
             encoder = stack.enter_context(Encoder(coder, pool, shape, **chunks))
             # A driver may have taken more numbers than it was asked to: 7.2 takes two.
-            feeds = encoder.feeding.free + spares
+            feeds = encoder.output_buffers.free + extra
             source = stack.enter_context(Playback(io.BytesIO(images), pool, shape, feeds))
-            coded = encoder.filling.format
+            coded = encoder.capture_buffers.format
             decoder = stack.enter_context(Decoder(decoding, pool, coded, "YU12", **chunks))
-            mover, digests = Mover(pool), Digests()
+            mover, digests = CompactionStress(pool), Digests()
             watchers = [mover, digests] if moving else [digests]
             line = Pipeline(
                 source, [encoder, decoder], window=1 if moving else None, watchers=watchers
@@ -367,7 +367,7 @@ def stop_midway(context: str, how: str) -> dict[str, Any]:
             Capture(camera, own, width=640, height=480, pixelformat="YU12", fps=25)
         )
         encoder = stack.enter_context(Encoder(coder, own, source.format))
-        decoder = stack.enter_context(Decoder(decoding, own, encoder.filling.format))
+        decoder = stack.enter_context(Decoder(decoding, own, encoder.capture_buffers.format))
         results = Pipeline(source, [encoder, decoder]).run(1000)
         stack.callback(results.close)
         next(results)

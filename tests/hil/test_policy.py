@@ -27,14 +27,14 @@ def allocate(
     """
     from contextlib import ExitStack
 
-    from cm_agent.core.context import Context, names
+    from cm_agent.core.context import Context, contexts
     from cm_agent.core.errors import AllocationError
     from cm_agent.policy.allocator import Allocator, RefusedError
     from cm_agent.policy.rules import NoRuleError, Policy
 
     told: list[dict[str, Any]] = []
     with ExitStack() as kept:
-        pools = {name: kept.enter_context(Context(name)) for name in names()}
+        pools = {name: kept.enter_context(Context(name)) for name in contexts()}
         for name, size in taken.items():
             kept.enter_context(pools[name].alloc(size))
         allocator = Allocator(Policy.parse(map))
@@ -50,7 +50,7 @@ def allocate(
                 }
                 told.append({"errno": error.errno, "text": error.strerror, "refused": numbers})
             else:
-                context = pools[next(iter(names()))].attest(chunk).context
+                context = pools[next(iter(contexts()))].attest(chunk).context
                 with pools[context].pinned(chunk) as pin:
                     told.append({"context": context, "address": pin.address})
     return told
@@ -165,11 +165,11 @@ def test_a_context_that_is_not_there_is_passed_over(module: Any) -> None:
 
 def create(parts: list[list[Any]]) -> None:
     """Replace all contexts by these: name, bank, offset, size (0: the rest)."""
-    from cm_agent.core.context import names
+    from cm_agent.core.context import contexts
     from cm_agent.core.control import Control
 
     with Control() as control:
-        for name in names():
+        for name in contexts():
             control.destroy(name)
         for name, bank, offset, size in parts:
             control.create(name, bank, offset=offset, size=size)

@@ -132,7 +132,7 @@ def tenants(board: Any, ballast: str) -> Iterator[tuple[int, int]]:
 
 def take(context: str, size: int, alignment: int = 0) -> dict[str, Any]:
     """Allocate, verify and free one chunk; tell its address, or why there was none."""
-    from cm_agent.contiguity.verify import verify
+    from cm_agent.contiguity.verification import verify
     from cm_agent.core.context import Context
     from cm_agent.core.errors import AllocationError
 

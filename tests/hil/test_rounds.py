@@ -24,7 +24,7 @@ def one_batch(rounds: list[tuple[str, int, int]]) -> list[dict[str, Any]]:
     """Allocate, fill, verify, free, and tell of each round what came out."""
     import os
 
-    from cm_agent.contiguity.verify import verify
+    from cm_agent.contiguity.verification import verify
     from cm_agent.core.context import Context
 
     found = []
@@ -52,10 +52,10 @@ def one_batch(rounds: list[tuple[str, int, int]]) -> list[dict[str, Any]]:
 
 def counted() -> dict[str, dict[str, int]]:
     """Return what each context has free and has done."""
-    from cm_agent.core.context import Context, names
+    from cm_agent.core.context import Context, contexts
 
     said = {}
-    for name in names():
+    for name in contexts():
         with Context(name) as context:
             state, stats = context.query(), context.stats()
             said[name] = {

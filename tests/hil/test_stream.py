@@ -98,14 +98,14 @@ def test_a_hundred_frames_arrive_without_a_copy(module: RemoteBoard, context: st
     got = module.call(stream_by_command, context=context, frames=100, save=None)
     report = got["report"]
     assert got["code"] == 0, report
-    assert (report["driver"], report["frames"], report["damaged"]) == ("vivid", 100, 0)
+    assert (report["driver"], report["frames"], report["errors"]) == ("vivid", 100, 0)
     assert report["planes"] == [{"size": FRAME, "stride": WIDTH * 3}]
     assert report["bytes_copied_by_cpu"] == 0
     assert report["zero_copy"] and report["contiguous"]
     for buffer in report["buffers"]:
         assert (buffer["verdict"], buffer["agree"]) == ("CONTIGUOUS", True)
         assert buffer["imports"] > 0
-        assert buffer["changes"] == buffer["looks"] == 2
+        assert buffer["changes"] == buffer["samples"] == 2
         assert buffer["address_kept"] is True
 
 
@@ -121,7 +121,7 @@ def test_a_saved_frame_is_a_picture_and_counted_as_a_copy(module: RemoteBoard) -
 def test_a_driver_that_writes_with_the_cpu_is_told_from_a_device(module: RemoteBoard) -> None:
     got = module.run("cm-agent stream vivid shared --frames 8")
     assert got.code == 1
-    (missing,) = (line for line in got.stdout.splitlines() if "NOT PROVEN" in line)
+    (missing,) = (line for line in got.stdout.splitlines() if "FAILED" in line)
     assert "imported by no device: vivid writes with the CPU" in missing
     assert "new content" not in missing
 
@@ -280,7 +280,7 @@ def test_a_format_that_the_driver_lacks_is_not_replaced_in_silence(module: Remot
 
 
 def verify_the_drivers_own(context: str) -> list[dict[str, Any]]:
-    from cm_agent.contiguity.verify import verify
+    from cm_agent.contiguity.verification import verify
     from cm_agent.core.context import Context
     from cm_agent.video.device import VideoDevice
     from cm_agent.video.discovery import find
@@ -301,7 +301,7 @@ def test_the_drivers_own_buffers_can_be_verified(module: RemoteBoard) -> None:
 
 def stream_two_planes(context: str) -> dict[str, Any]:
     from cm_agent.core.context import Context
-    from cm_agent.selftest.samples import Evidence
+    from cm_agent.selftest.samples import Samples
     from cm_agent.video.capture import Capture
     from cm_agent.video.device import VideoDevice
     from cm_agent.video.discovery import find
@@ -309,7 +309,7 @@ def stream_two_planes(context: str) -> dict[str, Any]:
     with VideoDevice(find("vivid")) as device, Context(context) as pool:
         multiplanar = device.capabilities.multiplanar
         with Capture(device, pool, 3, width=640, height=480, pixelformat="NM16") as capture:
-            evidence = Evidence(pool, capture)
+            evidence = Samples(pool, capture)
             for frame in capture.frames(8):
                 evidence.look(frame)
                 payloads = frame.filled.payloads
@@ -330,4 +330,37 @@ def test_every_plane_of_a_frame_has_its_chunk(module: RemoteBoard) -> None:
     assert used == got["sizes"], "vivid puts an offset before the first plane's data"
     assert [length for _, length in got["payloads"]] == [640 * 480] * 2
     assert len(got["chunks"]) == 6
-    assert all(it["looks"] == 2 and it["imports"] > 0 for it in got["chunks"]), got["chunks"]
+    assert all(it["samples"] == 2 and it["imports"] > 0 for it in got["chunks"]), got["chunks"]
+
+
+def keep_all(context: str, count: int) -> dict[str, Any]:
+    """Keep every frame until none comes; then have another thread give one back, and go on."""
+    import threading
+
+    from cm_agent import Context, video
+
+    kept, error = [], ""
+    with (
+        Context(context) as pool,
+        video.VideoDevice(video.find_camera("vivid")) as device,
+        video.Capture(device, pool, count, width=320, height=180, pixelformat="RGB3") as capture,
+    ):
+        try:
+            for frame in capture.frames(timeout=1):
+                frame.retain()
+                kept.append(frame)
+        except video.VideoError as caught:
+            error = str(caught)
+        held = len(kept)
+        back = threading.Timer(0.5, kept[0].release)
+        back.start()
+        with capture.frame(timeout=10) as frame:
+            later = frame.sequence - kept[-1].sequence
+        back.join()
+    return {"held": held, "buffers": len(capture.buffers), "error": error, "later": later}
+
+
+def test_who_keeps_all_frames_is_told_so_and_any_thread_gives_one_back(module: RemoteBoard) -> None:
+    got = module.call(keep_all, context="shared", count=4)
+    assert got["held"] == got["buffers"] and got["later"] > 0, got
+    assert f"all {got['buffers']} are with their readers: give frames back" in got["error"], got

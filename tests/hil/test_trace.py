@@ -98,7 +98,8 @@ def test_the_system_leaves_whole_granules_in_one_call(
     if context == "private":
         assert calls == []
         return
-    (call,) = calls
+    # Pages of another place may have been busy.
+    (call,) = (it for it in calls if int(it.fields["error"]) == 0)
     assert call.fields["context"] == context
     assert call.says(size=6 * MIB, error=0) and int(call.fields["from"]) % (2 * MIB) == 0
     assert 0 < int(call.fields["ns"]) < told["ns"]

@@ -39,9 +39,9 @@ def allocated(
 ) -> Iterator[Allocation[_T]]:
     """Have `attempt` allocate from CONTEXT or, without one, as Allocator.take() does."""
     if args.context:
-        with Context(args.context, dev=args.dev) as context:
+        with Context(args.context) as context:
             yield Allocation(attempt(context, None), context)
         return
-    allocator = Allocator(load_config(args).policy, lambda name: Context(name, dev=args.dev))
+    allocator = Allocator(load_config(args).policy, lambda name: Context(name))
     with allocator.take(device, type, attempt) as allocation:
         yield allocation

@@ -12,8 +12,8 @@ from typing import TypeAlias
 
 from cm_agent.config import settings as config
 from cm_agent.config.settings import Config, ConfigError
-from cm_agent.contiguity.verify import Verification
-from cm_agent.core.context import DEV, is_name
+from cm_agent.contiguity.verification import Verification
+from cm_agent.core.context import is_name
 from cm_agent.core.errors import UsageError
 from cm_agent.core.size import parse_request, parse_size
 
@@ -21,15 +21,8 @@ Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
-    """Add --json and --dev."""
+    """Add --json."""
     parser.add_argument("--json", action="store_true", help="print JSON, sizes in bytes")
-    parser.add_argument(
-        "--dev",
-        type=Path,
-        default=DEV,
-        metavar="DIR",
-        help="directory of the contexts' nodes (default: %(default)s)",
-    )
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +36,7 @@ def add_config(parser: argparse.ArgumentParser) -> None:
 
 
 def load_config(args: argparse.Namespace) -> Config:
-    """Read the file of --config or the default one; UsageError with every mistake in it."""
+    """Read the file of --config or the default one; UsageError with every error in it."""
     try:
         return config.load(args.config)
     except ConfigError as error:

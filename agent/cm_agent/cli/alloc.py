@@ -22,7 +22,7 @@ from cm_agent.cli._arguments import (
 )
 from cm_agent.cli.shell.prompt import converse
 from cm_agent.cli.shell.session import Session, read_sequence
-from cm_agent.contiguity.verify import Verdict, Verification, verify
+from cm_agent.contiguity.verification import Verdict, Verification, verify
 from cm_agent.core.buffer import Buffer, encode_name
 from cm_agent.core.context import Context
 from cm_agent.core.errors import AllocationError, CommandError, UsageError
@@ -96,7 +96,7 @@ def _check(args: argparse.Namespace) -> None:
 def _session(args: argparse.Namespace) -> int:
     """Converse, or replay; all chunks are freed at the end."""
     with (
-        Context(args.context, dev=args.dev) as context,
+        Context(args.context) as context,
         Session(context, deadline=args.deadline) as session,
     ):
         if args.replay is None:
@@ -122,7 +122,7 @@ def _at_once(args: argparse.Namespace) -> int:
     failure: OSError | None = None
     buffers: list[Buffer] = []
     with ExitStack() as held:
-        context = held.enter_context(Context(args.context, dev=args.dev))
+        context = held.enter_context(Context(args.context))
         size, alignment = args.request
         try:
             while len(buffers) < (args.count or 1):

@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure every size until one fails, and print what was measured."""
     measured: list[Measured] = []
     failure: OSError | None = None
-    with Context(args.context, dev=args.dev) as context:
+    with Context(args.context) as context:
         state = context.query()
         try:
             for size in args.sizes or [size for size in _SIZES if size <= state.free]:

@@ -24,7 +24,7 @@ def register(sub: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print every finding; 1 when something must be fixed."""
-    findings = examine(replace(Machine(), dev=args.dev, config=args.config))
+    findings = examine(replace(Machine(), config=args.config))
     if args.json:
         print(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:

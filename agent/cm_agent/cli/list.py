@@ -7,12 +7,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import asdict, replace
-from pathlib import Path
+from dataclasses import asdict
 
 from cm_agent.cli import _table as table
 from cm_agent.cli._arguments import Subparsers, add_common
-from cm_agent.core.context import Context, ContextState, names
+from cm_agent.core.context import Context, ContextState, contexts
 from cm_agent.core.size import format_size
 from cm_agent.diagnose.doctor import Machine, examine
 
@@ -28,34 +27,34 @@ def register(sub: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print one line per context; 1 when there is none or one cannot be asked."""
-    states, failures = _ask(args.dev)
+    states, failures = _ask()
     if args.json:
         print(json.dumps([asdict(state) for state in states], indent=2))
     elif states:
         for line in table.lines([_HEADINGS, *map(_row, states)], "<<>>>>>"):
             print(line)
     if not states and not failures:
-        failures = [_nothing(args.dev)]
+        failures = [_nothing()]
     for failure in failures:
         print(f"cm-agent list: {failure}", file=sys.stderr)
     return 1 if failures else 0
 
 
-def _ask(dev: Path) -> tuple[list[ContextState], list[str]]:
+def _ask() -> tuple[list[ContextState], list[str]]:
     states, failures = [], []
-    for name in names(dev):
+    for name in contexts():
         try:
-            with Context(name, dev=dev) as context:
+            with Context(name) as context:
                 states.append(context.query())
         except OSError as error:
             failures.append(str(error.strerror))
     return states, failures
 
 
-def _nothing(dev: Path) -> str:
-    causes = [finding for finding in examine(replace(Machine(), dev=dev)) if finding.ok is False]
+def _nothing() -> str:
+    causes = [finding for finding in examine(Machine()) if finding.ok is False]
     why = f": {causes[0].what}" if causes else ""
-    return f"there is no context in {dev}{why}; `cm-agent doctor` shows how to fix it"
+    return f"there is no context{why}; `cm-agent doctor` shows how to fix it"
 
 
 def _row(state: ContextState) -> tuple[str, ...]:

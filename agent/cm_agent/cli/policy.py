@@ -7,7 +7,6 @@ from __future__ import annotations
 import argparse
 import json
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from cm_agent.cli._arguments import Subparsers, add_common, add_config, load_config
@@ -18,7 +17,7 @@ from cm_agent.policy.rules import COMMON
 _EPILOG = """\
 DEVICE is the name that rules match: of a video device, that of its driver. It need not be there.
 Exit codes: 0 every context of the rule can be asked; 1 no rule matches, or a context is not there;
-2 a mistake in the arguments or the configuration."""
+2 a error in the arguments or the configuration."""
 
 
 def register(sub: Subparsers) -> None:
@@ -42,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the rule and its contexts, in order; 1 when one of them cannot be asked."""
     policy = load_config(args).policy
     rule = policy.match(args.device, args.type)
-    asked = {name: _ask(name, args.dev) for name in rule.contexts}
+    asked = {name: _ask(name) for name in rule.contexts}
     report = {
         "device": args.device,
         "type": args.type,
@@ -59,9 +58,9 @@ def run(args: argparse.Namespace) -> int:
     return 1 if any(isinstance(answer, OSError) for answer in asked.values()) else 0
 
 
-def _ask(name: str, dev: Path) -> ContextState | OSError:
+def _ask(name: str) -> ContextState | OSError:
     try:
-        with Context(name, dev=dev) as context:
+        with Context(name) as context:
             return context.query()
     except OSError as error:
         return error

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 _EPILOG = """\
 While the service runs it keeps the contexts open, so `rmmod cm` needs it stopped first.
-SIGHUP reads the configuration again; a mistake in it is logged and the old one stays.
-Exit codes: 0 told to stop, 1 could not serve, 2 a mistake in the configuration."""
+SIGHUP reads the configuration again; a error in it is logged and the old one stays.
+Exit codes: 0 told to stop, 1 could not serve, 2 a error in the configuration."""
 
 
 def register(sub: Subparsers) -> None:
@@ -32,13 +32,6 @@ def register(sub: Subparsers) -> None:
     parser.add_argument(
         "--config", type=Path, metavar="FILE", help=f"TOML file (default: {DEFAULT_PATH}, if any)"
     )
-    parser.add_argument(
-        "--dev",
-        type=Path,
-        default=Path("/dev/cm"),
-        metavar="DIR",
-        help="directory of the contexts' nodes (default: %(default)s)",
-    )
     parser.set_defaults(run=run)
 
 
@@ -49,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
 
     journal.configure()
     try:
-        serve(args.config, args.dev, __version__)
+        serve(args.config, __version__)
     except ConfigError as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)

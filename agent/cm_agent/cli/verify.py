@@ -15,8 +15,8 @@ from cm_agent.cli._arguments import (
     request,
     show_verification,
 )
-from cm_agent.contiguity.verify import Verdict, Verification, verify
-from cm_agent.core.context import Context, names
+from cm_agent.contiguity.verification import Verdict, Verification, verify
+from cm_agent.core.context import Context, contexts
 from cm_agent.core.errors import UsageError
 from cm_agent.diagnose import foreign
 
@@ -85,7 +85,7 @@ def _check(args: argparse.Namespace) -> None:
 
 def _own(args: argparse.Namespace) -> list[Verdict]:
     verdicts = []
-    with Context(args.context, dev=args.dev) as context:
+    with Context(args.context) as context:
         for size, alignment in args.sizes:
             with context.alloc(size, alignment, name="cm-agent verify") as buffer:
                 found = verify(buffer, context, dma_bits=args.dma_bits, preserve=False)
@@ -94,10 +94,10 @@ def _own(args: argparse.Namespace) -> list[Verdict]:
 
 
 def _foreign(args: argparse.Namespace) -> list[Verdict]:
-    name = args.context or next(iter(names(args.dev)), None)
+    name = args.context or next(iter(contexts()), None)
     with ExitStack() as held:
         buffer = held.enter_context(foreign.take(args.pid, args.fd))
-        context = held.enter_context(Context(name, dev=args.dev)) if name else None
+        context = held.enter_context(Context(name)) if name else None
         found = verify(buffer, context, dma_bits=args.dma_bits, write=args.pattern)
         return [_shown(found, args)]
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 cm-agent authors
-"""Where in a TOML text something is written, so that a mistake in it can name line and column.
+"""Where in a TOML text something is written, so that a error in it can name line and column.
 
 tomllib tells no positions but those of syntax errors. It is asked all the same: what a text cut
 off behind one of its tokens already has, and what it had not one token earlier, is written there.
@@ -45,7 +45,7 @@ class Position(NamedTuple):
 
 
 class Positions:
-    """Find what a valid TOML text says; costs a parse a token, so keep it for mistakes."""
+    """Find what a valid TOML text says; costs a parse a token, so keep it for errors."""
 
     def __init__(self, text: str) -> None:
         self._text = text

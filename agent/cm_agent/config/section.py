@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 cm-agent authors
-"""A section of the configuration, a TOML table: read to the end, every mistake noted."""
+"""A section of the configuration, a TOML table: read to the end, every error noted."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class Mistake:
+class Problem:
     """What is wrong at a path: with its key, or with its value from character `offset` on."""
 
     path: KeyPath
     reason: str
     offset: int | None = None
 
-    def told(self, positions: Positions) -> str:
+    def describe(self, positions: Positions) -> str:
         """Return it as `line 1, column 1: key: reason`."""
         if self.offset is None:
             place = positions.key(self.path)
@@ -33,16 +33,16 @@ class Mistake:
 
 
 class Section:
-    """Read one table. Whatever is wrong is added to `mistakes`, and a default is read instead."""
+    """Read one table. Whatever is wrong is added to `problems`, and a default is read instead."""
 
     def __init__(
         self,
         values: Mapping[str, object],
         path: KeyPath,
         known: tuple[str, ...],
-        mistakes: list[Mistake],
+        problems: list[Problem],
     ) -> None:
-        self._values, self._path, self._mistakes = values, path, mistakes
+        self._values, self._path, self._problems = values, path, problems
         for key in values:
             if key not in known:
                 near = difflib.get_close_matches(key, known, 1)
@@ -53,8 +53,8 @@ class Section:
         return key in self._values
 
     def note(self, reason: str, *path: str | int, offset: int | None = None) -> None:
-        """Note a mistake at a path that begins here."""
-        self._mistakes.append(Mistake((*self._path, *path), reason, offset))
+        """Note a error at a path that begins here."""
+        self._problems.append(Problem((*self._path, *path), reason, offset))
 
     def section(self, key: str, known: tuple[str, ...]) -> Section:
         """Return a table in this one, which may know these keys; an empty one without it."""
@@ -62,7 +62,7 @@ class Section:
         if not isinstance(value, dict):
             self.note(f"must be a table: write [{_dotted((*self._path, key))}]", key)
             value = {}
-        return Section(value, (*self._path, key), known, self._mistakes)
+        return Section(value, (*self._path, key), known, self._problems)
 
     def sections(self, key: str, known: tuple[str, ...]) -> list[Section]:
         """Return an array of tables in this one; an empty list without it."""
@@ -71,12 +71,12 @@ class Section:
             self.note(f"must be tables: write [[{_dotted((*self._path, key))}]]", key)
             values = []
         return [
-            Section(value, (*self._path, key, number), known, self._mistakes)
+            Section(value, (*self._path, key, number), known, self._problems)
             for number, value in enumerate(values)
         ]
 
     def read(self, key: str, check: Callable[[object], _T], default: _T) -> _T:
-        """Return what `check` makes of a value; its ValueError is a mistake."""
+        """Return what `check` makes of a value; its ValueError is a error."""
         if key not in self._values:
             return default
         try:
@@ -88,7 +88,7 @@ class Section:
         return default
 
     def words(self, key: str, check: Callable[[str], object]) -> list[str]:
-        """Return a list of strings that must be there; a ValueError of `check` is a mistake."""
+        """Return a list of strings that must be there; a ValueError of `check` is a error."""
         if key not in self._values:
             self.note(f"{key} is missing")
             return []

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 cm-agent authors
-"""The service's configuration: one TOML file, every mistake named at once."""
+"""The service's configuration: one TOML file, every error named at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from cm_agent.config.position import Positions
-from cm_agent.config.section import Mistake, Section
+from cm_agent.config.section import Problem, Section
+from cm_agent.core.errors import Error
 from cm_agent.core.name import check_name
 from cm_agent.core.size import parse_size
 from cm_agent.policy.rules import Pattern, Policy, Rule
@@ -63,10 +64,10 @@ class Config:
     policy: Policy = field(default_factory=Policy)
 
 
-class ConfigError(Exception):
+class ConfigError(Error):
     """The configuration cannot be used; `problems` has one line each.
 
-    It is `file: line 1, column 1: key: reason`, as far as the mistake has a key and a place.
+    It is `file: line 1, column 1: key: reason`, as far as the error has a key and a place.
     """
 
     def __init__(self, problems: tuple[str, ...]) -> None:
@@ -75,7 +76,7 @@ class ConfigError(Exception):
 
 
 def load(path: Path | None = None) -> Config:
-    """Read the file, or the default one when it exists; raise ConfigError with all mistakes.
+    """Read the file, or the default one when it exists; raise ConfigError with all problems.
 
     Nothing is opened but the file, and nothing is changed.
     """
@@ -95,21 +96,21 @@ def load(path: Path | None = None) -> Config:
 
 
 def parse(text: str, source: str) -> Config:
-    """Return the configuration written in a TOML text; `source` names it in mistakes."""
+    """Return the configuration written in a TOML text; `source` names it in problems."""
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError((f"{source}: {_syntax(str(error), text)}",)) from None
-    mistakes: list[Mistake] = []
-    top = Section(document, (), ("metrics", "verification", "policy"), mistakes)
+    problems: list[Problem] = []
+    top = Section(document, (), ("metrics", "verification", "policy"), problems)
     config = Config(
         _metrics(top.section("metrics", ("listen",))),
         _verification(top.section("verification", ("interval", "size", "contexts"))),
         _policy(top.section("policy", ("map", "rules"))),
     )
-    if mistakes:
+    if problems:
         positions = Positions(text)
-        raise ConfigError(tuple(f"{source}: {it.told(positions)}" for it in mistakes))
+        raise ConfigError(tuple(f"{source}: {it.describe(positions)}" for it in problems))
     return config
 
 
@@ -197,7 +198,7 @@ def _map(value: object) -> Policy:
 
 
 def _rule(section: Section) -> Rule | None:
-    """Return the rule of one table, None when it has a mistake, which is noted."""
+    """Return the rule of one table, None when it has a error, which is noted."""
     devices = section.words("devices", Pattern)
     types = (
         section.words("types", lambda word: Pattern("*", word)) if "types" in section else [None]

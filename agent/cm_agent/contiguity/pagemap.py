@@ -19,10 +19,12 @@ PRESENT = 1 << 63
 PFN_MASK = (1 << 55) - 1
 _ENTRY = 8
 
+PAGEMAP = Path("/proc/self/pagemap")
+SMAPS = Path("/proc/self/smaps")
 _VMA = re.compile(r"([0-9a-f]+)-([0-9a-f]+) ")
 
 
-def runs(view: memoryview, *, procfs: Path = Path("/proc")) -> tuple[Run, ...]:
+def runs(view: memoryview) -> tuple[Run, ...]:
     """Return the runs of a page-aligned mapping of this process, in the order of its offsets.
 
     Every page is read once, so that it is there. UnverifiableError says why nothing can be seen:
@@ -30,8 +32,8 @@ def runs(view: memoryview, *, procfs: Path = Path("/proc")) -> tuple[Run, ...]:
     """
     start = uapi.address_of(view)
     view[::PAGESIZE].tobytes()
-    entries = _read(procfs / "self/pagemap", start, -(-view.nbytes // PAGESIZE))
-    if not entries[0] & PRESENT and "pf" in _flags(procfs / "self/smaps", start):
+    entries = _read(PAGEMAP, start, -(-view.nbytes // PAGESIZE))
+    if not entries[0] & PRESENT and "pf" in _flags(SMAPS, start):
         raise UnverifiableError(
             "the driver maps page frame numbers (VM_PFNMAP), which pagemap does not show"
         )

@@ -6,16 +6,20 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import mmap
 import os
 import struct
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import Literal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from cm_agent.core.descriptor import Descriptor
-from cm_agent.core.errors import ClosedError, explained
+from cm_agent.core.errors import ClosedError, explained, request_error
+from cm_agent.core.lending import LentArray, Mapping, Part, import_numpy
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 Mode = Literal["r", "w", "rw"]
 
@@ -37,41 +41,66 @@ _ACCESS: dict[str, int] = {
 class Buffer(Descriptor):
     """Own the descriptor of a dma-buf; a chunk is freed when its last descriptor closes.
 
-    `size` is in bytes. `id` is the chunk's number when a Context of this process allocated it,
-    None for a foreign dma-buf.
+    `size` and len() are bytes. `id` and `context` are a chunk's number and the name of its context,
+    when a Context of this process allocated or adopted it; None for a foreign dma-buf.
+
+    multiprocessing passes a Buffer to another process, which owns a descriptor of its own then.
 
     Synchronization: none required for close() against cpu_access(); a close() while a view
     is in use takes effect when the last `with` block ends.
     """
 
-    def __init__(self, fd: int, size: int, id: int | None = None) -> None:
+    def __init__(
+        self, fd: int, size: int, id: int | None = None, context: str | None = None
+    ) -> None:
         """Take the descriptor over."""
         super().__init__(fd, "foreign dma-buf" if id is None else f"chunk {id}")
         self.size = size
         self.id = id
+        self.context = context
         self._lock = threading.Lock()
-        self._mapping: mmap.mmap | None = None
+        self._idle: list[Mapping] = []
         self._accesses = 0
         self._closing = False
 
     @classmethod
-    def from_fd(cls, fd: int) -> Buffer:
-        """Make a Buffer of any dma-buf's descriptor, asking the descriptor for the size.
+    def from_fd(cls, fd: int) -> Self:
+        """Make a Buffer of any dma-buf's descriptor, which it owns if that succeeds.
 
-        The descriptor is taken over at once: it is closed on failure, too.
+        OSError: it is no dma-buf, and stays the caller's. Context.adopt() knows chunks, too.
         """
         try:
             size = os.lseek(fd, 0, os.SEEK_END)
-        except OSError as error:
-            with suppress(OSError):
-                os.close(fd)
-            raise explained(error, f"descriptor {fd} tells no size, so it is no dma-buf") from None
+        except (OSError, OverflowError, TypeError) as error:
+            number = error.errno if isinstance(error, OSError) else errno.EBADF
+            raise explained(
+                OSError(number, ""), f"descriptor {fd} has no size, so it is no dma-buf"
+            ) from None
         return cls(fd, size)
 
     @property
     def fd(self) -> int:
         """Return the descriptor, which stays the Buffer's; ClosedError after close()."""
         return self.fileno()
+
+    def dup(self) -> Buffer:
+        """Return another Buffer of the same memory, with a descriptor of its own."""
+        fd = fcntl.fcntl(self.fd, fcntl.F_DUPFD_CLOEXEC, 3)
+        return Buffer(fd, self.size, self.id, self.context)
+
+    def detach(self) -> int:
+        """Return the descriptor, which is the caller's from now on; this Buffer is closed.
+
+        BufferError while a block uses the memory.
+        """
+        with self._lock:
+            fd = self.fileno()
+            if self._accesses:
+                raise BufferError(f"{self._what} is in use: detach() it when the blocks have ended")
+            self._closing = True
+            self._unmap()
+            self._abandon.detach()
+            return fd
 
     def set_name(self, name: str) -> None:
         """Name the dma-buf for whoever lists buffers; at most 31 bytes of UTF-8.
@@ -85,28 +114,53 @@ class Buffer(Descriptor):
             raise explained(error, f"{self._what} cannot be named {name!r}") from None
 
     @contextmanager
-    def cpu_access(self, mode: Mode) -> Iterator[memoryview]:
+    def cpu_access(self, mode: Mode = "r") -> Iterator[memoryview]:
         """Give the bytes to the CPU for the length of a `with` block, synchronized with devices.
 
-        The view is read-only in mode "r". It is released when the block ends; BufferError when it
-        is still lent to something then. A slice, or an array made of the view, keeps the memory
-        mapped, beyond close() too, but what it reads is no longer synchronized.
+        The view is read-only in mode "r". It is released when the block ends; KeptError when
+        something else that was made of it is still there then: a slice, an array, another view.
+        That has a copy of the content from then on.
         OSError ENOTTY: not a dma-buf.
 
         Access to a chunk after CM_IOC_FREE raises SIGBUS, which ends the process.
         """
-        flags, writing = _ACCESS[mode], mode != "r"
+        flags, writing = _access(mode), mode != "r"
         fd, mapping = self._begin(writing=writing)
+        readable = False
         try:
             self._sync(fd, _SYNC_START | flags)
-            with _lent(mapping, writable=writing) as view:
-                try:
+            try:
+                with mapping.lend(writable=writing) as view:
                     yield view
-                finally:
-                    self._sync(fd, _SYNC_END | flags)
+            finally:
+                self._sync(fd, _SYNC_END | flags)
+                readable = True
         finally:
-            del mapping
-            self._end()
+            self._end(mapping, readable=readable)
+
+    def array(
+        self,
+        shape: int | tuple[int, ...] | None = None,
+        dtype: DTypeLike = "uint8",
+        mode: Mode = "r",
+        *,
+        offset: int = 0,
+        strides: tuple[int, ...] | None = None,
+    ) -> LentArray:
+        """Give the memory to the CPU as a NumPy array, without a copy, for a `with` block.
+
+        As cpu_access(). shape: elements in each dimension; None for all that fits. offset and
+        strides are bytes. Keep the array in a local variable; using it after the block raises,
+        and KeptError says at the end of the block that anything else refers to it, or was made
+        of it. ValueError: it does not fit the buffer; ImportError:
+        without NumPy.
+        """
+        _access(mode)
+        if shape is None:
+            shape = (self.size - offset) // import_numpy().dtype(dtype).itemsize
+        whole = (shape,) if isinstance(shape, int) else tuple(shape)
+        part = Part(0, offset, whole, dtype, strides)
+        return LentArray([self.cpu_access(mode)], [part])
 
     def close(self) -> None:
         """Unmap and close, at the end of the last cpu_access() block; again does nothing."""
@@ -115,43 +169,63 @@ class Buffer(Descriptor):
             if not self._accesses:
                 self._release()
 
+    def __len__(self) -> int:
+        """Return the size in bytes."""
+        return self.size
+
     def __bool__(self) -> bool:
         """Return whether it is open."""
         return not self._closing
 
-    def _begin(self, *, writing: bool) -> tuple[int, mmap.mmap]:
+    def __reduce__(self) -> tuple[Any, ...]:
+        from multiprocessing import reduction
+
+        if sys._getframe(1).f_globals.get("__name__") != reduction.__name__:
+            raise TypeError(
+                f"{self._what} has a descriptor, which only multiprocessing can pass on; "
+                "use that, or send its fd by socket.send_fds()"
+            )
+        return _received, (type(self), reduction.DupFd(self.fd), self.size, self.id, self.context)
+
+    def _begin(self, *, writing: bool) -> tuple[int, Mapping]:
         with self._lock:
             if self._closing:
                 raise ClosedError(f"{self._what} is closed")
             writable = fcntl.fcntl(self._fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDWR
             if writing and not writable:
-                raise PermissionError(
+                raise request_error(
                     errno.EACCES,
                     f"{self._what}: descriptor {self._fd} is not open for writing; "
                     "export it with O_RDWR",
                 )
-            if self._mapping is None:
-                self._mapping = self._map(writable)
+            # A mapping for each block at a time, so that what outlives one is known to be of it.
+            mapping = self._idle.pop() if self._idle else self._map(writable)
             self._accesses += 1
-            return self._fd, self._mapping
+            return self._fd, mapping
 
-    def _map(self, writable: bool) -> mmap.mmap:
-        protection = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
+    def _map(self, writable: bool) -> Mapping:
         try:
-            return mmap.mmap(self._fd, self.size, mmap.MAP_SHARED, protection)
+            return Mapping(self._fd, self.size, writable=writable)
         except OSError as error:
             raise explained(error, f"{self._what} of {self.size} bytes cannot be mapped") from None
 
-    def _end(self) -> None:
+    def _end(self, mapping: Mapping, *, readable: bool) -> None:
         with self._lock:
             self._accesses -= 1
+            if not mapping.is_kept():
+                self._idle.append(mapping)
+            elif readable:
+                mapping.disconnect()
             if self._closing and not self._accesses:
                 self._release()
 
     def _release(self) -> None:
-        """Drop the mapping, which CPython unmaps with its last slice, and close the descriptor."""
-        self._mapping = None
+        self._unmap()
         super().close()
+
+    def _unmap(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
 
     def _sync(self, fd: int, flags: int) -> None:
         while True:
@@ -164,31 +238,24 @@ class Buffer(Descriptor):
                 raise explained(error, f"{self._what}: CPU access cannot be synchronized") from None
 
 
+def _access(mode: Mode) -> int:
+    try:
+        return _ACCESS[mode]
+    except KeyError:
+        raise ValueError(f"{mode!r} is no mode of access: use 'r', 'w' or 'rw'") from None
+
+
+def _received(
+    kind: type[Buffer], passed: Any, size: int, id: int | None, context: str | None
+) -> Buffer:
+    """Make a Buffer of what came from another process."""
+    return kind(passed.detach(), size, id, context)
+
+
 def encode_name(name: str) -> bytes:
     """Return a buffer's name in bytes; ValueError when the kernel would not take it."""
-    encoded = name.encode()
-    if len(encoded) > NAME_MAX or b"\0" in encoded:
-        raise ValueError(f"{name!r} cannot name a buffer: at most {NAME_MAX} bytes, no NUL")
+    encoded = name.encode(errors="surrogatepass")
+    if len(encoded) > NAME_MAX or not name.isprintable():
+        what = f"at most {NAME_MAX} bytes of characters that print"
+        raise ValueError(f"{name!r} cannot name a buffer: {what}")
     return encoded
-
-
-@contextmanager
-def _lent(mapping: mmap.mmap, *, writable: bool) -> Iterator[memoryview]:
-    """Lend a view and take it back; an error of the borrower goes before one of the release."""
-    view = memoryview(mapping)
-    shown = view if writable else view.toreadonly()
-    try:
-        yield shown
-    except BaseException:
-        with suppress(BufferError):
-            shown.release()
-            view.release()
-        raise
-    try:
-        shown.release()
-        view.release()
-    except BufferError:
-        raise BufferError(
-            "something made of a buffer's view outlives the `with` block; "
-            "copy what you keep and delete the rest before the block ends"
-        ) from None

@@ -14,7 +14,7 @@ from typing import Any
 from cm_agent.core import uapi
 from cm_agent.core.buffer import Buffer, encode_name
 from cm_agent.core.descriptor import Descriptor
-from cm_agent.core.errors import AllocationError, ContextGoneError, explained
+from cm_agent.core.errors import AllocationError, ContextGoneError, explained, request_error
 from cm_agent.core.reports import (
     Attestation,
     ChunkInfo,
@@ -45,8 +45,9 @@ __all__ = [
     "Reason",
     "Run",
     "User",
+    "contexts",
     "is_name",
-    "names",
+    "node",
 ]
 
 DEV = Path("/dev/cm")
@@ -56,7 +57,7 @@ _FIRST_ENTRIES = 64
 _ALLOCATION = "allocation of {}"
 _COMPACTION = "compaction for a hole of {}"
 _LARGEST = "compaction for the largest hole"
-_MOST_PID = (1 << 31) - 1
+_MOST_PID = _MOST_FD = (1 << 31) - 1
 _OWNER = {
     errno.EPERM: "it was to belong to process {}, which needs CAP_SYS_RESOURCE (root has it)",
     errno.ESRCH: "it was to belong to process {}, which has ended, is a thread, or has no number in"
@@ -64,12 +65,17 @@ _OWNER = {
 }
 
 
-def names(dev: Path = DEV) -> list[str]:
+def contexts() -> list[str]:
     """Return the names of the contexts there are, sorted; none when the module is not loaded."""
     try:
-        return sorted(entry for entry in os.listdir(dev) if entry != CONTROL)
+        return sorted(entry for entry in os.listdir(DEV) if entry != CONTROL)
     except FileNotFoundError:
         return []
+
+
+def node(name: str) -> Path:
+    """Return where the node of a context is, or that of the control."""
+    return DEV / name
 
 
 def is_name(name: str) -> bool:
@@ -86,14 +92,14 @@ class Context(Descriptor):
     Synchronization: none required; the kernel serializes.
     """
 
-    def __init__(self, name: str, *, dev: Path = DEV) -> None:
+    def __init__(self, name: str) -> None:
         if not is_name(name):
             raise ValueError(f"{name!r} cannot be the name of a context")
         self.name = name
         try:
-            fd = os.open(dev / name, os.O_RDWR | os.O_CLOEXEC)
+            fd = os.open(node(name), os.O_RDWR | os.O_CLOEXEC)
         except OSError as error:
-            raise explained(error, f"context {name!r}: {_hint(error, dev)}") from None
+            raise explained(error, f"context {name!r}: {_hint(error)}") from None
         super().__init__(fd, f"context {name!r}")
 
     def query(self) -> ContextState:
@@ -142,7 +148,7 @@ class Context(Descriptor):
             uapi.submit(self.fileno(), "CM_IOC_ALLOC", argument)
         except OSError as error:
             raise self._refused(error, argument, size, alignment) from None
-        buffer = Buffer(argument.fd, argument.size, argument.id)
+        buffer = Buffer(argument.fd, argument.size, argument.id, self.name)
         if name is not None:
             try:
                 buffer.set_name(name)
@@ -150,6 +156,31 @@ class Context(Descriptor):
                 buffer.close()
                 raise
         return buffer
+
+    def adopt(self, fd: int) -> Buffer:
+        """Make a Buffer of a descriptor of one of this context's chunks, whoever allocated it.
+
+        It owns the descriptor if that succeeds; verify() has its full proof then. RequestError:
+        it is no chunk of this context (EXDEV), a stale one (ESTALE), or no dma-buf (EINVAL, EBADF);
+        it stays the caller's.
+        """
+        if not 0 <= fd <= _MOST_FD:
+            raise request_error(errno.EBADF, f"context {self.name!r}: {fd} is no descriptor")
+        try:
+            got = uapi.call(self.fileno(), "CM_IOC_INFO", fd=fd)
+        except OSError as error:
+            what = f"descriptor {fd} is no chunk of context {self.name!r}"
+            raise explained(error, what + self._whose(error, fd)) from None
+        return Buffer(fd, got.size, got.id, self.name)
+
+    def _whose(self, error: OSError, fd: int) -> str:
+        if error.errno != errno.EXDEV:
+            return ""
+        try:
+            other = uapi.text(uapi.call(self.fileno(), "CM_IOC_ATTEST", fd=fd, dma_bits=64).context)
+        except OSError:
+            return ""
+        return f" but of context {other!r}" if other else ", nor of another"
 
     def compact(
         self, size: int = 0, alignment: int = 0, *, deadline: float | None = None
@@ -328,10 +359,10 @@ def _nanoseconds(deadline: float | None) -> int:
     return max(1, round(deadline * 1e9))
 
 
-def _hint(error: OSError, dev: Path) -> str:
+def _hint(error: OSError) -> str:
     if error.errno == errno.ENOENT:
-        there = ", ".join(names(dev)) or "none, see `cm-agent doctor`"
-        return f"{dev} has no such node (there: {there})"
+        there = ", ".join(contexts()) or "none, see `cm-agent doctor`"
+        return f"{DEV} has no such node (there: {there})"
     if error.errno in (errno.EACCES, errno.EPERM):
-        return f"its node in {dev} may not be opened; become a member of group cm"
-    return f"its node in {dev} cannot be opened"
+        return f"its node in {DEV} may not be opened; become a member of group cm"
+    return f"its node in {DEV} cannot be opened"

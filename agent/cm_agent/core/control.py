@@ -6,14 +6,13 @@ from __future__ import annotations
 
 import errno
 import os
-from pathlib import Path
 from typing import Any
 
 from cm_agent.core import uapi
-from cm_agent.core.context import CONTROL, DEV, names
+from cm_agent.core.context import CONTROL, contexts, node
 from cm_agent.core.descriptor import Descriptor
 from cm_agent.core.devicetree import bank_names
-from cm_agent.core.errors import explained
+from cm_agent.core.errors import RequestError, explained, request_error
 from cm_agent.core.reports import Quota
 
 _FIX = {
@@ -31,14 +30,14 @@ class Control(Descriptor):
     Synchronization: none required; the kernel serializes.
     """
 
-    def __init__(self, *, dev: Path = DEV) -> None:
+    def __init__(self) -> None:
+        path = node(CONTROL)
         try:
-            fd = os.open(dev / CONTROL, os.O_RDWR | os.O_CLOEXEC)
+            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         except OSError as error:
             hint = " (that needs root)" if error.errno == errno.EACCES else ""
-            raise explained(error, f"{dev / CONTROL} cannot be opened{hint}") from None
-        super().__init__(fd, f"{dev / CONTROL}")
-        self._dev = dev
+            raise explained(error, f"{path} cannot be opened{hint}") from None
+        super().__init__(fd, str(path))
 
     def create(
         self,
@@ -106,18 +105,19 @@ class Control(Descriptor):
         except OSError as error:
             raise self._failed(doing, context, error) from None
 
-    def _failed(self, doing: str, name: str, error: OSError, sentence: str = "") -> OSError:
+    def _failed(self, doing: str, name: str, error: OSError, sentence: str = "") -> RequestError:
         """Return the error with what failed, the module's sentence about it, and what to do."""
         why = sentence or os.strerror(error.errno or 0)
         fix = self._fix(doing, error.errno or 0, sentence)
-        return OSError(error.errno, f"did not {doing} context {name!r}: {why}{fix and f'; {fix}'}")
+        what = f"did not {doing} context {name!r}: {why}{fix and f'; {fix}'}"
+        return request_error(error.errno, what)
 
     def _fix(self, doing: str, number: int, sentence: str) -> str:
         if (doing, number) == ("create", errno.ENOENT):
             there = ", ".join(bank_names()) or "none: the device tree has no reserved memory"
             return f"there are {there}"
         if number == errno.ENOENT:
-            there = ", ".join(names(self._dev)) or "none: run `cm-agent doctor`"
+            there = ", ".join(contexts()) or "none: run `cm-agent doctor`"
             return f"there is no such context; there are {there}"
         if (doing, number) == ("create", errno.EBUSY):
             return _OTHER_PART if "another context" in sentence else ""

@@ -8,6 +8,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from cm_agent.core.text import printable
+
 COMPATIBLE = "cm-agent,context"
 
 
@@ -65,8 +67,8 @@ def _enabled(node: Path) -> bool:
 
 
 def _strings(file: Path) -> list[str]:
-    text = _bytes(file).decode(errors="replace")
-    return text.removesuffix("\0").split("\0") if text else []
+    text = _bytes(file).decode(errors="backslashreplace")
+    return [printable(it) for it in text.removesuffix("\0").split("\0")] if text else []
 
 
 def _bytes(file: Path) -> bytes:

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from typing import Any
 
 from cm_agent.core.size import format_size
 from cm_agent.core.uapi import QUOTA_NO_CHUNKS, QUOTA_NONE, Reason
@@ -25,7 +27,27 @@ _YOURS = "you have {} of your"
 _OF_THEIRS = ("of yours", "of theirs")
 
 
-class AllocationError(OSError):
+class Error(Exception):
+    """The base of all errors that this package raises of its own; each can be pickled.
+
+    Those with an errno are OSErrors, too; wrong arguments are ValueErrors, and nothing but those.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Not by calling the class, whose arguments are not those of the text.
+        args = (self.errno, self.strerror) if isinstance(self, OSError) else self.args
+        return Error._restore, (type(self), args, self.__dict__)
+
+    @staticmethod
+    def _restore(kind: type[Error], args: tuple[Any, ...], state: dict[str, Any]) -> Error:
+        error = kind.__new__(kind, *args)
+        base = OSError if isinstance(error, OSError) else Exception
+        base.__init__(error, *args)
+        error.__dict__.update(state)
+        return error
+
+
+class AllocationError(Error, OSError):
     """An allocation failed.
 
     errno is the kernel's; `free` and `largest_hole` are the context's bytes right after the
@@ -90,26 +112,67 @@ class AllocationError(OSError):
         self.strerror = f"{self.strerror}; {circumstance}"
 
 
-class ContextGoneError(OSError):
+class ContextGoneError(Error, OSError):
     """A context was destroyed while this process had it open (ENODEV)."""
 
 
-class ClosedError(ValueError):
+class ClosedError(Error, ValueError):
     """A Buffer or Context was used after close()."""
 
 
-class UnverifiableError(Exception):
+class KeptError(Error, BufferError):
+    """Something that was made of a buffer's memory is still there when its `with` block ends.
+
+    It has a copy of the content from then on.
+    """
+
+
+class UnverifiableError(Error):
     """A witness cannot see; the text has the reason, and what would let it see."""
 
 
-class CommandError(Exception):
+class CommandError(Error):
     """A command of a session failed; the text has what failed, and the numbers."""
 
 
-class UsageError(Exception):
+class UsageError(Error):
     """A command was asked for something that makes no sense; the text names the argument."""
 
 
-def explained(error: OSError, what: str) -> OSError:
-    """Return the same error, and subclass of OSError, with a sentence about what failed."""
-    return OSError(error.errno, f"{what}: {os.strerror(error.errno or 0)}")
+class RequestError(Error, OSError):
+    """The kernel refused what it was asked for; the errno is the kernel's."""
+
+
+class NotPermittedError(RequestError, PermissionError):
+    """The caller may not do this (EPERM, EACCES)."""
+
+
+class NotFoundError(RequestError, FileNotFoundError):
+    """There is no such context, bank or pin (ENOENT)."""
+
+
+class ExistsError(RequestError, FileExistsError):
+    """There is one of that name already (EEXIST)."""
+
+
+class NoProcessError(RequestError, ProcessLookupError):
+    """There is no such process (ESRCH)."""
+
+
+_KINDS: dict[int, type[RequestError]] = {
+    errno.EPERM: NotPermittedError,
+    errno.EACCES: NotPermittedError,
+    errno.ENOENT: NotFoundError,
+    errno.EEXIST: ExistsError,
+    errno.ESRCH: NoProcessError,
+}
+
+
+def request_error(number: int | None, text: str) -> RequestError:
+    """Return the error of an errno, with a text that says what failed and why."""
+    return _KINDS.get(number or 0, RequestError)(number, text)
+
+
+def explained(error: OSError, what: str) -> RequestError:
+    """Return the error of the same errno, with a text about what failed."""
+    return request_error(error.errno, f"{what}: {os.strerror(error.errno or 0)}")

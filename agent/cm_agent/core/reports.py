@@ -156,13 +156,13 @@ class LayoutEntry(ChunkInfo):
     """A chunk and where it lies: `offset` is in bytes from the start of its context.
 
     `offset` is None without CAP_SYS_RAWIO; the order of entries is that of the places all the same.
-    `fixed`: immovable, since it is pinned, mapped by a driver, or mapped by user space too often;
+    `immovable`: since it is pinned, mapped by a driver, or mapped by user space too often;
     `draining`: freed, while somebody holds pages of it; `hidden`: it is another user's, so without
     CAP_SYS_ADMIN `pid` is 0, and `comm` and `name` are empty.
     """
 
     offset: int | None
-    fixed: bool
+    immovable: bool
     draining: bool
     hidden: bool
 
@@ -170,7 +170,7 @@ class LayoutEntry(ChunkInfo):
     def _members(got: Any) -> dict[str, Any]:
         return ChunkInfo._members(got) | {
             "offset": got.offset if got.state & uapi.CHUNK_OFFSET else None,
-            "fixed": bool(got.state & uapi.CHUNK_FIXED),
+            "immovable": bool(got.state & uapi.CHUNK_FIXED),
             "draining": bool(got.state & uapi.CHUNK_DRAINING),
             "hidden": bool(got.state & uapi.CHUNK_HIDDEN),
         }

@@ -10,10 +10,11 @@ from enum import IntEnum
 from typing import Any
 
 from cm_agent.core import _abi
+from cm_agent.core.text import printable
 
 ffi: Any = _abi.ffi
 _IOCTLS: dict[str, tuple[int, int, int, str]] = _abi.IOCTLS
-_libc: Any = ffi.dlopen(None)
+libc: Any = ffi.dlopen(None)
 
 
 def constant(name: str) -> int:
@@ -91,8 +92,14 @@ class Reason(IntEnum):
 
 
 def prepare(request: str, /, **fields: object) -> Any:
-    """Return the argument of a request such as "CM_IOC_ALLOC" with these members set, others 0."""
-    return ffi.new(f"{_IOCTLS[request][3]} *", fields)
+    """Return the argument of a request such as "CM_IOC_ALLOC" with these members set, others 0.
+
+    ValueError for a number that its member cannot hold.
+    """
+    try:
+        return ffi.new(f"{_IOCTLS[request][3]} *", fields)
+    except OverflowError as error:
+        raise ValueError(f"{request} with {fields}: {error}") from None
 
 
 def submit(fd: int, request: str, argument: Any) -> None:
@@ -100,7 +107,12 @@ def submit(fd: int, request: str, argument: Any) -> None:
 
     Other threads run meanwhile; fcntl.ioctl() would stop them for arguments above 1,024 bytes.
     """
-    if _libc.ioctl(fd, NUMBERS[request], argument) < 0:
+    ioctl(fd, NUMBERS[request], argument)
+
+
+def ioctl(fd: int, number: int, argument: Any) -> None:
+    """Do any request of any device, of which the argument is a pointer; OSError."""
+    if libc.ioctl(fd, number, argument) < 0:
         raise OSError(ffi.errno, os.strerror(ffi.errno))
 
 
@@ -109,7 +121,7 @@ def call_nothing(fd: int) -> None:
 
     RuntimeError when the node knows it.
     """
-    if _libc.ioctl(fd, _UNKNOWN, ffi.NULL) >= 0 or ffi.errno != errno.ENOTTY:
+    if libc.ioctl(fd, _UNKNOWN, ffi.NULL) >= 0 or ffi.errno != errno.ENOTTY:
         raise RuntimeError(f"request {_UNKNOWN:#x} is known")
 
 
@@ -124,8 +136,8 @@ def call(fd: int, request: str, /, **fields: object) -> Any:
 
 
 def text(characters: Any) -> str:
-    """Return a NUL-terminated character array as text; bytes that are not UTF-8 show as \\xNN."""
-    return bytes(ffi.string(characters)).decode(errors="backslashreplace")
+    """Return a NUL-terminated character array as text; what does not print is escaped: \\xNN."""
+    return printable(bytes(ffi.string(characters)).decode(errors="backslashreplace"))
 
 
 def new_entries(capacity: int) -> Any:

@@ -18,10 +18,10 @@ from typing import Final
 
 from cm_agent.config import settings as configuration
 from cm_agent.config.settings import Config, ConfigError
-from cm_agent.daemon.monitor import ContextMonitor
 from cm_agent.daemon.sdnotify import Notifier
-from cm_agent.exporter.collector import AgentCollector, make_registry
+from cm_agent.daemon.udev import ContextMonitor
 from cm_agent.exporter.http import Application, MetricsServer
+from cm_agent.exporter.metrics import AgentCollector, make_registry
 from cm_agent.exporter.prober import Tally, Verifier
 from cm_agent.exporter.registry import OpenContexts
 
@@ -68,13 +68,13 @@ class Service:
     """Hold the parts of the running agent. Synchronization: use from the main thread only."""
 
     def __init__(
-        self, config: Config, config_path: Path | None, dev: Path, version: str, notifier: Notifier
+        self, config: Config, config_path: Path | None, version: str, notifier: Notifier
     ) -> None:
         self._config, self._config_path = config, config_path
         self._notifier = notifier
         self._status = ""
         self._stopping = False
-        self._contexts = OpenContexts(dev)
+        self._contexts = OpenContexts()
         tally = Tally()
         self._verifier = Verifier(self._contexts, config.verification, tally)
         registry = make_registry(AgentCollector(self._contexts, tally, self._verifier, version))
@@ -184,10 +184,10 @@ class Service:
         log.info("stopped")
 
 
-def serve(config_path: Path | None, dev: Path, version: str) -> None:
+def serve(config_path: Path | None, version: str) -> None:
     """Run the service in the main thread until it is told to stop.
 
     ConfigError before anything is opened; OSError when the port or udev cannot be had.
     """
     config = configuration.load(config_path)
-    Service(config, config_path, dev, version, Notifier()).run()
+    Service(config, config_path, version, Notifier()).run()

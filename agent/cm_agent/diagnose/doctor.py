@@ -14,7 +14,7 @@ from pathlib import Path
 
 from cm_agent.config import settings as config
 from cm_agent.config.settings import ConfigError
-from cm_agent.core.context import names
+from cm_agent.core.context import CONTROL
 from cm_agent.core.devicetree import COMPATIBLE, ContextNode, context_nodes
 from cm_agent.policy.rules import Policy
 
@@ -160,9 +160,16 @@ def _module(machine: Machine, loaded: bool) -> Finding:
 def _made(sysfs: Path) -> dict[str, str]:
     """Return for each context there is the path of the device tree node it was made for."""
     links = {
-        name: sysfs / "class/cm" / name / "device/of_node" for name in names(sysfs / "class/cm")
+        name: sysfs / "class/cm" / name / "device/of_node" for name in _listed(sysfs / "class/cm")
     }
     return {name: str(link.resolve()).partition("/base")[2] for name, link in links.items()}
+
+
+def _listed(folder: Path) -> list[str]:
+    try:
+        return sorted(name for name in os.listdir(folder) if name != CONTROL)
+    except FileNotFoundError:
+        return []
 
 
 def _contexts(wanted: list[ContextNode], made: dict[str, str], loaded: bool) -> list[Finding]:

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Final
 
 from cm_agent.config.settings import VerificationConfig
-from cm_agent.contiguity.verify import Verdict, Verification, verify
+from cm_agent.contiguity.verification import Verdict, Verification, verify
 from cm_agent.core.size import format_size
 from cm_agent.exporter.registry import OpenContexts
 

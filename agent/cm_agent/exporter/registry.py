@@ -11,10 +11,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Self
 
-from cm_agent.core.context import Context, ContextState, ContextStats, names
+from cm_agent.core.context import Context, ContextState, ContextStats, contexts, node
 
 log = logging.getLogger(__name__)
 
@@ -49,17 +48,14 @@ class _Entry:
 
 
 class OpenContexts:
-    """Keep every context below `dev` open; owns their descriptors.
+    """Keep every context open; owns their descriptors.
 
     Synchronization: any method from any thread. A context that goes while a thread uses it is
     closed when the last user is done, so no thread ever acts on a recycled descriptor.
     """
 
-    def __init__(
-        self, dev: Path = Path("/dev/cm"), *, opener: Callable[[str], Context] | None = None
-    ) -> None:
-        self._dev = dev
-        self._open = opener or (lambda name: Context(name, dev=dev))
+    def __init__(self, opener: Callable[[str], Context] = Context) -> None:
+        self._open = opener
         self._lock = threading.Lock()
         self._entries: dict[str, _Entry] = {}
 
@@ -122,12 +118,12 @@ class OpenContexts:
 
     def _present(self) -> dict[str, _Identity]:
         found: dict[str, _Identity] = {}
-        for name in names(self._dev):
+        for name in contexts():
             try:
-                node = os.stat(self._dev / name)
+                at = os.stat(node(name))
             except FileNotFoundError:
                 continue
-            found[name] = (node.st_dev, node.st_ino, node.st_rdev)
+            found[name] = (at.st_dev, at.st_ino, at.st_rdev)
         return found
 
     def _try(self, name: str, entry: _Entry) -> None:

@@ -14,7 +14,7 @@ from typing import Final, Generic, TypeVar
 
 from cm_agent.core.buffer import Buffer
 from cm_agent.core.context import Context
-from cm_agent.core.errors import AllocationError, ContextGoneError
+from cm_agent.core.errors import AllocationError, ContextGoneError, Error, request_error
 from cm_agent.core.uapi import Reason
 from cm_agent.policy.rules import Policy, Rule
 
@@ -64,7 +64,7 @@ class Allocation(Generic[_T]):
     refusals: tuple[Refusal, ...] = ()
 
 
-class RefusedError(OSError):
+class RefusedError(Error, OSError):
     """Every context of the rule refused; errno is theirs when they agree, ENOMEM otherwise."""
 
     def __init__(self, device: str, type: str, rule: Rule, refusals: tuple[Refusal, ...]) -> None:
@@ -92,12 +92,9 @@ class Allocator:
         self,
         policy: Policy,
         use: Callable[[str], AbstractContextManager[Context | None]] = Context,
-        *,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.policy = policy
         self._use = use
-        self._clock = clock
 
     def alloc(
         self,
@@ -139,11 +136,11 @@ class Allocator:
         """
         if deadline is not None and deadline <= 0:
             raise ValueError(f"a deadline of {deadline} s has passed already")
-        end = None if deadline is None else self._clock() + deadline
+        end = None if deadline is None else time.monotonic() + deadline
         rule = self.policy.match(device, type)
         refusals: list[Refusal] = []
         for number, name in enumerate(rule.contexts):
-            left = None if end is None else end - self._clock()
+            left = None if end is None else end - time.monotonic()
             seconds = None if left is None else left / (len(rule.contexts) - number)
             with ExitStack() as stack:
                 tried = self._try(stack, name, attempt, seconds)
@@ -164,7 +161,7 @@ class Allocator:
     ) -> tuple[_T, Context] | Refusal:
         if seconds is not None and seconds <= 0:
             what = f"context {name!r} was not asked: the deadline had passed"
-            return Refusal(name, OSError(errno.ETIMEDOUT, what))
+            return Refusal(name, request_error(errno.ETIMEDOUT, what))
         try:
             context = stack.enter_context(self._use(name))
         except OSError as error:
@@ -173,7 +170,7 @@ class Allocator:
             return Refusal(name, error)
         if context is None:
             what = f"context {name!r} is not open: it is not there, or the log says why"
-            return Refusal(name, OSError(errno.ENOENT, what))
+            return Refusal(name, request_error(errno.ENOENT, what))
         try:
             return attempt(context, seconds), context
         except (AllocationError, ContextGoneError) as error:

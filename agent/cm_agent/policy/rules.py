@@ -28,6 +28,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Self
 
+from cm_agent.core.errors import Error
 from cm_agent.core.name import check_name
 
 COMMON: Final = "common"
@@ -103,7 +104,7 @@ class Policy:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read a map; MapError with the place of the first mistake."""
+        """Read a map; MapError with the place of the first error."""
         return cls(tuple(_rules(text)))
 
     def match(self, device: str, type: str = COMMON) -> Rule:
@@ -117,7 +118,7 @@ class Policy:
         return ";".join(map(str, self.rules))
 
 
-class NoRuleError(OSError):
+class NoRuleError(Error, OSError):
     """No rule matches: ENOENT, as in 2010, with the device, the type, and the rules looked at."""
 
     def __init__(self, device: str, type: str, rules: tuple[Rule, ...]) -> None:
@@ -130,8 +131,8 @@ class NoRuleError(OSError):
         self.device, self.type, self.rules = device, type, rules
 
 
-class MapError(ValueError):
-    """A map is broken; `offset` counts the characters of it before the mistake."""
+class MapError(Error, ValueError):
+    """A map is broken; `offset` counts the characters of it before the error."""
 
     def __init__(self, offset: int, reason: str) -> None:
         super().__init__(f"character {offset + 1} of the map: {reason}")

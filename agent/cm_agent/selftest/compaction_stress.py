@@ -13,7 +13,7 @@ from cm_agent.video.frame import Frame
 from cm_agent.video.pipeline import Watcher
 
 
-class Mover(Watcher):
+class CompactionStress(Watcher):
     """Have a context compacted at every hand-over of a pipeline, so that its chunks move.
 
     Room is asked for where the first chunk of the context lies, which then has
@@ -35,13 +35,13 @@ class Mover(Watcher):
         self.moved_frames = 0
         """Those of them that had just been filled."""
 
-    def came(self, link: int, frame: Frame) -> None:
+    def filled(self, link: int, frame: Frame) -> None:
         """Move the first chunk of the context if nobody has it mapped."""
         first = self._context.layout()[0]
         if first.offset is None:
             what = "chunks cannot be moved by one who is not told where they are; become root"
             raise PermissionError(errno.EPERM, what)
-        if first.fixed:
+        if first.immovable:
             return
         before = self._places(frame)
         with suppress(AllocationError):  # there is no room behind the last

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from cm_agent.contiguity.verify import Verification, verify
+from cm_agent.contiguity.verification import Verification, verify
 from cm_agent.core.buffer import Buffer
 from cm_agent.core.context import Context
 from cm_agent.video.capture import Capture
 from cm_agent.video.frame import Frame
 
-LOOKS = 2
+SAMPLES = 2
 """Frames that are looked at in each buffer; looking at all would slow the stream."""
 
 
@@ -30,11 +30,11 @@ class ChunkEvidence:
     address: int | None
     """Physical address before the stream; None without CAP_SYS_RAWIO."""
     last_content: int
-    looks: int = 0
+    samples: int = 0
     changes: int = 0
-    """Looks that found other bytes, through our own mapping, than the look before."""
+    """Samples with other bytes than the one before, through our own mapping."""
     imports: list[int] = field(default_factory=list)
-    """Drivers that had the chunk imported, at each look."""
+    """Drivers that had the chunk imported, at each sample."""
     moved: bool = False
 
     @property
@@ -51,7 +51,7 @@ class ChunkEvidence:
             "size": self.chunk.size,
             "verdict": str(self.verification.verdict),
             "agree": self.verification.agree,
-            "looks": self.looks,
+            "samples": self.samples,
             "changes": self.changes,
             "imports": min(self.imports, default=0),
             "address_kept": None if self.address is None else not self.moved,
@@ -59,7 +59,7 @@ class ChunkEvidence:
         }
 
 
-class Evidence:
+class Samples:
     """Verify the chunks of a capture, then watch the first frames arrive in them.
 
     Make it before the capture starts: verifying overwrites the chunks, which
@@ -91,10 +91,10 @@ class Evidence:
     def look(self, frame: Frame) -> None:
         """Look at the chunks of a frame that is on loan, the first times that they come."""
         for entry in self.chunks:
-            if entry.chunk not in frame.buffers or entry.looks >= LOOKS:
+            if entry.chunk not in frame.buffers or entry.samples >= SAMPLES:
                 continue
             content = _content(entry.chunk)
-            entry.looks += 1
+            entry.samples += 1
             entry.changes += content != entry.last_content
             entry.last_content = content
             entry.imports.append(self._context.info(entry.chunk).imports)
@@ -103,7 +103,7 @@ class Evidence:
     @property
     def zero_copy(self) -> bool:
         """Frames landed in every chunk that was looked at, and one at least was."""
-        looked_at = [entry for entry in self.chunks if entry.looks]
+        looked_at = [entry for entry in self.chunks if entry.samples]
         return bool(looked_at) and all(entry.landed for entry in looked_at)
 
     def _address(self, chunk: Buffer) -> int | None:

@@ -8,13 +8,13 @@ import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
-from cm_agent.contiguity.verify import Verdict, Verification, verify
+from cm_agent.contiguity.verification import Verdict, Verification, verify
 from cm_agent.core.buffer import Buffer
 from cm_agent.core.context import Context
 from cm_agent.video.frame import Frame
 from cm_agent.video.pipeline import Watcher
 
-LOOKS = 2
+SAMPLES = 2
 """Frames that are looked at in each chunk; looking at all would slow the stream."""
 
 
@@ -32,7 +32,7 @@ class Sight:
 
 
 @dataclass(slots=True)
-class ChunkCrossing:
+class ChunkCheck:
     """What was seen of one chunk as it went from the device before a link to the one behind."""
 
     link: int
@@ -41,7 +41,7 @@ class ChunkCrossing:
     verification: Verification
     last_content: int
     changes: int = 0
-    """Looks that found other bytes than the look before, through our own mapping."""
+    """Samples with other bytes than the one before, through our own mapping."""
     filled: list[Sight] = field(default_factory=list)
     """As the device before the link had filled it."""
     read: list[Sight] = field(default_factory=list)
@@ -77,7 +77,7 @@ class ChunkCrossing:
             "size": self.chunk.size,
             "verdict": str(self.verification.verdict),
             "agree": self.verification.agree,
-            "looks": len(self.filled),
+            "samples": len(self.filled),
             "changes": self.changes,
             "reads": len(self.read),
             "maps": min((sight.maps for sight in (*self.filled, *self.read)), default=0),
@@ -86,7 +86,7 @@ class ChunkCrossing:
         }
 
 
-class Crossings(Watcher):
+class ZeroCopyCheck(Watcher):
     """Look at every chunk of a pipeline, the first times that it is handed over.
 
     Looking reads the chunks through this process' own mapping and copies nothing.
@@ -96,10 +96,10 @@ class Crossings(Watcher):
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._chunks: dict[int, ChunkCrossing] = {}
+        self._chunks: dict[int, ChunkCheck] = {}
 
     @property
-    def chunks(self) -> list[ChunkCrossing]:
+    def chunks(self) -> list[ChunkCheck]:
         """All chunks that were seen, in the order of the links."""
         return sorted(self._chunks.values(), key=lambda it: it.link)
 
@@ -108,7 +108,7 @@ class Crossings(Watcher):
         """What one device filled the next one read, in every chunk; one at least was seen."""
         return bool(self._chunks) and all(entry.proven for entry in self._chunks.values())
 
-    def came(self, link: int, frame: Frame) -> None:
+    def filled(self, link: int, frame: Frame) -> None:
         """Look at a frame's chunks after they were filled, before anybody else has them."""
         for plane, chunk in enumerate(frame.buffers):
             entry = self._chunks.get(id(chunk))
@@ -116,15 +116,15 @@ class Crossings(Watcher):
                 # Without the pattern, which would write over the image.
                 seen = verify(chunk, self._context, write=False)
                 zeros = zlib.crc32(bytes(frame.filled.payloads[plane].bytes_used))
-                entry = ChunkCrossing(link, plane, chunk, seen, last_content=zeros)
+                entry = ChunkCheck(link, plane, chunk, seen, last_content=zeros)
                 self._chunks[id(chunk)] = entry
-            if len(entry.filled) < LOOKS:
+            if len(entry.filled) < SAMPLES:
                 content = _content(frame, plane)
                 entry.changes += content != entry.last_content
                 entry.last_content = content
                 entry.filled.append(self._sight(chunk))
 
-    def went(self, link: int, frame: Frame) -> None:
+    def queued(self, link: int, frame: Frame) -> None:
         """Look at them again while the next device has them, which fixes their place."""
         for chunk in frame.buffers:
             entry = self._chunks[id(chunk)]

@@ -5,19 +5,18 @@
 from __future__ import annotations
 
 import errno
-import time
-from collections.abc import Callable, Generator
 from types import TracebackType
 from typing import Self
 
 from cm_agent.core.buffer import Buffer
 from cm_agent.core.context import Context
 from cm_agent.core.errors import ClosedError
-from cm_agent.video.capture_buffers import Filling, Planes
+from cm_agent.video.capture_buffers import CaptureBuffers, Planes
 from cm_agent.video.device import VideoDevice
 from cm_agent.video.error import VideoError
 from cm_agent.video.format import Format
 from cm_agent.video.frame import Counters, Frame
+from cm_agent.video.frames import Frames
 
 
 class Capture:
@@ -30,8 +29,8 @@ class Capture:
 
     width and height are in pixels, pixelformat is four characters; None keeps
     what is set. fps: frames per second to ask for; `rate` is what the driver
-    chose, None when that is not known. spares: chunks beyond those that the
-    driver can have at a time (see Filling). deadline: seconds that each
+    chose, None when that is not known. extra: chunks beyond those that the
+    driver can have at a time (see CaptureBuffers). deadline: seconds that each
     allocation may take. Errors are VideoError and AllocationError, and then
     nothing stays behind.
 
@@ -48,35 +47,35 @@ class Capture:
         height: int | None = None,
         pixelformat: str | None = None,
         fps: float | None = None,
-        spares: int = 0,
+        extra: int = 0,
         deadline: float | None = None,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.device = device
         self.streaming = False
-        self._clock = clock
         self._expected: int | None = None
         self._ioctls_before = device.ioctls
         self._closed = False
         _require_capture(device)
         device.capture.negotiate(width, height, pixelformat)
         self.rate = None if fps is None else device.capture.set_rate(fps)
-        self._filling = Filling(device.capture, context, count, spares=spares, deadline=deadline)
+        self._capture_buffers = CaptureBuffers(
+            device.capture, context, count, extra=extra, deadline=deadline
+        )
 
     @property
     def format(self) -> Format:
         """The shape of the images."""
-        return self._filling.format
+        return self._capture_buffers.format
 
     @property
     def counters(self) -> Counters:
         """What it has done so far."""
-        return self._filling.counters
+        return self._capture_buffers.counters
 
     @property
     def buffers(self) -> tuple[Planes, ...]:
         """The chunks, buffer by buffer and plane by plane."""
-        return self._filling.buffers
+        return self._capture_buffers.buffers
 
     @property
     def chunks(self) -> tuple[Buffer, ...]:
@@ -93,50 +92,40 @@ class Capture:
         if not self:
             raise ClosedError(f"the capture from {self.device.path} is closed")
         if not self.streaming:
-            self._filling.start()
+            self._capture_buffers.start()
             self.streaming = True
 
     def take(self) -> Frame | None:
         """Take a frame, whose reader releases it; None when there is none yet."""
-        frame = self._filling.take()
+        frame = self._capture_buffers.take()
         if frame is not None:
             self.counters.dropped += missed(self._expected, frame.sequence)
             self._expected = (frame.sequence + 1) % (1 << 32)
         return frame
 
-    def frames(
-        self, limit: int | None = None, *, timeout: float = 2.0
-    ) -> Generator[Frame, None, None]:
-        """Yield frames as they come, `limit` of them or without end.
+    def wait_until_busy(self, timeout: float) -> bool:
+        """Wait until the driver has buffers to fill again, since readers gave frames back."""
+        return self._capture_buffers.wait_until_busy(timeout)
 
-        Each is the reader's until the next step, which gives its buffer back to
-        the driver. Raises VideoError, ETIMEDOUT, when none comes for `timeout`
-        seconds.
+    def frames(self, limit: int | None = None, *, timeout: float = 2.0) -> Frames:
+        """Return an iterator over frames as they come, `limit` of them or without end.
+
+        `for` waits; `async for` lets asyncio's loop go on. Each frame is the reader's until the
+        next step, which gives its buffer back to the driver. Raises VideoError, ETIMEDOUT, when
+        none comes for `timeout` seconds.
         """
-        self.start()
-        taken = 0
-        while limit is None or taken < limit:
-            frame = self._next(timeout)
-            taken += 1
-            try:
-                yield frame
-            finally:
-                frame.release()
+        return Frames(self, limit, timeout)
 
-    def _next(self, timeout: float) -> Frame:
-        deadline = self._clock() + timeout
-        while (left := deadline - self._clock()) > 0:
-            if self.device.wait(left) and (frame := self.take()):
-                return frame
-        hint = f"none of the {len(self.buffers)} queued buffers was filled; is there a signal?"
-        what = f"no frame within {timeout:g} s"
-        raise VideoError(errno.ETIMEDOUT, str(self.device.path), what, hint)
+    def frame(self, *, timeout: float = 2.0) -> Frame:
+        """Return the next frame, which is the caller's: `with` gives it back. Else as frames()."""
+        self.start()
+        return Frames(self, None, timeout).wait()
 
     def close(self) -> None:
         """Stop, make the driver let go and close the chunks; harmless when done again."""
         self._closed = True
         self.streaming = False
-        self._filling.close()
+        self._capture_buffers.close()
 
     def __bool__(self) -> bool:
         return not self._closed

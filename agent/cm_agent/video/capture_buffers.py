@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import ExitStack
 
 from cm_agent.core.buffer import Buffer
@@ -11,17 +12,17 @@ from cm_agent.core.context import Context
 from cm_agent.core.errors import AllocationError
 from cm_agent.core.size import format_size
 from cm_agent.video.frame import Counters, Frame
-from cm_agent.video.index_pool import Slots
+from cm_agent.video.index_pool import IndexPool
 from cm_agent.video.queue import Queue
 
 Planes = tuple[Buffer, ...]
 
 
-class Filling:
+class CaptureBuffers:
     """Allocate chunks for a capture queue's format and lend them as they are filled.
 
     Announces imported buffers and allocates one chunk for each buffer and
-    plane, of the size that the driver names. spares: chunks beyond those that
+    plane, of the size that the driver names. extra: chunks beyond those that
     the driver can have at a time; with one of them a chunk on loan is mapped by
     nobody, so that it may be moved, because another took its place. deadline:
     seconds that each allocation may take. Errors are VideoError and
@@ -29,7 +30,7 @@ class Filling:
 
     Owns the chunks until close(); queue and context stay the caller's.
 
-    Synchronization: external synchronization is required.
+    Synchronization: external synchronization is required, but frames go back from any thread.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class Filling:
         context: Context,
         count: int,
         *,
-        spares: int = 0,
+        extra: int = 0,
         deadline: float | None = None,
         counters: Counters | None = None,
     ) -> None:
@@ -47,6 +48,8 @@ class Filling:
         self.counters = counters or Counters()
         self.ended = False
         """A codec has handed out its last buffer; start() lets it go on."""
+        self._lock = threading.RLock()
+        self._given_back = threading.Condition(self._lock)
         self._context = context
         self._streaming = False
         self._closed = False
@@ -55,7 +58,7 @@ class Filling:
             chunks = stack.enter_context(ExitStack())
             granted = queue.request_buffers(count)
             stack.callback(queue.release_buffers)
-            wanted, buffers = granted + spares, []
+            wanted, buffers = granted + extra, []
             for index in range(wanted):
                 try:
                     buffers.append(self._alloc(f"{node} buffer {index}", deadline, chunks))
@@ -66,45 +69,53 @@ class Filling:
             self.buffers: tuple[Planes, ...] = tuple(buffers)
             chunks.pop_all()
             stack.pop_all()
-        self._slots: Slots[Planes] = Slots(granted)
+        self._indices: IndexPool[Planes] = IndexPool(granted)
         self._idle = list(self.buffers)
 
     @property
     def busy(self) -> bool:
         """The driver has buffers that it will fill."""
-        return self._streaming and not self.ended and self._slots.busy > 0
+        return self._streaming and not self.ended and self._indices.busy > 0
+
+    def wait_until_busy(self, timeout: float) -> bool:
+        """Wait up to so many seconds until the driver has buffers again; return whether it has."""
+        with self._given_back:
+            return self._given_back.wait_for(lambda: self.busy, timeout)
 
     def start(self) -> None:
         """Queue as many chunks as the driver takes, and start; start anew when it has ended."""
-        if self._streaming:
-            self.stop()
-        self.ended = False
-        self._streaming = True
-        self._refill()
-        self.queue.stream_on()
+        with self._lock:
+            if self._streaming:
+                self.stop()
+            self.ended = False
+            self._streaming = True
+            self._refill()
+            self.queue.stream_on()
 
     def stop(self) -> None:
         """Stop the queue; what the driver had comes back unfilled."""
-        if self._streaming:
-            self._streaming = False
-            self.queue.stream_off()
-            self._idle += self._slots.give_all()
+        with self._lock:
+            if self._streaming:
+                self._streaming = False
+                self.queue.stream_off()
+                self._idle += self._indices.give_all()
 
     def take(self) -> Frame | None:
         """Take a filled buffer; None when there is none yet, or none any more (ended)."""
-        if not self._streaming or self.ended:
-            return None
-        filled = self.queue.dequeue()
-        if filled is None:
-            return None
-        self.ended = filled.last
-        planes = self._slots.give(filled.index)
-        if filled.last and not any(payload.bytes_used for payload in filled.payloads):
-            self._idle.append(planes)
-            return None
-        self._refill()
+        with self._lock:
+            if not self._streaming or self.ended:
+                return None
+            filled = self.queue.dequeue()
+            if filled is None:
+                return None
+            self.ended = filled.last
+            planes = self._indices.give(filled.index)
+            if filled.last and not any(payload.bytes_used for payload in filled.payloads):
+                self._idle.append(planes)
+                return None
+            self._refill()
         self.counters.frames += 1
-        self.counters.damaged += filled.damaged
+        self.counters.errors += filled.error
         return Frame(planes, filled, self.format, self.counters, give_back=self._take_back)
 
     def close(self, *, recall: bool = True) -> None:
@@ -112,15 +123,16 @@ class Filling:
 
         recall: those on loan, too; otherwise these are closed when they come back.
         """
-        if self._closed:
-            return
-        self._closed = True
-        try:
-            self.stop()
-            self.queue.release_buffers()
-        finally:
-            for planes in self.buffers if recall else self._idle:
-                _close(planes)
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            try:
+                self.stop()
+                self.queue.release_buffers()
+            finally:
+                for planes in self.buffers if recall else self._idle:
+                    _close(planes)
 
     def _alloc(self, name: str, deadline: float | None, chunks: ExitStack) -> Planes:
         """Allocate one buffer, a chunk for each plane."""
@@ -131,17 +143,19 @@ class Filling:
             for number, plane in enumerate(self.format.planes)
         )
 
-    def _take_back(self, frame: Frame) -> None:
-        if self._closed:
-            _close(frame.buffers)
-            return
-        self._idle.append(frame.buffers)
-        self._refill()
+    def _take_back(self, planes: Planes) -> None:
+        with self._lock:
+            if self._closed:
+                _close(planes)
+                return
+            self._idle.append(planes)
+            self._refill()
+            self._given_back.notify_all()
 
     def _refill(self) -> None:
-        while self._streaming and not self.ended and self._idle and self._slots.free:
+        while self._streaming and not self.ended and self._idle and self._indices.free:
             planes = self._idle.pop(0)
-            self.queue.queue(self._slots.take(planes), planes, context=self._context)
+            self.queue.queue(self._indices.take(planes), planes, context=self._context)
 
 
 def _close(planes: Planes) -> None:

@@ -7,24 +7,24 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 from cm_agent.core.context import Context
-from cm_agent.video.capture_buffers import Filling
+from cm_agent.video.capture_buffers import CaptureBuffers
 from cm_agent.video.device import VideoDevice
 from cm_agent.video.format import Format
 from cm_agent.video.frame import Frame
 from cm_agent.video.m2m import M2M, require_layout
-from cm_agent.video.output_buffers import Feeding
+from cm_agent.video.output_buffers import OutputBuffers
 
 
 class Converter(M2M):
     """Convert images of the format `source` into chunks of a context.
 
     width and height are in pixels, pixelformat is four characters; None: the
-    same as the source's. inputs, outputs, spares, deadline: as with Encoder.
+    same as the source's. inputs, outputs, extra, deadline: as with Encoder.
 
     Synchronization: external synchronization is required.
     """
 
-    filling: Filling
+    capture_buffers: CaptureBuffers
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Converter(M2M):
         pixelformat: str | None = None,
         inputs: int = 4,
         outputs: int = 4,
-        spares: int = 0,
+        extra: int = 0,
         deadline: float | None = None,
     ) -> None:
         super().__init__(device)
@@ -50,19 +50,19 @@ class Converter(M2M):
             width or source.width, height or source.height, pixelformat or source.pixelformat
         )
         with ExitStack() as stack:
-            self.feeding = Feeding(device.output, context, inputs)
-            stack.callback(self.feeding.close)
-            self.filling = Filling(
+            self.output_buffers = OutputBuffers(device.output, context, inputs)
+            stack.callback(self.output_buffers.close)
+            self.capture_buffers = CaptureBuffers(
                 device.capture,
                 context,
                 outputs,
-                spares=spares,
+                extra=extra,
                 deadline=deadline,
                 counters=self.counters,
             )
-            stack.callback(self.filling.close)
-            self.feeding.start()
-            self.filling.start()
+            stack.callback(self.capture_buffers.close)
+            self.output_buffers.start()
+            self.capture_buffers.start()
             stack.pop_all()
 
     @property

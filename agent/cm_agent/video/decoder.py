@@ -8,14 +8,14 @@ import errno
 from contextlib import ExitStack
 
 from cm_agent.core.context import Context
-from cm_agent.video.capture_buffers import Filling
+from cm_agent.video.capture_buffers import CaptureBuffers
 from cm_agent.video.device import VideoDevice
 from cm_agent.video.error import VideoError
 from cm_agent.video.event import EventKind
 from cm_agent.video.format import Format
 from cm_agent.video.frame import Frame
 from cm_agent.video.m2m import M2M
-from cm_agent.video.output_buffers import Feeding
+from cm_agent.video.output_buffers import OutputBuffers
 from cm_agent.video.uapi import STOP_DECODER
 
 
@@ -29,7 +29,7 @@ class Decoder(M2M):
     many pixels of an image are to be seen, None when the driver does not say.
 
     raw: pixel format of the images, None for what the driver likes best.
-    inputs, outputs, spares, deadline: as with Encoder.
+    inputs, outputs, extra, deadline: as with Encoder.
 
     Synchronization: external synchronization is required.
     """
@@ -43,7 +43,7 @@ class Decoder(M2M):
         *,
         inputs: int = 4,
         outputs: int = 4,
-        spares: int = 0,
+        extra: int = 0,
         deadline: float | None = None,
     ) -> None:
         super().__init__(device)
@@ -51,14 +51,14 @@ class Decoder(M2M):
         self.source_changes = 0
         """How often the size of the images was learnt."""
         self._context, self._raw = context, raw
-        self._outputs, self._spares, self._deadline = outputs, spares, deadline
+        self._outputs, self._extra, self._deadline = outputs, extra, deadline
         self._changed = self._stopped = False
         device.output.negotiate(coded.width, coded.height, coded.pixelformat)
         self._told = device.watch(EventKind.SOURCE_CHANGE)
         with ExitStack() as stack:
-            self.feeding = Feeding(device.output, context, inputs)
-            stack.callback(self.feeding.close)
-            self.feeding.start()
+            self.output_buffers = OutputBuffers(device.output, context, inputs)
+            stack.callback(self.output_buffers.close)
+            self.output_buffers.start()
             if not self._told:
                 self._set_up()
             stack.pop_all()
@@ -66,20 +66,20 @@ class Decoder(M2M):
     @property
     def ended(self) -> bool:
         """drain() is done: all that was put in has come out and was taken."""
-        if self.filling is None:
-            return self._draining and not self.feeding.busy
-        return self.filling.ended
+        if self.capture_buffers is None:
+            return self._draining and not self.output_buffers.busy
+        return self.capture_buffers.ended
 
     def take(self) -> Frame | None:
         """Take an image, whose reader releases it; None when there is none yet."""
-        self.feeding.collect()
-        if self._source_changed() and self.filling is None:
+        self.output_buffers.collect()
+        if self._source_changed() and self.capture_buffers is None:
             self._set_up()
-        if self.filling is None:
+        if self.capture_buffers is None:
             return None
-        frame = self.filling.take()
+        frame = self.capture_buffers.take()
         # The last image before a change: the event that says so was there before it.
-        if self.filling.ended and self._source_changed():
+        if self.capture_buffers.ended and self._source_changed():
             self._set_up()
         self._stop_if_draining()
         return frame
@@ -103,24 +103,24 @@ class Decoder(M2M):
     def _set_up(self) -> None:
         """Allocate for the format that the driver has now, in place of what there was."""
         self._changed = self._stopped = False
-        if self.filling:
-            self.filling.close(recall=False)
+        if self.capture_buffers:
+            self.capture_buffers.close(recall=False)
         self.device.capture.negotiate(pixelformat=self._raw)
         self.visible = self.device.capture.visible()
-        self.filling = Filling(
+        self.capture_buffers = CaptureBuffers(
             self.device.capture,
             self._context,
             max(self._outputs, self.device.least_capture_buffers()),
-            spares=self._spares,
+            extra=self._extra,
             deadline=self._deadline,
             counters=self.counters,
         )
-        self.filling.start()
+        self.capture_buffers.start()
         self.source_changes += 1
 
     def _stop_if_draining(self) -> None:
         """Have the driver drain, which it does only while both of its queues stream."""
-        if not self._draining or self._stopped or self.filling is None:
+        if not self._draining or self._stopped or self.capture_buffers is None:
             return
         try:
             self.device.command_decoder(STOP_DECODER)

@@ -12,14 +12,15 @@ from pathlib import Path
 from cm_agent.video.device import VideoDevice
 from cm_agent.video.error import DeviceLookupError, VideoError
 
+SYSFS = Path("/sys")
+DEV = Path("/dev")
+
 
 def find(
     name: str,
     *,
     role: str = "",
     suits: Callable[[VideoDevice], bool] = lambda device: True,
-    sysfs: Path = Path("/sys"),
-    dev: Path = Path("/dev"),
 ) -> Path:
     """Return the node that `name` stands for.
 
@@ -31,18 +32,18 @@ def find(
     """
     if "/" in name:
         return Path(name)
-    nodes = _nodes(sysfs)
+    nodes = _nodes()
     if name in nodes:
-        return dev / name
-    named = [node for node, entry in nodes.items() if name in _drivers(entry, dev / node)]
-    found = [node for node in named if _suits(dev / node, suits)] if role else named
+        return DEV / name
+    named = [node for node, entry in nodes.items() if name in _drivers(entry, DEV / node)]
+    found = [node for node in named if _suits(DEV / node, suits)] if role else named
     if len(found) == 1:
-        return dev / found[0]
+        return DEV / found[0]
     if found:
-        listed = "; ".join(f"{dev / node} ({_card(nodes[node])})" for node in found)
+        listed = "; ".join(f"{DEV / node} ({_card(nodes[node])})" for node in found)
         raise DeviceLookupError(errno.EINVAL, name, "more than one device", f"say which: {listed}")
     listed = ", ".join(
-        f"{dev / node} ({'/'.join(sorted(_drivers(entry, dev / node))) or 'driver unknown'})"
+        f"{DEV / node} ({'/'.join(sorted(_drivers(entry, DEV / node))) or 'driver unknown'})"
         for node, entry in nodes.items()
     )
     hint = f"there are {listed}" if nodes else "there is no video device; is a driver loaded?"
@@ -50,25 +51,25 @@ def find(
     raise DeviceLookupError(errno.ENODEV, name, what, hint)
 
 
-def find_camera(name: str, **where: Path) -> Path:
+def find_camera(name: str) -> Path:
     """Return the node that delivers images by itself."""
-    return find(name, role="camera", suits=_delivers, **where)
+    return find(name, role="camera", suits=_delivers)
 
 
-def find_encoder(name: str, **where: Path) -> Path:
+def find_encoder(name: str) -> Path:
     """Return the node of that name, or of the driver's, that makes coded streams of images."""
-    return find(name, role="encoder", suits=_encodes, **where)
+    return find(name, role="encoder", suits=_encodes)
 
 
-def find_decoder(name: str, coded: str, **where: Path) -> Path:
+def find_decoder(name: str, coded: str) -> Path:
     """Return the node that makes images of a stream of this pixel format."""
     suits = partial(_decodes, coded=coded)
-    return find(name, role=f"decoder of {coded}", suits=suits, **where)
+    return find(name, role=f"decoder of {coded}", suits=suits)
 
 
-def find_converter(name: str, **where: Path) -> Path:
+def find_converter(name: str) -> Path:
     """Return the node that makes images of images."""
-    return find(name, role="converter", suits=_converts, **where)
+    return find(name, role="converter", suits=_converts)
 
 
 def _delivers(device: VideoDevice) -> bool:
@@ -102,9 +103,9 @@ def _suits(node: Path, suits: Callable[[VideoDevice], bool]) -> bool:
         return error.errno in (errno.EACCES, errno.EPERM)
 
 
-def _nodes(sysfs: Path) -> dict[str, Path]:
+def _nodes() -> dict[str, Path]:
     """Map the names of video nodes to their folders in sysfs, in their numbers' order."""
-    entries = (sysfs / "class/video4linux").glob("video[0-9]*")
+    entries = (SYSFS / "class/video4linux").glob("video[0-9]*")
     return {entry.name: entry for entry in sorted(entries, key=lambda e: int(e.name[5:]))}
 
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 from contextlib import ExitStack
 
 from cm_agent.core.context import Context
-from cm_agent.video.capture_buffers import Filling
+from cm_agent.video.capture_buffers import CaptureBuffers
 from cm_agent.video.device import VideoDevice
 from cm_agent.video.format import Format
 from cm_agent.video.m2m import M2M, require_layout
-from cm_agent.video.output_buffers import Feeding
+from cm_agent.video.output_buffers import OutputBuffers
 from cm_agent.video.uapi import STOP_ENCODER
 
 
@@ -21,14 +21,14 @@ class Encoder(M2M):
     coded: four characters, None for what is set. coded_size: bytes that a
     coded image must have room for, 0 for the driver's choice. inputs: how many images the
     driver may have at a time, as many as there are buffers to be shared.
-    outputs, spares, deadline: of its own chunks, see Filling. VideoError,
+    outputs, extra, deadline: of its own chunks, see CaptureBuffers. VideoError,
     EINVAL, when the driver would rather have the images in another format, or
     their rows at other distances.
 
     Synchronization: external synchronization is required.
     """
 
-    filling: Filling
+    capture_buffers: CaptureBuffers
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Encoder(M2M):
         coded_size: int = 0,
         inputs: int = 4,
         outputs: int = 4,
-        spares: int = 0,
+        extra: int = 0,
         deadline: float | None = None,
     ) -> None:
         super().__init__(device)
@@ -53,25 +53,25 @@ class Encoder(M2M):
         if coded_size:  # after the images', with which a driver chooses a size anew
             device.capture.negotiate(size=coded_size)
         with ExitStack() as stack:
-            self.filling = Filling(
+            self.capture_buffers = CaptureBuffers(
                 device.capture,
                 context,
                 outputs,
-                spares=spares,
+                extra=extra,
                 deadline=deadline,
                 counters=self.counters,
             )
-            stack.callback(self.filling.close)
-            self.feeding = Feeding(device.output, context, inputs)
-            stack.callback(self.feeding.close)
-            self.feeding.start()
-            self.filling.start()
+            stack.callback(self.capture_buffers.close)
+            self.output_buffers = OutputBuffers(device.output, context, inputs)
+            stack.callback(self.output_buffers.close)
+            self.output_buffers.start()
+            self.capture_buffers.start()
             stack.pop_all()
 
     @property
     def ended(self) -> bool:
         """drain() is done: all that was put in has come out and was taken."""
-        return self.filling.ended
+        return self.capture_buffers.ended
 
     def drain(self) -> None:
         """Put nothing more in; take() until `ended` hands out what is still inside."""

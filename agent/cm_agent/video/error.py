@@ -10,8 +10,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from cm_agent.core.errors import Error
 
-class VideoError(OSError):
+
+class VideoError(Error, OSError):
     """Say which device failed at what; errno is the driver's."""
 
     def __init__(self, number: int, device: str, what: str, hint: str = "") -> None:

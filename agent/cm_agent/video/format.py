@@ -108,6 +108,6 @@ class Filled:
     payloads: tuple[Payload, ...]
     sequence: int
     timestamp_ns: int
-    damaged: bool
+    error: bool
     last: bool = False
     """The codec makes no more of what it was fed until it is started again."""

@@ -4,14 +4,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
-from cm_agent.core.buffer import Buffer
+from cm_agent.core.buffer import Buffer, Mode
 from cm_agent.core.errors import ClosedError
+from cm_agent.core.lending import LentArrays, Part
 from cm_agent.video.format import Filled, Format
 from cm_agent.video.image import require_convertible, to_image
+from cm_agent.video.layout import parts
+
+if TYPE_CHECKING:
+    from cm_agent.core.lending import Array
 
 
 @dataclass(slots=True)
@@ -21,7 +29,7 @@ class Counters:
     frames: int = 0
     dropped: int = 0
     """Frames that the driver had no buffer for, seen as gaps in its sequence numbers."""
-    damaged: int = 0
+    errors: int = 0
     """Frames that the driver itself marked as in error."""
     bytes_copied: int = 0
     """Bytes of frames that the CPU copied, because somebody asked for a copy."""
@@ -31,13 +39,22 @@ class Frame:
     """Lend one filled image to its readers; true until the last of them gives it back.
 
     The chunks hold the image itself, not a copy, and go back to the driver that
-    filled them with the last release(). Reading it afterwards raises
-    ClosedError, because the driver is filling it again.
+    filled them with the last release(), or at the end of a `with` block. Reading it
+    afterwards raises ClosedError, because the driver is filling it again.
 
-    Synchronization: external synchronization is required.
+    Synchronization: none required; any thread may give it back.
     """
 
-    __slots__ = ("_counters", "_give_back", "_readers", "buffers", "filled", "format")
+    __slots__ = (
+        "_buffers",
+        "_counters",
+        "_give_back",
+        "_lent",
+        "_lock",
+        "_readers",
+        "filled",
+        "format",
+    )
 
     def __init__(
         self,
@@ -45,26 +62,75 @@ class Frame:
         filled: Filled,
         format: Format,
         counters: Counters,
-        give_back: Callable[[Frame], None] = lambda frame: None,
+        give_back: Callable[[tuple[Buffer, ...]], None] = lambda buffers: None,
     ) -> None:
-        self.buffers = buffers
         self.filled = filled
         self.format = format
+        self._buffers = buffers
         self._counters = counters
         self._give_back = give_back
+        self._lock = threading.Lock()
         self._readers = 1
+        self._lent = True
 
     def retain(self) -> None:
         """Count one more reader, who will release() it; ClosedError when it went back already."""
-        self._require_live()
-        self._readers += 1
+        with self._lock:
+            self._require_live()
+            self._readers += 1
 
     def release(self) -> None:
         """Count one reader less; with the last one the chunks go back to their driver."""
+        with self._lock:
+            self._require_live()
+            self._readers -= 1
+            last = not self._readers
+        if last:
+            self._give_back(self._buffers)
+
+    def end(self) -> None:
+        """Release it for whoever it was lent to first; harmless when that is done already."""
+        with self._lock:
+            lent, self._lent = self._lent, False
+        if lent and self:
+            self.release()
+
+    @property
+    def buffers(self) -> tuple[Buffer, ...]:
+        """The chunks, plane by plane, which stay the capture's; ClosedError after release()."""
         self._require_live()
-        self._readers -= 1
-        if not self._readers:
-            self._give_back(self)
+        return self._buffers
+
+    @contextmanager
+    def array(self, mode: Mode = "r") -> Iterator[Any]:
+        """Lend the image as a NumPy array without a copy, for a `with` block; see Buffer.array().
+
+        Its shape is (rows, columns), and behind that the numbers of a pixel, if it has several.
+        Formats that keep luma and chroma apart (YU12, NV12, NV12M ...) have the list of planes().
+        """
+        with self.planes(mode) as arrays:
+            yield arrays[0] if len(arrays) == 1 else arrays
+
+    @contextmanager
+    def planes(self, mode: Mode = "r") -> Iterator[list[Array]]:
+        """Lend the parts of the image as NumPy arrays without a copy, for a `with` block.
+
+        A list of one, or of luma and chroma in the order in which they lie. Rows that the driver
+        pads are no copy either. The frame is not given back before the block ends. ValueError:
+        nobody knows how an image of this format lies; ImportError: without NumPy.
+        """
+        payloads = self.filled.payloads
+        lent = [
+            Part(it.plane, payloads[it.plane].offset + it.offset, it.shape, it.dtype, it.strides)
+            for it in parts(self.format)
+        ]
+        self.retain()
+        try:
+            accesses = [buffer.cpu_access(mode) for buffer in self._buffers]
+            with LentArrays(accesses, lent) as arrays:
+                yield arrays
+        finally:
+            self.release()
 
     @property
     def index(self) -> int:
@@ -82,13 +148,13 @@ class Frame:
         return self.filled.timestamp_ns
 
     @property
-    def damaged(self) -> bool:
+    def error(self) -> bool:
         """The driver marked the data as in error."""
-        return self.filled.damaged
+        return self.filled.error
 
     @property
     def buffer(self) -> Buffer:
-        """The chunk of the first plane."""
+        """The chunk of the first plane; ClosedError after release()."""
         return self.buffers[0]
 
     @property
@@ -98,7 +164,6 @@ class Frame:
 
     def copy(self, plane: int = 0) -> bytes:
         """Copy the data of a plane out of its chunk, and count the bytes as copied."""
-        self._require_live()
         payload = self.filled.payloads[plane]
         with self.buffers[plane].cpu_access("r") as view:
             data = bytes(view[payload.offset : payload.offset + payload.bytes_used])
@@ -120,6 +185,13 @@ class Frame:
 
     def __bool__(self) -> bool:
         return self._readers > 0
+
+    def __enter__(self) -> Self:
+        self._require_live()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
 
     def __repr__(self) -> str:
         return f"<Frame {self.sequence} {self.format}{'' if self else ' RETURNED'}>"

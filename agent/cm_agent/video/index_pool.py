@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Slots(Generic[T]):
+class IndexPool(Generic[T]):
     """Give out a driver's buffer numbers to whoever is queued, and take them back.
 
     videobuf2 keeps a dma-buf mapped at its number until another comes there

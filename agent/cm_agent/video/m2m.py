@@ -11,18 +11,18 @@ from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
-from cm_agent.video.capture_buffers import Filling, Planes
+from cm_agent.video.capture_buffers import CaptureBuffers, Planes
 from cm_agent.video.device import VideoDevice
 from cm_agent.video.error import VideoError
 from cm_agent.video.format import Format
 from cm_agent.video.frame import Counters, Frame
-from cm_agent.video.output_buffers import Feeding
+from cm_agent.video.output_buffers import OutputBuffers
 
 
 class M2M(ABC):
     """Put frames in and take what the device makes of them.
 
-    `feeding` is the output queue, whose chunks are somebody else's; `filling`
+    `output_buffers` is the output queue, whose chunks are somebody else's; `capture_buffers`
     the capture queue with the chunks of its own, None while a decoder does not
     know yet what to fill them with. What comes out carries the timestamp of
     what went in. Leaving it, on whatever way, makes the driver let go of all
@@ -36,20 +36,20 @@ class M2M(ABC):
         _require_m2m(device)
         self.device = device
         self.counters = Counters()
-        self.feeding: Feeding
-        self.filling: Filling | None = None
+        self.output_buffers: OutputBuffers
+        self.capture_buffers: CaptureBuffers | None = None
         self._ioctls_before = device.ioctls
         self._draining = False
 
     @property
     def input(self) -> Format:
         """The format of what is put in."""
-        return self.feeding.format
+        return self.output_buffers.format
 
     @property
     def buffers(self) -> tuple[Planes, ...]:
-        """Its own chunks, buffer by buffer and plane by plane; none yet while `filling` is None."""
-        return self.filling.buffers if self.filling else ()
+        """Its own chunks, buffer by buffer and plane by plane; none without capture_buffers."""
+        return self.capture_buffers.buffers if self.capture_buffers else ()
 
     @property
     def ioctls(self) -> int:
@@ -59,7 +59,7 @@ class M2M(ABC):
     @property
     def busy(self) -> bool:
         """The driver has chunks, so that waiting for it makes sense."""
-        return self.feeding.busy or bool(self.filling and self.filling.busy)
+        return self.output_buffers.busy or bool(self.capture_buffers and self.capture_buffers.busy)
 
     @property
     @abstractmethod
@@ -69,14 +69,14 @@ class M2M(ABC):
     def put(self, frame: Frame) -> None:
         """Put a frame in; it stays on loan until the device has read it.
 
-        IndexError when `feeding.free` is 0.
+        IndexError when `output_buffers.free` is 0.
         """
-        self.feeding.put_frame(frame)
+        self.output_buffers.put_frame(frame)
 
     def take(self) -> Frame | None:
         """Take what has come out, whose reader releases it; None when there is nothing yet."""
-        self.feeding.collect()
-        return self.filling.take() if self.filling else None
+        self.output_buffers.collect()
+        return self.capture_buffers.take() if self.capture_buffers else None
 
     def get(self, timeout: float = 2.0) -> Frame | None:
         """Wait for what comes out; None when it has ended.
@@ -99,19 +99,19 @@ class M2M(ABC):
     def flush(self) -> None:
         """Forget what is inside: all that was put in is done with, nothing of it comes out."""
         self._draining = False
-        self.feeding.stop()
-        if self.filling:
-            self.filling.stop()
-        self.feeding.start()
-        if self.filling:
-            self.filling.start()
+        self.output_buffers.stop()
+        if self.capture_buffers:
+            self.capture_buffers.stop()
+        self.output_buffers.start()
+        if self.capture_buffers:
+            self.capture_buffers.start()
 
     def close(self) -> None:
         """Stop, make the driver let go and close its own chunks; harmless when done again."""
         with ExitStack() as stack:
-            if self.filling:
-                stack.callback(self.filling.close)
-            stack.callback(self.feeding.close)
+            if self.capture_buffers:
+                stack.callback(self.capture_buffers.close)
+            stack.callback(self.output_buffers.close)
 
     def __enter__(self) -> Self:
         return self
@@ -125,7 +125,7 @@ class M2M(ABC):
         self.close()
 
     def __repr__(self) -> str:
-        made = self.filling.format if self.filling else "what it will find"
+        made = self.capture_buffers.format if self.capture_buffers else "what it will find"
         return f"<{type(self).__name__} {self.device.path} {self.input} to {made}>"
 
 

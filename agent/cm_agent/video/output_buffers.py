@@ -10,11 +10,11 @@ from cm_agent.core.buffer import Buffer
 from cm_agent.core.context import Context
 from cm_agent.video.format import Payload
 from cm_agent.video.frame import Frame
-from cm_agent.video.index_pool import Slots
+from cm_agent.video.index_pool import IndexPool
 from cm_agent.video.queue import Queue
 
 
-class Feeding:
+class OutputBuffers:
     """Hand chunks to an output queue and learn when the driver has read them.
 
     Announces `count` imported buffers for the format that is set: as many as
@@ -29,18 +29,18 @@ class Feeding:
         self._context = context
         self.format = queue.format
         self._streaming = False
-        self._slots: Slots[Sequence[Buffer]] = Slots(queue.request_buffers(count))
+        self._indices: IndexPool[Sequence[Buffer]] = IndexPool(queue.request_buffers(count))
         self._done: dict[int, Callable[[], None]] = {}
 
     @property
     def free(self) -> int:
         """Count the buffers that can be handed in now."""
-        return self._slots.free
+        return self._indices.free
 
     @property
     def busy(self) -> bool:
         """The driver has buffers to read."""
-        return self._streaming and self._slots.busy > 0
+        return self._streaming and self._indices.busy > 0
 
     def start(self) -> None:
         """Start the queue; harmless when done again."""
@@ -59,11 +59,11 @@ class Feeding:
 
         IndexError when none is `free`. When the driver refuses, done() is not called.
         """
-        number = self._slots.take(planes)
+        number = self._indices.take(planes)
         try:
             self.queue.queue(number, planes, payloads, timestamp_ns, context=self._context)
         except BaseException:
-            self._slots.give(number)
+            self._indices.give(number)
             raise
         self._done[number] = done
 
@@ -79,8 +79,8 @@ class Feeding:
 
     def collect(self) -> None:
         """Take back what the driver has read."""
-        while self._streaming and self._slots.busy and (read := self.queue.dequeue()) is not None:
-            self._slots.give(read.index)
+        while self._streaming and self._indices.busy and (read := self.queue.dequeue()) is not None:
+            self._indices.give(read.index)
             self._done.pop(read.index)()
 
     def stop(self) -> None:
@@ -88,7 +88,7 @@ class Feeding:
         if self._streaming:
             self._streaming = False
             self.queue.stream_off()
-            self._slots.give_all()
+            self._indices.give_all()
             while self._done:
                 self._done.popitem()[1]()
 

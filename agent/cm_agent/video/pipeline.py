@@ -34,10 +34,10 @@ class Source(Protocol):
 class Watcher:
     """Look on as frames go from device to device; `link` counts the hand-overs from 0."""
 
-    def came(self, link: int, frame: Frame) -> None:
+    def filled(self, link: int, frame: Frame) -> None:
         """See a frame that the device before the link has filled."""
 
-    def went(self, link: int, frame: Frame) -> None:
+    def queued(self, link: int, frame: Frame) -> None:
         """See a frame that the device behind the link has been given."""
 
 
@@ -57,7 +57,7 @@ class Pipeline:
     at a time, None for as many as there are chunks.
 
     Source and devices stay the caller's. Errors are VideoError; a frame that a
-    driver marked as damaged ends there, and is counted there.
+    driver marked as in error ends there, and is counted there.
 
     Synchronization: external synchronization is required.
     """
@@ -123,7 +123,7 @@ class Pipeline:
             self._origins[frame.timestamp_ns] = frame
             yield self._pass_on(0, frame)
         for number, stage in enumerate(self._stages):
-            while self._waiting[number] and stage.feeding.free:
+            while self._waiting[number] and stage.output_buffers.free:
                 self._hand_in(number)
                 yield None
         if self._may_drain():
@@ -143,12 +143,12 @@ class Pipeline:
 
     def _pass_on(self, link: int, frame: Frame) -> Result | None:
         """Take a frame on from the device before a link: to the next one, or as a result."""
-        if frame.damaged:
+        if frame.error:
             self._origin(frame).release()
             frame.release()
             return None
         for watcher in self._watchers:
-            watcher.came(link, frame)
+            watcher.filled(link, frame)
         if link == len(self._stages):
             return Result(self._origin(frame), frame)
         self._waiting[link].append(frame)
@@ -167,7 +167,7 @@ class Pipeline:
         try:
             self._stages[number].put(frame)
             for watcher in self._watchers:
-                watcher.went(number, frame)
+                watcher.queued(number, frame)
         finally:
             frame.release()
 
@@ -191,7 +191,7 @@ class Pipeline:
 
     def _stuck(self) -> VideoError:
         """Say which device owes something."""
-        owing = [stage.device for stage in self._stages if stage.feeding.busy]
+        owing = [stage.device for stage in self._stages if stage.output_buffers.busy]
         owing += [stage.device for stage in self._stages if not stage.ended]
         if self._left and self._source.device and not self._origins:
             owing.insert(0, self._source.device)

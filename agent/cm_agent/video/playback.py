@@ -66,11 +66,11 @@ class Playback:
             self.counters.bytes_copied += read
         self.counters.frames += 1
         payloads = tuple(Payload(plane.size, 0) for plane in self.format.planes)
-        filled = Filled(0, payloads, number, (number + 1) * INTERVAL_NS, damaged=False)
+        filled = Filled(0, payloads, number, (number + 1) * INTERVAL_NS, error=False)
         return Frame(planes, filled, self.format, self.counters, give_back=self._take_back)
 
-    def _take_back(self, frame: Frame) -> None:
-        self._idle.append(frame.buffers)
+    def _take_back(self, planes: Planes) -> None:
+        self._idle.append(planes)
 
     def close(self) -> None:
         """Close the chunks; harmless when done again."""

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -123,7 +124,19 @@ class Queue:
     def export(self, index: int) -> list[Buffer]:
         """Export the planes of one of the driver's own buffers; the caller owns them."""
         with asking(self.path, f"export {self.name} buffer {index}"):
-            return [Buffer.from_fd(fd) for fd in self._ioctls.export_buffer(index)]
+            left = self._ioctls.export_buffer(index)
+        buffers: list[Buffer] = []
+        try:
+            while left:
+                buffers.append(Buffer.from_fd(left[0]))
+                del left[0]
+        except OSError:
+            for fd in left:
+                os.close(fd)
+            for buffer in buffers:
+                buffer.close()
+            raise
+        return buffers
 
     def queue(
         self,

@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 from typing import Any
 
+from cm_agent.core.text import printable
+from cm_agent.core.uapi import ioctl
 from cm_agent.video import _abi
 from cm_agent.video.event import Event, EventKind
 from cm_agent.video.format import Capabilities
@@ -60,7 +61,7 @@ class DeviceIoctls:
         while True:
             self.count += 1
             try:
-                fcntl.ioctl(self._fd, NUMBERS[name], ffi.buffer(argument))
+                ioctl(self._fd, NUMBERS[name], argument)
             except InterruptedError:
                 continue
             return
@@ -122,5 +123,6 @@ class DeviceIoctls:
 
 
 def text(characters: Any) -> str:
-    """Return a NUL-terminated character array as text."""
-    return bytes(ffi.buffer(characters)).split(b"\0", 1)[0].decode("utf-8", "replace")
+    """Return a NUL-terminated character array as text; what does not print is escaped."""
+    raw = bytes(ffi.buffer(characters)).split(b"\0", 1)[0]
+    return printable(raw.decode(errors="backslashreplace"))

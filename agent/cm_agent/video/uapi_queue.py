@@ -30,7 +30,7 @@ DMABUF = constant("MEMORY_DMABUF")
 PROGRESSIVE = constant("FIELD_NONE")
 COMPRESSED = constant("FMT_FLAG_COMPRESSED")
 EMULATED = constant("FMT_FLAG_EMULATED")
-DAMAGED = constant("BUF_FLAG_ERROR")
+ERROR = constant("BUF_FLAG_ERROR")
 LAST = constant("BUF_FLAG_LAST")
 SETS_RATE = constant("CAP_TIMEPERFRAME")
 VISIBLE = constant("SEL_TGT_COMPOSE")
@@ -200,7 +200,7 @@ class QueueIoctls:
             payloads=payloads,
             sequence=buffer.sequence,
             timestamp_ns=buffer.timestamp.tv_sec * 10**9 + buffer.timestamp.tv_usec * 1000,
-            damaged=bool(buffer.flags & DAMAGED),
+            error=bool(buffer.flags & ERROR),
             last=bool(buffer.flags & LAST),
         )
 

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 from cm_agent.cli import VERBS, main
 from cm_agent.cli._arguments import request, show_verification
-from cm_agent.contiguity.verify import ATTESTATION, PAGEMAP, PATTERN, Verdict, Verification, Witness
+from cm_agent.contiguity.verification import (
+    ATTESTATION,
+    PAGEMAP,
+    PATTERN,
+    Verdict,
+    Verification,
+    Witness,
+)
 
 
 @pytest.mark.parametrize(
@@ -90,31 +97,28 @@ def test_size_and_alignment_are_read() -> None:
 
 @pytest.mark.parametrize("verb", ["alloc", "bench", "verify"])
 def test_unknown_context_ends_with_1_and_says_which(
-    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    verb: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([verb, "camera", "4KiB", "--dev", str(tmp_path)]) == 1
+    assert main([verb, "camera", "4KiB"]) == 1
     assert f"cm-agent {verb}: context 'camera'" in capsys.readouterr().err
 
 
 def test_list_without_contexts_ends_with_1_and_points_to_the_doctor(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["list", "--dev", str(tmp_path)]) == 1
+    assert main(["list"]) == 1
     assert "cm-agent doctor" in capsys.readouterr().err
 
 
-def test_list_as_json_without_contexts_is_an_empty_list(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["list", "--json", "--dev", str(tmp_path)]) == 1
+def test_list_as_json_without_contexts_is_an_empty_list(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", "--json"]) == 1
     assert json.loads(capsys.readouterr().out) == []
 
 
-def test_list_shows_what_cannot_be_asked(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "file").touch()
-    assert main(["list", "--dev", str(tmp_path)]) == 1
+def test_list_shows_what_cannot_be_asked(nodes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nodes.mkdir()
+    (nodes / "file").touch()
+    assert main(["list"]) == 1
     assert "context 'file'" in capsys.readouterr().err
 
 

@@ -17,20 +17,20 @@ from cm_agent.policy.allocator import RefusedError
 
 @pytest.fixture
 def options(tmp_path: Path) -> list[str]:
-    """Return options that name a configuration, and a directory without nodes."""
+    """Return options that name a configuration."""
     config = tmp_path / "config.toml"
     config.write_text("[policy]\nmap = 's5p-mfc/f=fw;s5p-mfc/a=left,right'\n")
-    return ["--config", str(config), "--dev", str(tmp_path / "cm")]
+    return ["--config", str(config)]
 
 
 def test_tells_the_rule_and_its_contexts_in_order(
-    options: list[str], capsys: pytest.CaptureFixture[str]
+    options: list[str], nodes: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["policy", "s5p-mfc", "a", *options]) == 1
     head, *contexts = capsys.readouterr().out.splitlines()
     assert head == "device 's5p-mfc', type 'a': rule 2, s5p-mfc/a=left,right"
     assert [line.split(" has no such node")[0] for line in contexts] == [
-        f"  {name}: context {name!r}: {options[-1]}" for name in ("left", "right")
+        f"  {name}: context {name!r}: {nodes}" for name in ("left", "right")
     ]
 
 

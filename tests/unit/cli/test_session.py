@@ -70,7 +70,7 @@ class Bench(DataContext):
             100, MIB, 4096, 0, 0, 0, 0, 42, "python3", "camera", 0, False, False, False
         )
         other = replace(mine, id=200, uid=1000, pid=0, comm="", name="", offset=2 * MIB)
-        return [mine, replace(other, fixed=True, hidden=True)]
+        return [mine, replace(other, immovable=True, hidden=True)]
 
     def free(self, buffer: DataBuffer) -> None:
         """Note it; the second chunk is busy, the fourth one somebody else's."""

@@ -81,7 +81,7 @@ PROVEN = {
     "chunk": 1,
     "verdict": "CONTIGUOUS",
     "agree": True,
-    "looks": 2,
+    "samples": 2,
     "imports": 1,
     "changes": 2,
     "address_kept": True,
@@ -106,12 +106,12 @@ PROVEN = {
 def test_what_the_proof_lacks_is_said_of_the_chunks_that_lack_it(
     driver: str, unlike: dict[str, Any], said: str
 ) -> None:
-    chunks = [PROVEN, {**PROVEN, "chunk": 2, **unlike}, {**PROVEN, "chunk": 3, "looks": 0}]
+    chunks = [PROVEN, {**PROVEN, "chunk": 2, **unlike}, {**PROVEN, "chunk": 3, "samples": 0}]
     assert stream.describe_missing({"driver": driver, "buffers": chunks}) == [f"chunk 2 {said}"]
 
 
 def test_a_stream_that_nobody_looked_at_proves_nothing() -> None:
-    chunks = [{**PROVEN, "looks": 0}]
+    chunks = [{**PROVEN, "samples": 0}]
     missing = stream.describe_missing({"driver": "vivid", "buffers": chunks})
     assert missing == ["no frame was looked at"]
 

@@ -65,7 +65,7 @@ def test_an_unknown_encoder_is_a_mistake_in_its_argument(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     wanted = pytest.raises(UsageError, match="--encode: no-such: no encoder of that name")
-    with wanted, _line.mistaken("--encode"):
+    with wanted, _line.naming("--encode"):
         find_encoder("no-such")
     assert main(["stream", "vivid", "camera", "--decode", "x"]) == 2
     assert "cm-agent stream: --decode makes sense" in capsys.readouterr().err
@@ -86,7 +86,7 @@ def report(**changes: Any) -> dict[str, Any]:
         "frames": 10,
         "fps": 12.34,
         "dropped": 1,
-        "damaged": 0,
+        "errors": 0,
         "ioctls": 99,
         "psnr": {"compared": 3, "identical": 0, "mean": 37.54, "worst": 37.4, "why_not": ""},
         "bytes_copied_by_cpu": 0,
@@ -104,7 +104,7 @@ def test_a_report_for_people() -> None:
         "  8x8 GREY: 2 chunks of 4 KiB, CONTIGUOUS; filled by /dev/video0, read by /dev/video1"
         " at the same address",
         "  8x8 FWHT: 2 chunks of 4 KiB, CONTIGUOUS; filled by /dev/video1",
-        "10 frames, 12.3 fps, 1 dropped, 0 damaged, 99 ioctls",
+        "10 frames, 12.3 fps, 1 dropped, 0 with errors, 99 ioctls",
         "PSNR 37.5 dB, at worst 37.4 dB, of 3 images compared with their sources",
         "0 bytes copied by the CPU",
     ]
@@ -115,7 +115,7 @@ def test_a_report_for_people() -> None:
     [
         ({"moves": 7, "moved_frames": 5}, "7 moves of chunks, 5 with a new image in them"),
         ({"written": {"file": "x", "bytes": 2048}}, "stream of 2 KiB in x"),
-        ({"ok": False}, "NOT PROVEN: see the lines above"),
+        ({"ok": False}, "FAILED: see the lines above"),
         (
             {"bytes_copied_by_cpu": 1234, "saved": ["a.png"]},
             "1,234 bytes copied by the CPU to save a.png",
@@ -180,7 +180,7 @@ def test_a_stream_is_written_from_where_it_lies(tmp_path: Path) -> None:
         writer = _line.StreamFile(file, 1)
         for link, data in ((1, b"first"), (0, b"image"), (1, b"second")):
             piece = frame(data)
-            writer.came(link, piece)
+            writer.filled(link, piece)
             piece.buffer.close()
     assert (tmp_path / "stream").read_bytes() == b"firstsecond"
     assert writer.bytes == 11

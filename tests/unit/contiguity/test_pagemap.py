@@ -144,10 +144,11 @@ def test_unprivileged_process_sees_no_frames() -> None:
     assert "CAP_SYS_ADMIN" in done.stdout, done.stderr
 
 
-def test_missing_pagemap_is_unverifiable(tmp_path: Path) -> None:
+def test_missing_pagemap_is_unverifiable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pagemap, "PAGEMAP", tmp_path / "absent")
     with (
         mmap(-1, PAGESIZE) as page,
         memoryview(page) as view,
         pytest.raises(UnverifiableError, match="cannot be read"),
     ):
-        pagemap.runs(view, procfs=tmp_path)
+        pagemap.runs(view)

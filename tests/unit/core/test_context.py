@@ -9,38 +9,45 @@ from typing import Any
 
 import pytest
 from cm_agent.core import uapi
-from cm_agent.core.context import Context, names
-from cm_agent.core.errors import AllocationError
+from cm_agent.core.context import Context, contexts
+from cm_agent.core.errors import AllocationError, RequestError
 from cm_agent.core.uapi import Reason
+
+
+@pytest.fixture(autouse=True)
+def nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The nodes of contexts are plain files in a folder of the test's."""
+    monkeypatch.setattr("cm_agent.core.context.DEV", tmp_path)
 
 
 def test_names_are_sorted_and_without_control(tmp_path: Path) -> None:
     for name in ("right", "control", "left"):
         (tmp_path / name).touch()
-    assert names(tmp_path) == ["left", "right"]
+    assert contexts() == ["left", "right"]
 
 
 def test_there_are_no_names_without_the_module(tmp_path: Path) -> None:
-    assert names(tmp_path / "absent") == []
+    tmp_path.rmdir()
+    assert contexts() == []
 
 
 def test_unknown_context_is_answered_with_the_known_ones(tmp_path: Path) -> None:
     (tmp_path / "left").touch()
     with pytest.raises(FileNotFoundError, match=r"'lefd'.*there: left") as caught:
-        Context("lefd", dev=tmp_path)
+        Context("lefd")
     assert caught.value.errno == errno.ENOENT
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../null", "control"])
 def test_name_that_is_none_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="name of a context"):
-        Context(name, dev=tmp_path)
+        Context(name)
 
 
 def test_failed_call_names_the_context_and_keeps_errno(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with (
-        Context("file", dev=tmp_path) as context,
+        Context("file") as context,
         pytest.raises(OSError, match="'file'") as caught,
     ):
         context.query()
@@ -50,7 +57,7 @@ def test_failed_call_names_the_context_and_keeps_errno(tmp_path: Path) -> None:
 def test_failure_that_has_no_reason_is_no_allocation_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with (
-        Context("file", dev=tmp_path) as context,
+        Context("file") as context,
         pytest.raises(OSError, match="8 KiB") as caught,
     ):
         context.alloc(8192)
@@ -60,7 +67,7 @@ def test_failure_that_has_no_reason_is_no_allocation_error(tmp_path: Path) -> No
 def test_deadline_that_has_passed_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with (
-        Context("file", dev=tmp_path) as context,
+        Context("file") as context,
         pytest.raises(ValueError, match="deadline"),
     ):
         context.alloc(4096, deadline=0)
@@ -154,7 +161,7 @@ def test_an_allocation_error_has_what_the_kernel_wrote_back(
     (tmp_path / "left").touch()
     reason = Reason.CHUNKS.value
     answer(monkeypatch, errno.EDQUOT, reason=reason, max_chunks=16, chunks=16, quota=9, used=5)
-    with Context("left", dev=tmp_path) as context, pytest.raises(AllocationError) as caught:
+    with Context("left") as context, pytest.raises(AllocationError) as caught:
         context.alloc(8192)
     error = caught.value
     assert (error.errno, error.reason) == (errno.EDQUOT, Reason.CHUNKS)
@@ -170,7 +177,7 @@ def test_a_compaction_that_fails_is_called_one(
 ) -> None:
     (tmp_path / "left").touch()
     answer(monkeypatch, errno.EBUSY, reason=Reason.BUSY.value)
-    with Context("left", dev=tmp_path) as context, pytest.raises(AllocationError, match=what):
+    with Context("left") as context, pytest.raises(AllocationError, match=what):
         context.compact(size)
 
 
@@ -187,7 +194,7 @@ def test_a_process_that_cannot_own_is_named_with_what_to_do(
     (tmp_path / "left").touch()
     answer(monkeypatch, number, reason=Reason.INVALID.value)
     kind, text = OWNER_ERRORS[number]
-    with Context("left", dev=tmp_path) as context, pytest.raises(kind) as caught:
+    with Context("left") as context, pytest.raises(kind) as caught:
         context.alloc(8192, owner_pid=4711)
     assert text in str(caught.value)
 
@@ -197,9 +204,9 @@ def test_an_error_of_the_callers_own_is_no_allocation_error(
 ) -> None:
     (tmp_path / "left").touch()
     answer(monkeypatch, errno.EMFILE, reason=Reason.INVALID.value)
-    with Context("left", dev=tmp_path) as context, pytest.raises(OSError) as caught:
+    with Context("left") as context, pytest.raises(OSError) as caught:
         context.alloc(8192)
-    assert type(caught.value) is OSError and caught.value.errno == errno.EMFILE
+    assert type(caught.value) is RequestError and caught.value.errno == errno.EMFILE
 
 
 @pytest.mark.parametrize("pid", [-1, 1 << 31])
@@ -208,7 +215,7 @@ def test_what_can_be_no_process_is_not_asked_for(
 ) -> None:
     (tmp_path / "left").touch()
     answer(monkeypatch, errno.EIO)
-    with Context("left", dev=tmp_path) as context, pytest.raises(ValueError, match=str(pid)):
+    with Context("left") as context, pytest.raises(ValueError, match=str(pid)):
         context.alloc(8192, owner_pid=pid)
 
 
@@ -217,7 +224,7 @@ def test_a_quota_on_behalf_is_the_other_users(
 ) -> None:
     (tmp_path / "left").touch()
     answer(monkeypatch, errno.EDQUOT, reason=Reason.QUOTA.value, quota=9 << 20, used=5 << 20)
-    with Context("left", dev=tmp_path) as context, pytest.raises(AllocationError) as caught:
+    with Context("left") as context, pytest.raises(AllocationError) as caught:
         context.alloc(8 << 20, owner_pid=4711)
     text = "QUOTA; the user of process 4711 has 5 MiB of their 9 MiB; free chunks of theirs, or"
     assert text in str(caught.value)
@@ -237,5 +244,5 @@ def test_users_are_all_asked_for_and_in_order(
         argument.count = there
 
     monkeypatch.setattr("cm_agent.core.uapi.submit", submit)
-    with Context("left", dev=tmp_path) as context:
+    with Context("left") as context:
         assert [user.uid for user in context.users()] == list(range(1, there + 1))

@@ -19,6 +19,12 @@ from cm_agent.core.reports import Quota
 MIB = 1 << 20
 
 
+@pytest.fixture(autouse=True)
+def nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The nodes of contexts are plain files in a folder of the test's."""
+    monkeypatch.setattr("cm_agent.core.context.DEV", tmp_path)
+
+
 class Kernel:
     """Answer every call with `number` and `error`; note what was asked."""
 
@@ -57,7 +63,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
 def control(kernel: Kernel, tmp_path: Path) -> Iterator[Control]:
     for name in ("control", "left"):
         (tmp_path / name).touch()
-    with Control(dev=tmp_path) as control:
+    with Control() as control:
         yield control
 
 

@@ -2,6 +2,7 @@
 # SPDX-FileCopyrightText: 2026 cm-agent authors
 """The binding: reasons, texts, and values made of the kernel's structures."""
 
+import pytest
 from cm_agent.core import uapi
 from cm_agent.core.reports import (
     Attestation,
@@ -34,7 +35,25 @@ def test_any_bytes_of_a_name_can_be_shown(raw: bytes) -> None:
     query = ffi.new("struct cm_query *")
     query.name = raw
     shown = uapi.text(query.name)
-    assert shown == raw.partition(b"\0")[0].decode(errors="backslashreplace")
+    assert shown.isprintable()
+    if (plain := raw.partition(b"\0")[0]).isascii() and plain.decode().isprintable():
+        assert shown == plain.decode()
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        (b"co\x1b[7mm\n", "co\\x1b[7mm\\n"),
+        (b"\x1b[2J\x1b]0;pwned\x07x\nfake 9 9", "\\x1b[2J\\x1b]0;pwned\\x07x\\nfake 9 9"),
+        ("left \u202e right".encode(), "left \\u202e right"),
+        ("Kamera fürs Dach".encode(), "Kamera fürs Dach"),
+        (b"\xff", "\\xff"),
+    ],
+)
+def test_text_of_others_gives_no_orders_to_a_terminal(raw: bytes, shown: str) -> None:
+    query = ffi.new("struct cm_query *")
+    query.name = raw
+    assert uapi.text(query.name) == shown
 
 
 def test_address_is_the_memorys_own() -> None:
@@ -92,7 +111,7 @@ def test_attestation_with_addresses_keeps_address_zero() -> None:
 
 
 def test_states_of_a_chunk_are_told_apart() -> None:
-    names = ("fixed", "draining", "hidden")
+    names = ("immovable", "draining", "hidden")
     flags = (uapi.CHUNK_FIXED, uapi.CHUNK_DRAINING, uapi.CHUNK_HIDDEN)
     for flag, field in zip(flags, names, strict=True):
         got = LayoutEntry.read(ffi.new("struct cm_layout_entry *", {"state": flag}))

@@ -20,15 +20,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from unit.daemon.test_monitor import message, multicast
+from unit.daemon.test_udev import message, multicast
 
 AGENT = Path(__file__).parents[3] / "agent"
 START = 20.0
 
 
-def agent(*words: str | Path) -> list[str]:
+PROGRAM = """
+import sys
+from pathlib import Path
+from cm_agent.cli import main
+from cm_agent.core import context
+context.DEV = Path(sys.argv.pop(1))
+sys.exit(main())
+"""
+
+
+def agent(dev: Path, *words: str | Path) -> list[str]:
     """Return the command line of the agent of this checkout."""
-    return [sys.executable, "-m", "cm_agent", *map(str, words)]
+    return [sys.executable, "-c", PROGRAM, str(dev), *map(str, words)]
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -48,7 +58,7 @@ class Running:
         self._manager.bind(str(root / "notify"))
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                agent("serve", "--config", self.config, "--dev", self.dev),
+                agent(self.dev, "serve", "--config", self.config),
                 env=environment(NOTIFY_SOCKET=str(root / "notify"), WATCHDOG_USEC=watchdog),
                 stderr=log,
             )
@@ -207,7 +217,7 @@ def test_mistakes_in_the_configuration_are_all_told_and_nothing_is_opened(tmp_pa
     file = tmp_path / "config.toml"
     file.write_text("extra = 1\n[metrics]\nlisten = 80\n")
     done = subprocess.run(
-        agent("serve", "--config", file, "--dev", tmp_path),
+        agent(tmp_path, "serve", "--config", file),
         env=environment(),
         capture_output=True,
         text=True,
@@ -226,7 +236,7 @@ def test_a_taken_port_ends_it_with_words(tmp_path: Path) -> None:
         file = tmp_path / "config.toml"
         file.write_text(f"[metrics]\nlisten = '127.0.0.1:{taken.getsockname()[1]}'\n")
         done = subprocess.run(
-            agent("serve", "--config", file, "--dev", tmp_path / "cm"),
+            agent(tmp_path / "cm", "serve", "--config", file),
             env=environment(),
             capture_output=True,
             text=True,

@@ -81,7 +81,7 @@ class Board:
         self.dev, self.opened = dev, list[DataContext]()
         self.refusal: OSError | None = None
         self._shape = shape
-        self.contexts = OpenContexts(dev, opener=self._open)
+        self.contexts = OpenContexts(self._open)
 
     def _open(self, name: str) -> Context:
         if self.refusal:

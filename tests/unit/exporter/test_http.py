@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 from cm_agent.config.settings import VerificationConfig
-from cm_agent.contiguity.verify import Verdict, Verification
-from cm_agent.exporter.collector import AgentCollector, make_registry
+from cm_agent.contiguity.verification import Verdict, Verification
 from cm_agent.exporter.http import Application, MetricsServer
+from cm_agent.exporter.metrics import AgentCollector, make_registry
 from cm_agent.exporter.prober import Tally, Verifier
 from unit.exporter.context_data import Board
 

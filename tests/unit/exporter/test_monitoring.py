@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from unit.exporter.test_collector import board_of_three, scrape
+from unit.exporter.test_metrics import board_of_three, scrape
 
 MONITORING = Path(__file__).parents[3] / "agent" / "monitoring"
 ALERTS, ALERTS_TEST = MONITORING / "alerts.yml", MONITORING / "alerts_test.yml"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from cm_agent.config.settings import VerificationConfig
-from cm_agent.contiguity.verify import Verdict, Verification
+from cm_agent.contiguity.verification import Verdict, Verification
 from cm_agent.exporter.prober import ProbeFailure, Tally, Verifier
 from unit.exporter.context_data import MIB, Board
 

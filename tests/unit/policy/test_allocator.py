@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, cast
@@ -54,6 +54,19 @@ def refused(context: str, reason: Reason) -> AllocationError:
     )
 
 
+@pytest.fixture
+def bank_of(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Bank]:
+    """Make a bank, whose clock is the allocator's."""
+
+    def make(**answers: BaseException | None) -> Bank:
+        bank = Bank(**answers)
+        clock = SimpleNamespace(monotonic=lambda: bank.now)
+        monkeypatch.setattr("cm_agent.policy.allocator.time", clock)
+        return bank
+
+    return make
+
+
 class Bank:
     """Lend contexts that answer as `answers` says, an exception or nothing; note what happens."""
 
@@ -89,23 +102,25 @@ class Bank:
     @property
     def allocator(self) -> Allocator:
         """Return an allocator over these contexts and their clock."""
-        return Allocator(POLICY, self.use, clock=lambda: self.now)
+        return Allocator(POLICY, self.use)
 
     def alloc_by_policy(self, type: str = "common", deadline: float | None = None) -> str:
         """Allocate for device `cam`."""
         return str(self.allocator.alloc("cam", type, 4 * MIB, deadline=deadline, name="it"))
 
 
-def test_the_first_context_of_the_rule_is_asked_and_no_other() -> None:
-    bank = Bank()
+def test_the_first_context_of_the_rule_is_asked_and_no_other(bank_of: Callable[..., Bank]) -> None:
+    bank = bank_of()
     assert bank.alloc_by_policy() == "chunk of left"
     assert bank.asked == [("left", 4 * MIB, 0, None, "it")]
     assert bank.events == ["left lent", "left back"]
 
 
 @pytest.mark.parametrize("reason", OF_ONE_CONTEXT)
-def test_what_another_context_may_be_spared_moves_on(reason: Reason) -> None:
-    bank = Bank(left=refused("left", reason))
+def test_what_another_context_may_be_spared_moves_on(
+    bank_of: Callable[..., Bank], reason: Reason
+) -> None:
+    bank = bank_of(left=refused("left", reason))
     assert bank.alloc_by_policy() == "chunk of right"
 
 
@@ -120,23 +135,29 @@ def test_what_another_context_may_be_spared_moves_on(reason: Reason) -> None:
         ValueError("a mistake"),
     ],
 )
-def test_what_would_fail_everywhere_does_not_move_on(failure: Exception) -> None:
-    bank = Bank(left=failure)
+def test_what_would_fail_everywhere_does_not_move_on(
+    bank_of: Callable[..., Bank], failure: Exception
+) -> None:
+    bank = bank_of(left=failure)
     with pytest.raises(type(failure)) as caught:
         bank.alloc_by_policy()
     assert caught.value is failure
     assert [asked[0] for asked in bank.asked] == ["left"]
 
 
-def test_a_rule_with_one_context_never_gives_memory_of_another() -> None:
-    bank = Bank(fw=refused("fw", Reason.FULL))
+def test_a_rule_with_one_context_never_gives_memory_of_another(
+    bank_of: Callable[..., Bank],
+) -> None:
+    bank = bank_of(fw=refused("fw", Reason.FULL))
     with pytest.raises(RefusedError):
         bank.alloc_by_policy("f")
     assert [asked[0] for asked in bank.asked] == ["fw"]
 
 
-def test_when_all_refuse_the_error_has_each_ones_reason_and_numbers() -> None:
-    bank = Bank(
+def test_when_all_refuse_the_error_has_each_ones_reason_and_numbers(
+    bank_of: Callable[..., Bank],
+) -> None:
+    bank = bank_of(
         left=refused("left", Reason.FULL),
         right=refused("right", Reason.FRAGMENTED),
         spare=refused("spare", Reason.QUOTA),
@@ -166,8 +187,8 @@ def test_the_errno_of_all_is_theirs_when_they_agree_and_enomem_otherwise() -> No
     assert number(Reason.BUSY, Reason.FULL, Reason.BUSY) == errno.ENOMEM
 
 
-def test_no_rule_asks_nobody() -> None:
-    bank = Bank()
+def test_no_rule_asks_nobody(bank_of: Callable[..., Bank]) -> None:
+    bank = bank_of()
     with pytest.raises(NoRuleError):
         bank.allocator.alloc("dsp", "common", MIB)
     assert bank.events == []
@@ -177,9 +198,9 @@ def test_no_rule_asks_nobody() -> None:
     "number", [errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.EACCES, errno.EPERM]
 )
 def test_a_context_that_cannot_be_opened_is_passed_over_with_a_warning(
-    number: int, caplog: pytest.LogCaptureFixture
+    bank_of: Callable[..., Bank], number: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bank = Bank()
+    bank = bank_of()
     bank.unopened["left"] = OSError(number, "context 'left': not for you")
     assert bank.alloc_by_policy() == "chunk of right"
     (record,) = caplog.records
@@ -189,8 +210,10 @@ def test_a_context_that_cannot_be_opened_is_passed_over_with_a_warning(
     )
 
 
-def test_a_context_that_the_service_has_not_open_is_passed_over() -> None:
-    bank = Bank()
+def test_a_context_that_the_service_has_not_open_is_passed_over(
+    bank_of: Callable[..., Bank],
+) -> None:
+    bank = bank_of()
     bank.unopened["left"] = None
     assert bank.alloc_by_policy() == "chunk of right"
     bank.unopened["fw"] = None
@@ -201,27 +224,31 @@ def test_a_context_that_the_service_has_not_open_is_passed_over() -> None:
     assert caught.value.errno == errno.ENOENT
 
 
-def test_no_descriptors_left_is_no_reason_to_move_on() -> None:
-    bank = Bank()
+def test_no_descriptors_left_is_no_reason_to_move_on(bank_of: Callable[..., Bank]) -> None:
+    bank = bank_of()
     bank.unopened["left"] = OSError(errno.EMFILE, "too many files")
     with pytest.raises(OSError, match="too many files"):
         bank.alloc_by_policy()
 
 
-def test_a_context_that_is_destroyed_meanwhile_is_passed_over() -> None:
-    bank = Bank(left=ContextGoneError(errno.ENODEV, "context 'left' was destroyed"))
+def test_a_context_that_is_destroyed_meanwhile_is_passed_over(bank_of: Callable[..., Bank]) -> None:
+    bank = bank_of(left=ContextGoneError(errno.ENODEV, "context 'left' was destroyed"))
     assert bank.alloc_by_policy() == "chunk of right"
 
 
-def test_the_deadline_is_shared_evenly_among_those_not_asked_yet() -> None:
-    bank = Bank(left=refused("left", Reason.DEADLINE), right=refused("right", Reason.FULL))
+def test_the_deadline_is_shared_evenly_among_those_not_asked_yet(
+    bank_of: Callable[..., Bank],
+) -> None:
+    bank = bank_of(left=refused("left", Reason.DEADLINE), right=refused("right", Reason.FULL))
     bank.seconds_taken = 2.0
     bank.alloc_by_policy(deadline=9.0)
     assert [asked[3] for asked in bank.asked] == [3.0, 3.5, 5.0]
 
 
-def test_when_time_is_up_the_rest_is_not_asked_and_that_is_told() -> None:
-    bank = Bank(left=refused("left", Reason.DEADLINE))
+def test_when_time_is_up_the_rest_is_not_asked_and_that_is_told(
+    bank_of: Callable[..., Bank],
+) -> None:
+    bank = bank_of(left=refused("left", Reason.DEADLINE))
     bank.seconds_taken = 10.0
     with pytest.raises(RefusedError) as caught:
         bank.alloc_by_policy(deadline=9.0)
@@ -232,13 +259,15 @@ def test_when_time_is_up_the_rest_is_not_asked_and_that_is_told() -> None:
     assert caught.value.errno == errno.ETIMEDOUT
 
 
-def test_a_deadline_that_has_passed_is_a_mistake() -> None:
+def test_a_deadline_that_has_passed_is_a_mistake(bank_of: Callable[..., Bank]) -> None:
     with pytest.raises(ValueError, match="a deadline of 0 s has passed already"):
-        Bank().alloc_by_policy(deadline=0)
+        bank_of().alloc_by_policy(deadline=0)
 
 
-def test_what_is_taken_together_has_its_context_lent_and_knows_who_refused_before() -> None:
-    bank = Bank(left=refused("left", Reason.FULL))
+def test_what_is_taken_together_has_its_context_lent_and_knows_who_refused_before(
+    bank_of: Callable[..., Bank],
+) -> None:
+    bank = bank_of(left=refused("left", Reason.FULL))
     with bank.allocator.take(
         "cam", "common", lambda it, _: [it.alloc(1, 0, deadline=None, name=None)] * 2
     ) as got:
@@ -249,8 +278,8 @@ def test_what_is_taken_together_has_its_context_lent_and_knows_who_refused_befor
     assert bank.events[-1] == "right back"
 
 
-def test_a_failure_of_the_taker_is_not_taken_for_a_refusal() -> None:
-    bank = Bank()
+def test_a_failure_of_the_taker_is_not_taken_for_a_refusal(bank_of: Callable[..., Bank]) -> None:
+    bank = bank_of()
     with (
         pytest.raises(AllocationError),
         bank.allocator.take("cam", "common", lambda context, seconds: None),

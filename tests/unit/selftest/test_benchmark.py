@@ -7,7 +7,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -113,7 +112,7 @@ class State:
 @pytest.fixture
 def camera(monkeypatch: pytest.MonkeyPatch) -> None:
     class Camera:
-        def __init__(self, name: str, *, dev: Path) -> None:
+        def __init__(self, name: str) -> None:
             pass
 
         def __enter__(self) -> Camera:

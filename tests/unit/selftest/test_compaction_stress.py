@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from cm_agent.core.errors import AllocationError
 from cm_agent.core.uapi import Reason
-from cm_agent.selftest.compaction_stress import Mover
+from cm_agent.selftest.compaction_stress import CompactionStress
 
 MIB = 1 << 20
 FULL = AllocationError(
@@ -26,8 +26,8 @@ FULL = AllocationError(
 class MovableContext:
     """A context of 64 MiB with one chunk, which moves on when it is asked to."""
 
-    def __init__(self, *, fixed: bool = False, full: bool = False) -> None:
-        self.fixed, self.full = fixed, full
+    def __init__(self, *, immovable: bool = False, full: bool = False) -> None:
+        self.immovable, self.full = immovable, full
         self.offset = 0
         self.asked: list[tuple[int, int]] = []
 
@@ -37,7 +37,7 @@ class MovableContext:
 
     def layout(self) -> list[Any]:
         """Say where the chunk is."""
-        return [SimpleNamespace(offset=self.offset, size=MIB, fixed=self.fixed)]
+        return [SimpleNamespace(offset=self.offset, size=MIB, immovable=self.immovable)]
 
     def compact(self, size: int, alignment: int) -> Any:
         """Move it."""
@@ -55,10 +55,10 @@ class MovableContext:
 FRAME = cast(Any, SimpleNamespace(buffers=("chunk",)))
 
 
-def moved(context: MovableContext, times: int = 1) -> Mover:
-    mover = Mover(cast(Any, context))
+def moved(context: MovableContext, times: int = 1) -> CompactionStress:
+    mover = CompactionStress(cast(Any, context))
     for _ in range(times):
-        mover.came(0, FRAME)
+        mover.filled(0, FRAME)
     return mover
 
 
@@ -70,7 +70,7 @@ def test_room_is_asked_for_where_the_first_chunk_lies() -> None:
 
 
 def test_a_chunk_that_a_driver_has_is_left_alone() -> None:
-    context = MovableContext(fixed=True)
+    context = MovableContext(immovable=True)
     mover = moved(context)
     assert (context.asked, mover.moves) == ([], 0)
 
@@ -82,7 +82,7 @@ def test_no_room_is_no_error_and_no_move() -> None:
 
 def test_who_is_not_told_places_cannot_move(monkeypatch: pytest.MonkeyPatch) -> None:
     context = MovableContext()
-    hidden = SimpleNamespace(offset=None, size=MIB, fixed=False)
+    hidden = SimpleNamespace(offset=None, size=MIB, immovable=False)
     monkeypatch.setattr(context, "layout", lambda: [hidden])
     with pytest.raises(PermissionError, match="become root"):
         moved(context)

@@ -25,7 +25,7 @@ def frame() -> Iterator[Any]:
 
         def made(data: bytes, format: Format = SHAPE) -> Frame:
             buffer = stack.enter_context(MemfdBuffer.holding(data))
-            filled = Filled(0, (Payload(len(data), 0),), 0, 0, damaged=False)
+            filled = Filled(0, (Payload(len(data), 0),), 0, 0, error=False)
             return Frame((buffer,), filled, format, Counters())
 
         yield made

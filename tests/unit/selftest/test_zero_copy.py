@@ -3,8 +3,8 @@
 """What proves that one driver reads the memory that another one filled, and what does not."""
 
 import pytest
-from cm_agent.contiguity.verify import Verdict, Verification
-from cm_agent.selftest.zero_copy import ChunkCrossing, Sight
+from cm_agent.contiguity.verification import Verdict, Verification
+from cm_agent.selftest.zero_copy import ChunkCheck, Sight
 from unit.core.memfd_buffer import MemfdBuffer
 
 SEEN = Verification(Verdict.CONTIGUOUS, (), True, 4096, "data")
@@ -12,9 +12,9 @@ SEEN = Verification(Verdict.CONTIGUOUS, (), True, 4096, "data")
 
 def crossing(
     filled: list[Sight], read: list[Sight], *, seen: Verification = SEEN, changes: int = 2
-) -> ChunkCrossing:
+) -> ChunkCheck:
     with MemfdBuffer.holding(bytes(4096)) as chunk:
-        return ChunkCrossing(0, 0, chunk, seen, 0, changes, filled, read)
+        return ChunkCheck(0, 0, chunk, seen, 0, changes, filled, read)
 
 
 def sights(*addresses: int | None, maps: int = 1) -> list[Sight]:
@@ -53,7 +53,7 @@ def test_addresses_that_are_hidden_prove_and_disprove_nothing() -> None:
     ],
     ids=["not seen", "not filled", "not mapped", "not contiguous", "witnesses disagree"],
 )
-def test_what_is_missing_is_not_taken_for_granted(entry: ChunkCrossing) -> None:
+def test_what_is_missing_is_not_taken_for_granted(entry: ChunkCheck) -> None:
     assert not entry.proven
 
 

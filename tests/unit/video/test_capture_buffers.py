@@ -6,12 +6,12 @@ from typing import Any, cast
 
 import pytest
 from cm_agent.core.errors import AllocationError, ClosedError
-from cm_agent.video.capture_buffers import Filling
+from cm_agent.video.capture_buffers import CaptureBuffers
 from unit.video.video_data import RAW, DataContext, DataQueue
 
 
-def filling(queue: DataQueue, context: DataContext, count: int = 2, **named: Any) -> Filling:
-    return Filling(cast(Any, queue), cast(Any, context), count, **named)
+def made(queue: DataQueue, context: DataContext, count: int = 2, **named: Any) -> CaptureBuffers:
+    return CaptureBuffers(cast(Any, queue), cast(Any, context), count, **named)
 
 
 @pytest.fixture
@@ -26,14 +26,14 @@ def context() -> DataContext:
 
 def test_chunks_are_as_large_as_the_driver_says(queue: DataQueue, context: DataContext) -> None:
     queue.granted = 3
-    filling(queue, context)
+    made(queue, context)
     assert [chunk.size for chunk in context.chunks] == [RAW.planes[0].size] * 3
 
 
 def test_what_was_begun_is_undone_when_there_is_no_room(queue: DataQueue) -> None:
     context = DataContext(room=1)
     with pytest.raises(AllocationError, match=r"; 1 of 2 buffers of 450 KiB each were had by then"):
-        filling(queue, context)
+        made(queue, context)
     assert queue.log == ["capture buffers 2", "capture released"]
     assert not context.open
 
@@ -41,7 +41,7 @@ def test_what_was_begun_is_undone_when_there_is_no_room(queue: DataQueue) -> Non
 def test_a_frame_on_loan_is_not_queued_until_it_is_released(
     queue: DataQueue, context: DataContext
 ) -> None:
-    fill = filling(queue, context)
+    fill = made(queue, context)
     fill.start()
     queue.hand_back()
     frame = fill.take()
@@ -56,7 +56,7 @@ def test_a_frame_on_loan_is_not_queued_until_it_is_released(
 
 
 def test_a_spare_takes_the_place_of_a_chunk_on_loan(queue: DataQueue, context: DataContext) -> None:
-    fill = filling(queue, context, 1, spares=1)
+    fill = made(queue, context, 1, extra=1)
     fill.start()
     queue.hand_back()
     assert fill.take() is not None
@@ -67,7 +67,7 @@ def test_a_spare_takes_the_place_of_a_chunk_on_loan(queue: DataQueue, context: D
 def test_the_last_buffer_is_no_frame_when_it_is_empty(
     queue: DataQueue, context: DataContext
 ) -> None:
-    fill = filling(queue, context)
+    fill = made(queue, context)
     fill.start()
     queue.hand_back(used=0, last=True)
     assert fill.take() is None
@@ -77,7 +77,7 @@ def test_the_last_buffer_is_no_frame_when_it_is_empty(
 def test_the_last_buffer_is_a_frame_when_it_has_data(
     queue: DataQueue, context: DataContext
 ) -> None:
-    fill = filling(queue, context)
+    fill = made(queue, context)
     fill.start()
     queue.hand_back(used=5, last=True)
     frame = fill.take()
@@ -86,7 +86,7 @@ def test_the_last_buffer_is_a_frame_when_it_has_data(
 
 
 def test_it_goes_on_with_all_chunks_after_the_end(queue: DataQueue, context: DataContext) -> None:
-    fill = filling(queue, context)
+    fill = made(queue, context)
     fill.start()
     queue.hand_back(used=0, last=True)
     fill.take()
@@ -95,7 +95,7 @@ def test_it_goes_on_with_all_chunks_after_the_end(queue: DataQueue, context: Dat
 
 
 def test_closing_closes_all_chunks(queue: DataQueue, context: DataContext) -> None:
-    fill = filling(queue, context)
+    fill = made(queue, context)
     fill.start()
     queue.hand_back()
     frame = fill.take()
@@ -107,7 +107,7 @@ def test_closing_closes_all_chunks(queue: DataQueue, context: DataContext) -> No
 
 
 def test_chunks_on_loan_may_outlive_it(queue: DataQueue, context: DataContext) -> None:
-    fill = filling(queue, context)
+    fill = made(queue, context)
     fill.start()
     queue.hand_back()
     frame = fill.take()
@@ -119,16 +119,16 @@ def test_chunks_on_loan_may_outlive_it(queue: DataQueue, context: DataContext) -
 
 
 def test_a_damaged_frame_without_data_is_a_frame(queue: DataQueue, context: DataContext) -> None:
-    fill = filling(queue, context)
+    fill = made(queue, context)
     fill.start()
-    queue.hand_back(used=0, damaged=True)
+    queue.hand_back(used=0, error=True)
     frame = fill.take()
-    assert frame is not None and frame.damaged
+    assert frame is not None and frame.error
 
 
 def test_damaged_frames_are_counted(queue: DataQueue, context: DataContext) -> None:
-    fill = filling(queue, context)
+    fill = made(queue, context)
     fill.start()
-    queue.hand_back(damaged=True)
+    queue.hand_back(error=True)
     fill.take()
-    assert (fill.counters.frames, fill.counters.damaged) == (1, 1)
+    assert (fill.counters.frames, fill.counters.errors) == (1, 1)

@@ -16,6 +16,12 @@ from cm_agent.video.error import DeviceLookupError, VideoError
 from unit.video.video_data import CODED, RAW, DataDevice
 
 
+@pytest.fixture(autouse=True)
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookup, "SYSFS", tmp_path)
+    monkeypatch.setattr(lookup, "DEV", Path("/n"))
+
+
 @pytest.fixture
 def sysfs(tmp_path: Path) -> Path:
     (tmp_path / "class/video4linux/v4l-subdev0").mkdir(parents=True)
@@ -29,27 +35,27 @@ def sysfs(tmp_path: Path) -> Path:
 
 
 def test_a_path_is_taken_as_it_is(sysfs: Path) -> None:
-    assert find("./camera", sysfs=sysfs) == Path("camera")
+    assert find("./camera") == Path("camera")
 
 
 def test_a_node_and_a_driver_stand_for_a_path(sysfs: Path) -> None:
-    assert find("video10", sysfs=sysfs, dev=Path("/nodes")) == Path("/nodes/video10")
-    assert find("vivid", sysfs=sysfs, dev=Path("/nodes")) == Path("/nodes/video0")
+    assert find("video10") == Path("/n/video10")
+    assert find("vivid") == Path("/n/video0")
 
 
 def test_a_driver_of_two_nodes_lists_them_in_order(sysfs: Path) -> None:
     with pytest.raises(DeviceLookupError, match=r"say which: /n/video9 \(in\); /n/video10 \(out\)"):
-        find("codec", sysfs=sysfs, dev=Path("/n"))
+        find("codec")
 
 
 def test_an_unknown_name_lists_what_there_is(sysfs: Path) -> None:
     with pytest.raises(DeviceLookupError, match=r"there are /n/video0 \(vivid\), /n/video9"):
-        find("webcam", sysfs=sysfs, dev=Path("/n"))
+        find("webcam")
 
 
-def test_no_device_at_all_is_said(tmp_path: Path) -> None:
+def test_no_device_at_all_is_said() -> None:
     with pytest.raises(DeviceLookupError, match="there is no video device"):
-        find("vivid", sysfs=tmp_path)
+        find("vivid")
 
 
 @pytest.fixture
@@ -70,7 +76,7 @@ def test_of_a_drivers_nodes_the_camera_is_found(sysfs: Path, devices: Any) -> No
     able = replace(camera.capabilities, memory_to_memory=False)
     camera.capabilities, screen.capabilities = able, replace(able, capture=False)
     devices(screen, camera)
-    assert find_camera("codec", sysfs=sysfs, dev=Path("/n")) == Path("/n/video10")
+    assert find_camera("codec") == Path("/n/video10")
 
 
 @pytest.mark.parametrize(("number", "found"), [(errno.EACCES, True), (errno.EBUSY, False)])
@@ -82,13 +88,13 @@ def test_a_camera_that_may_not_be_opened_is_found_all_the_same(
 
     monkeypatch.setattr(lookup, "VideoDevice", refused)
     with nullcontext() if found else pytest.raises(DeviceLookupError, match="no camera"):
-        assert find_camera("vivid", sysfs=sysfs, dev=Path("/n")) == Path("/n/video0")
+        assert find_camera("vivid") == Path("/n/video0")
 
 
 def test_what_makes_images_of_images_is_no_camera(sysfs: Path, devices: Any) -> None:
     devices(DataDevice(RAW, RAW), DataDevice(CODED, RAW))
     with pytest.raises(DeviceLookupError, match="codec: no camera of that name or driver"):
-        find_camera("codec", sysfs=sysfs, dev=Path("/n"))
+        find_camera("codec")
 
 
 FINDERS: dict[str, Callable[..., Path]] = {
@@ -109,7 +115,7 @@ def test_of_a_drivers_nodes_the_one_that_suits_is_found(
     for other in others:
         devices(other, DataDevice(made, fed))
         if (other.capture.format, other.output.format) != (made, fed):
-            assert FINDERS[role]("codec", sysfs=sysfs, dev=Path("/n")) == Path("/n/video10")
+            assert FINDERS[role]("codec") == Path("/n/video10")
 
 
 def test_a_decoder_of_another_stream_does_not_suit(sysfs: Path, devices: Any) -> None:
@@ -117,11 +123,11 @@ def test_a_decoder_of_another_stream_does_not_suit(sysfs: Path, devices: Any) ->
     stateless.output.fourccs = ["SFWH"]
     devices(stateless, DataDevice(CODED, RAW))
     with pytest.raises(DeviceLookupError, match="codec: no decoder of FWHT of that name or dri"):
-        find_decoder("codec", "FWHT", sysfs=sysfs, dev=Path("/n"))
+        find_decoder("codec", "FWHT")
 
 
 @pytest.mark.parametrize("role", FINDERS)
 def test_a_camera_has_none_of_these_roles(sysfs: Path, devices: Any, role: str) -> None:
     devices(DataDevice(CODED, RAW), DataDevice(CODED, RAW))
     with pytest.raises(DeviceLookupError, match=f"no {role} of that name"):
-        FINDERS[role]("vivid", sysfs=sysfs, dev=Path("/n"))
+        FINDERS[role]("vivid")

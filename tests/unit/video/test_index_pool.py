@@ -3,13 +3,13 @@
 """Who gets which of a driver's buffer numbers."""
 
 import pytest
-from cm_agent.video.index_pool import Slots
+from cm_agent.video.index_pool import IndexPool
 from hypothesis import given
 from hypothesis import strategies as st
 
 
 def test_who_comes_back_gets_his_number_again() -> None:
-    slots: Slots[str] = Slots(3)
+    slots: IndexPool[str] = IndexPool(3)
     numbers = {name: slots.take(name) for name in "abc"}
     for name in "cab":
         assert slots.give(numbers[name]) == name
@@ -17,7 +17,7 @@ def test_who_comes_back_gets_his_number_again() -> None:
 
 
 def test_another_gets_the_number_that_was_out_of_use_the_longest() -> None:
-    slots: Slots[str] = Slots(2)
+    slots: IndexPool[str] = IndexPool(2)
     first, second = slots.take("a"), slots.take("b")
     slots.give(second)
     slots.give(first)
@@ -25,7 +25,7 @@ def test_another_gets_the_number_that_was_out_of_use_the_longest() -> None:
 
 
 def test_there_are_no_more_than_there_are() -> None:
-    slots: Slots[str] = Slots(1)
+    slots: IndexPool[str] = IndexPool(1)
     slots.take("a")
     assert (slots.free, slots.busy) == (0, 1)
     with pytest.raises(IndexError):
@@ -33,7 +33,7 @@ def test_there_are_no_more_than_there_are() -> None:
 
 
 def test_a_number_that_nobody_has_cannot_be_given_back() -> None:
-    slots: Slots[str] = Slots(1)
+    slots: IndexPool[str] = IndexPool(1)
     with pytest.raises(KeyError):
         slots.give(0)
     slots.give(slots.take("a"))
@@ -42,7 +42,7 @@ def test_a_number_that_nobody_has_cannot_be_given_back() -> None:
 
 
 def test_stopping_takes_back_all() -> None:
-    slots: Slots[str] = Slots(3)
+    slots: IndexPool[str] = IndexPool(3)
     slots.take("a")
     slots.take("b")
     assert sorted(slots.give_all()) == ["a", "b"]
@@ -51,7 +51,7 @@ def test_stopping_takes_back_all() -> None:
 
 @given(st.integers(1, 4), st.lists(st.tuples(st.booleans(), st.integers(0, 5))))
 def test_a_number_has_one_user_at_a_time(count: int, steps: list[tuple[bool, int]]) -> None:
-    slots: Slots[str] = Slots(count)
+    slots: IndexPool[str] = IndexPool(count)
     taken: dict[int, str] = {}
     for take, who in steps:
         name = f"user {who}"

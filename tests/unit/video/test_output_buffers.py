@@ -8,7 +8,7 @@ import pytest
 from cm_agent.video.error import VideoError
 from cm_agent.video.format import Filled, Payload
 from cm_agent.video.frame import Counters, Frame
-from cm_agent.video.output_buffers import Feeding
+from cm_agent.video.output_buffers import OutputBuffers
 from unit.video.video_data import RAW, DataChunk, DataContext, DataQueue
 
 
@@ -16,12 +16,12 @@ class Loan:
     """A frame, and whether it went back."""
 
     def __init__(self, id: int, time: int = 7) -> None:
-        filled = Filled(0, (Payload(460_800, 0),), 0, time, damaged=False)
+        filled = Filled(0, (Payload(460_800, 0),), 0, time, error=False)
         chunks = cast(Any, (DataChunk(id, 462_848),))
         self.back = False
         self.frame = Frame(chunks, filled, RAW, Counters(), give_back=self._take)
 
-    def _take(self, frame: Frame) -> None:
+    def _take(self, buffers: object) -> None:
         self.back = True
 
 
@@ -31,55 +31,59 @@ def queue() -> DataQueue:
 
 
 @pytest.fixture
-def feeding(queue: DataQueue) -> Feeding:
-    feeding = Feeding(cast(Any, queue), cast(Any, DataContext()), 2)
-    feeding.start()
-    return feeding
+def output_buffers(queue: DataQueue) -> OutputBuffers:
+    output_buffers = OutputBuffers(cast(Any, queue), cast(Any, DataContext()), 2)
+    output_buffers.start()
+    return output_buffers
 
 
 def test_what_is_handed_in_says_where_its_data_lies_and_when_it_was_taken(
-    queue: DataQueue, feeding: Feeding
+    queue: DataQueue, output_buffers: OutputBuffers
 ) -> None:
     loan = Loan(1, time=42_000)
-    feeding.put_frame(loan.frame)
+    output_buffers.put_frame(loan.frame)
     assert queue.queued == [(0, loan.frame.buffers, (Payload(460_800, 0),), 42_000)]
 
 
 def test_a_frame_goes_back_when_it_was_read_and_released(
-    queue: DataQueue, feeding: Feeding
+    queue: DataQueue, output_buffers: OutputBuffers
 ) -> None:
     loan = Loan(1)
-    feeding.put_frame(loan.frame)
+    output_buffers.put_frame(loan.frame)
     loan.frame.release()
     assert not loan.back
     queue.hand_back()
-    feeding.collect()
-    assert loan.back and feeding.free == 2
+    output_buffers.collect()
+    assert loan.back and output_buffers.free == 2
 
 
-def test_a_frame_that_is_refused_is_not_kept(queue: DataQueue, feeding: Feeding) -> None:
+def test_a_frame_that_is_refused_is_not_kept(
+    queue: DataQueue, output_buffers: OutputBuffers
+) -> None:
     loan = Loan(1)
     queue.refuses = {462_848}
     with pytest.raises(VideoError):
-        feeding.put_frame(loan.frame)
-    assert feeding.free == 2
+        output_buffers.put_frame(loan.frame)
+    assert output_buffers.free == 2
     loan.frame.release()
     assert loan.back
 
 
-def test_there_is_room_for_as_many_as_the_driver_takes(feeding: Feeding) -> None:
+def test_there_is_room_for_as_many_as_the_driver_takes(output_buffers: OutputBuffers) -> None:
     for number in range(2):
-        feeding.put_frame(Loan(number).frame)
-    assert feeding.free == 0
+        output_buffers.put_frame(Loan(number).frame)
+    assert output_buffers.free == 0
     with pytest.raises(IndexError):
-        feeding.put_frame(Loan(2).frame)
+        output_buffers.put_frame(Loan(2).frame)
 
 
-def test_stopping_gives_back_what_was_not_read(queue: DataQueue, feeding: Feeding) -> None:
+def test_stopping_gives_back_what_was_not_read(
+    queue: DataQueue, output_buffers: OutputBuffers
+) -> None:
     loans = [Loan(1), Loan(2)]
     for loan in loans:
-        feeding.put_frame(loan.frame)
+        output_buffers.put_frame(loan.frame)
         loan.frame.release()
-    feeding.close()
+    output_buffers.close()
     assert all(loan.back for loan in loans)
     assert queue.log[-2:] == ["output off", "output released"]

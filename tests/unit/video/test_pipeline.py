@@ -38,7 +38,7 @@ class DataStage:
 
     def __init__(self, number: int, room: int = 2, damage: frozenset[int] = frozenset()) -> None:
         self.number, self.damage = number, damage
-        self.feeding = self.Feed(room)
+        self.output_buffers = self.Feed(room)
         self.device = cast(Any, type("Device", (), {"path": PATH, "fileno": lambda self: -1})())
         self.drained = self.stuck = False
         self.out: set[int] = set()
@@ -47,28 +47,28 @@ class DataStage:
     @property
     def busy(self) -> bool:
         """It will make something."""
-        return self.feeding.busy
+        return self.output_buffers.busy
 
     @property
     def ended(self) -> bool:
         """It was drained and is empty."""
-        return self.drained and not self.feeding.inside
+        return self.drained and not self.output_buffers.inside
 
     def put(self, frame: Frame) -> None:
         """Take a frame in."""
-        assert self.feeding.free and not self.drained
+        assert self.output_buffers.free and not self.drained
         frame.retain()
-        self.feeding.inside.append(frame)
+        self.output_buffers.inside.append(frame)
 
     def take(self) -> Frame | None:
         """Make a frame of the oldest."""
-        if not self.feeding.inside or self.stuck:
+        if not self.output_buffers.inside or self.stuck:
             return None
-        source = self.feeding.inside.pop(0)
+        source = self.output_buffers.inside.pop(0)
         time = source.timestamp_ns
         source.release()
         self.out.add(time)
-        filled = Filled(0, (Payload(1, 0),), 0, time + self.shift, damaged=time in self.damage)
+        filled = Filled(0, (Payload(1, 0),), 0, time + self.shift, error=time in self.damage)
         chunk = cast(Any, DataChunk(time, 1))
         return Frame((chunk,), filled, CODED, Counters(), lambda frame: self.out.discard(time))
 
@@ -99,7 +99,7 @@ class DataSource:
         number = self.taken
         self.out.add(number)
         self.most = max(self.most, len(self.out))
-        filled = Filled(0, (Payload(1, 0),), number, number, damaged=False)
+        filled = Filled(0, (Payload(1, 0),), number, number, error=False)
         chunk = cast(Any, DataChunk(number, 1))
         return Frame((chunk,), filled, RAW, Counters(), lambda frame: self.out.discard(number))
 
@@ -110,13 +110,13 @@ class Notes(Watcher):
     def __init__(self) -> None:
         self.seen: list[tuple[str, int, int]] = []
 
-    def came(self, link: int, frame: Frame) -> None:
+    def filled(self, link: int, frame: Frame) -> None:
         """Note it."""
-        self.seen.append(("came", link, frame.timestamp_ns))
+        self.seen.append(("filled", link, frame.timestamp_ns))
 
-    def went(self, link: int, frame: Frame) -> None:
+    def queued(self, link: int, frame: Frame) -> None:
         """Note it."""
-        self.seen.append(("went", link, frame.timestamp_ns))
+        self.seen.append(("queued", link, frame.timestamp_ns))
 
 
 def pipeline(source: DataSource, stages: list[DataStage], **named: Any) -> Pipeline:
@@ -194,12 +194,12 @@ def test_watchers_see_every_hand_over_in_turn() -> None:
     notes = Notes()
     list(pipeline(DataSource(), [DataStage(0)], window=1, watchers=[notes]).run(2))
     assert notes.seen == [
-        ("came", 0, 1),
-        ("went", 0, 1),
-        ("came", 1, 1),
-        ("came", 0, 2),
-        ("went", 0, 2),
-        ("came", 1, 2),
+        ("filled", 0, 1),
+        ("queued", 0, 1),
+        ("filled", 1, 1),
+        ("filled", 0, 2),
+        ("queued", 0, 2),
+        ("filled", 1, 2),
     ]
 
 
@@ -209,7 +209,7 @@ def test_a_damaged_frame_goes_no_further_and_back() -> None:
     seen = [it.frame.timestamp_ns for it in pipeline(source, stages, watchers=[notes]).run(3)]
     assert seen == [1, 3]
     assert not source.out and not stages[0].out
-    assert ("came", 1, 2) not in notes.seen
+    assert ("filled", 1, 2) not in notes.seen
 
 
 def test_whoever_stops_early_gives_all_back() -> None:
@@ -217,7 +217,7 @@ def test_whoever_stops_early_gives_all_back() -> None:
     results = pipeline(source, stages).run(20)
     next(results)
     results.close()
-    inside = {frame.timestamp_ns for frame in stages[0].feeding.inside}
+    inside = {frame.timestamp_ns for frame in stages[0].output_buffers.inside}
     assert source.out == inside, "a device's own are given back when it is closed"
 
 

@@ -84,7 +84,7 @@ def test_planes_that_were_filled_say_where_their_data_begins() -> None:
     filled = queue(driver, output=False, multiplanar=True).dequeue()
     assert filled.payloads == (Payload(100, 32), Payload(50, 0))
     assert filled.timestamp_ns == 3_000_007_000
-    assert filled.damaged and filled.last
+    assert filled.error and filled.last
 
 
 @pytest.mark.parametrize("multiplanar", [False, True])
@@ -141,7 +141,7 @@ def test_a_call_that_a_signal_interrupts_is_made_again(monkeypatch: pytest.Monke
         if error := answers.pop(0):
             raise error
 
-    monkeypatch.setattr("fcntl.ioctl", ioctl)
+    monkeypatch.setattr("cm_agent.video.uapi.ioctl", ioctl)
     ioctls = DeviceIoctls(-1)
     ioctls.set_control(1, 2)
     assert (ioctls.count, answers) == (2, [])

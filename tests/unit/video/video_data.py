@@ -145,8 +145,8 @@ class DataQueue:
         """Be done with the oldest buffer."""
         index, buffers, _, given = self.queued.pop(0)
         payloads = tuple(Payload(used, 0) for _ in buffers)
-        damaged, last = flags.get("damaged", False), flags.get("last", False)
-        self.done.append(Filled(index, payloads, 0, time or given, damaged, last))
+        error, last = flags.get("error", False), flags.get("last", False)
+        self.done.append(Filled(index, payloads, 0, time or given, error, last))
 
 
 class DataDevice:

@@ -15,7 +15,7 @@ from cm_agent.cli.shell import hexdump
 from cm_agent.cli.shell.command import VERBS, Command, describe, parse_sequence
 from cm_agent.cli.shell.recording import Recording
 from cm_agent.contiguity import pattern
-from cm_agent.contiguity.verify import Verdict, verify
+from cm_agent.contiguity.verification import Verdict, verify
 from cm_agent.core.buffer import Buffer
 from cm_agent.core.context import Context
 from cm_agent.core.errors import CommandError, UsageError
@@ -317,7 +317,7 @@ def _row(chunk: Chunk) -> tuple[str, ...]:
 
 
 def _place(entry: LayoutEntry, number: str) -> tuple[str, ...]:
-    state = "draining" if entry.draining else "immovable" if entry.fixed else ""
+    state = "draining" if entry.draining else "immovable" if entry.immovable else ""
     owner = f"user {entry.uid}" if entry.hidden else f"{entry.comm}[{entry.pid}]"
     where = "?" if entry.offset is None else f"{entry.offset:#x}"
     size = format_size(entry.size)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from cm_agent.core.context import Context
 from cm_agent.core.errors import UsageError
-from cm_agent.selftest.compaction_stress import Mover
-from cm_agent.selftest.zero_copy import Crossings
+from cm_agent.selftest.compaction_stress import CompactionStress
+from cm_agent.selftest.zero_copy import ZeroCopyCheck
 from cm_agent.video.capture import Capture
 from cm_agent.video.converter import Converter
 from cm_agent.video.decoder import Decoder
@@ -31,7 +31,7 @@ from cm_agent.video.pipeline import Watcher
 
 
 @contextmanager
-def mistaken(argument: str) -> Iterator[None]:
+def naming(argument: str) -> Iterator[None]:
     """Turn what an argument's value leads to in the block into a UsageError that names it."""
     try:
         yield
@@ -49,7 +49,7 @@ class StreamFile(Watcher):
         self._file, self._link = file, link
         self.bytes = 0
 
-    def came(self, link: int, frame: Frame) -> None:
+    def filled(self, link: int, frame: Frame) -> None:
         """Write a piece of the stream."""
         if link == self._link:
             payload = frame.filled.payloads[0]
@@ -66,8 +66,8 @@ class Line:
 
     capture: Capture
     stages: list[M2M]
-    crossings: Crossings
-    mover: Mover | None = None
+    check: ZeroCopyCheck
+    stress: CompactionStress | None = None
     file: StreamFile | None = None
 
     @property
@@ -78,7 +78,7 @@ class Line:
     @property
     def formats(self) -> list[Format]:
         """What each device delivers, as far as it is known."""
-        filled = [stage.filling for stage in self.stages if stage.filling]
+        filled = [stage.capture_buffers for stage in self.stages if stage.capture_buffers]
         return [self.capture.format, *(it.format for it in filled)]
 
     @property
@@ -89,19 +89,21 @@ class Line:
     @property
     def watchers(self) -> list[Watcher]:
         """Who looks on, in turn: places are looked at after chunks were moved."""
-        return [it for it in (self.mover, self.crossings, self.file) if it is not None]
+        return [it for it in (self.stress, self.check, self.file) if it is not None]
 
 
 def set_up(args: argparse.Namespace, stack: ExitStack, context: Context) -> Line:
     """Open the devices one after another; the stack closes them, the last one first."""
     assembly = _Assembly(args, stack, context)
     capture = assembly.capture()
-    line = Line(capture, [], Crossings(context), Mover(context) if args.compact else None)
+    line = Line(
+        capture, [], ZeroCopyCheck(context), CompactionStress(context) if args.compact else None
+    )
     image = capture.format
     if args.convert:
         converter = assembly.converter(image)
         line.stages.append(converter)
-        image = converter.filling.format
+        image = converter.capture_buffers.format
     _require_pictures(args, capture.format, image)
     if args.encode:
         encoder = assembly.encoder(image)
@@ -110,7 +112,7 @@ def set_up(args: argparse.Namespace, stack: ExitStack, context: Context) -> Line
             file = stack.enter_context(FileIO(args.write, "w"))
             line.file = StreamFile(file, len(line.stages))
         if args.decode:
-            line.stages.append(assembly.decoder(encoder.filling.format, image))
+            line.stages.append(assembly.decoder(encoder.capture_buffers.format, image))
     return line
 
 
@@ -121,10 +123,10 @@ class _Assembly:
         self._args, self._stack, self._context = args, stack, context
         # Moving takes one image at a time, and a chunk more than the driver can have.
         self._count: int = 1 if args.compact else args.buffers
-        self._spares = 1 if args.compact else 0
+        self._extra = 1 if args.compact else 0
 
     def _open(self, option: str, find: Callable[[str], Path], name: str) -> VideoDevice:
-        with mistaken(option):
+        with naming(option):
             path = find(name)
         return self._stack.enter_context(VideoDevice(path))
 
@@ -137,7 +139,7 @@ class _Assembly:
             height=self._args.height,
             pixelformat=self._args.pixelformat,
             fps=self._args.fps,
-            spares=self._spares,
+            extra=self._extra,
         )
         return self._stack.enter_context(capture)
 
@@ -149,7 +151,7 @@ class _Assembly:
             pixelformat=self._args.to,
             inputs=self._count,
             outputs=self._count,
-            spares=self._spares,
+            extra=self._extra,
         )
         return self._stack.enter_context(converter)
 
@@ -160,7 +162,7 @@ class _Assembly:
             image,
             inputs=self._count,
             outputs=self._count,
-            spares=self._spares,
+            extra=self._extra,
         )
         return self._stack.enter_context(encoder)
 
@@ -173,15 +175,15 @@ class _Assembly:
             image.pixelformat,
             inputs=self._count,
             outputs=self._count,
-            spares=self._spares,
+            extra=self._extra,
         )
         return self._stack.enter_context(decoder)
 
 
 def _require_pictures(args: argparse.Namespace, source: Format, image: Format) -> None:
     if args.save:
-        with mistaken("--save"):
+        with naming("--save"):
             require_convertible(image)
     if args.save_source:
-        with mistaken("--save-source"):
+        with naming("--save-source"):
             require_convertible(source)

@@ -78,7 +78,7 @@ class Tally:
 def run(args: argparse.Namespace, progress: Callable[[str], None]) -> dict[str, Any]:
     """Stream as asked and return the report."""
     with ExitStack() as stack:
-        context = stack.enter_context(Context(args.context, dev=args.dev))
+        context = stack.enter_context(Context(args.context))
         line = set_up(args, stack, context)
         tally = Tally(args.compare)
         pipeline = Pipeline(
@@ -101,10 +101,10 @@ def _save(args: argparse.Namespace, result: Result) -> None:
 
 def report(args: argparse.Namespace, line: Line, tally: Tally) -> dict[str, Any]:
     """Return what was seen, in JSON's types."""
-    damaged = sum(it.damaged for it in line.counters)
-    moved = line.mover is None or line.mover.moves > 0
+    errors = sum(it.errors for it in line.counters)
+    moved = line.stress is None or line.stress.moves > 0
     return {
-        "ok": line.crossings.zero_copy and moved and not damaged and tally.frames == args.frames,
+        "ok": line.check.zero_copy and moved and not errors and tally.frames == args.frames,
         "devices": [
             {
                 "device": str(it.path),
@@ -115,20 +115,20 @@ def report(args: argparse.Namespace, line: Line, tally: Tally) -> dict[str, Any]
         ],
         "context": args.context,
         "formats": [str(it) for it in line.formats],
-        "chunks": [it.to_json() for it in line.crossings.chunks],
-        "zero_copy": line.crossings.zero_copy,
+        "chunks": [it.to_json() for it in line.check.chunks],
+        "zero_copy": line.check.zero_copy,
         "frames": tally.frames,
         "fps": tally.fps,
         "fps_asked": args.fps,
         "fps_set": line.capture.rate,
         "dropped": line.capture.counters.dropped,
-        "damaged": damaged,
+        "errors": errors,
         "bytes_copied_by_cpu": sum(it.bytes_copied for it in line.counters),
         "ioctls": line.capture.ioctls + sum(stage.ioctls for stage in line.stages),
         "psnr": ratios(tally),
         "written": {"file": str(args.write), "bytes": line.file.bytes} if line.file else None,
-        "moves": line.mover and line.mover.moves,
-        "moved_frames": line.mover and line.mover.moved_frames,
+        "moves": line.stress and line.stress.moves,
+        "moved_frames": line.stress and line.stress.moved_frames,
         "saved": [str(it) for it in (args.save_source, args.save) if it],
     }
 
@@ -154,7 +154,7 @@ def describe(report: dict[str, Any]) -> str:
         + f", context {report['context']}",
         *(_describe_link(number, report) for number in range(len(report["formats"]))),
         f"{report['frames']} frames{rate}, {report['dropped']} dropped,"
-        f" {report['damaged']} damaged, {report['ioctls']} ioctls",
+        f" {report['errors']} with errors, {report['ioctls']} ioctls",
         _describe_ratios(report["psnr"]),
         f"{copied} to save {', '.join(report['saved'])}" if report["saved"] else copied,
     ]
@@ -165,7 +165,7 @@ def describe(report: dict[str, Any]) -> str:
             f"{report['moves']} moves of chunks, {report['moved_frames']} with a new image in them"
         )
     if not report["ok"]:
-        lines.append("NOT PROVEN: see the lines above")
+        lines.append("FAILED: see the lines above")
     return "\n".join(lines)
 
 

@@ -16,12 +16,12 @@ from typing import Any
 from cm_agent.cli._allocation import add_context, allocated
 from cm_agent.cli._arguments import Subparsers, add_common, positive_int
 from cm_agent.cli.stream import pipeline as _pipeline
-from cm_agent.cli.stream.line import mistaken
-from cm_agent.contiguity.verify import Verdict
+from cm_agent.cli.stream.line import naming
+from cm_agent.contiguity.verification import Verdict
 from cm_agent.core.errors import UsageError
 from cm_agent.core.size import format_size
 from cm_agent.policy.allocator import Allocation
-from cm_agent.selftest.samples import Evidence
+from cm_agent.selftest.samples import Samples
 from cm_agent.video.capture import Capture
 from cm_agent.video.device import VideoDevice
 from cm_agent.video.discovery import find_camera
@@ -37,7 +37,7 @@ DEVICE is a path, a node such as video0, or the name of a driver such as vivid. 
 the policy's rule for a device of its driver's name, type "common", says where the buffers come
 from: all from one context, the first that has room for all.
 Exit codes: 0 all frames came, without a copy, into chunks that are CONTIGUOUS; 1 not so;
-2 a mistake in the arguments."""
+2 a error in the arguments."""
 
 
 def register(sub: Subparsers) -> None:
@@ -109,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
 def _capture(args: argparse.Namespace) -> int:
     """Stream into buffers that nobody else reads, and print the report."""
     progress = Progress()
-    with mistaken("DEVICE"):
+    with naming("DEVICE"):
         path = find_camera(args.device)
     with (
         VideoDevice(path) as device,
@@ -130,30 +130,30 @@ def _capture(args: argparse.Namespace) -> int:
         allocation.what as capture,
     ):
         if args.save:
-            with mistaken("--save"):
+            with naming("--save"):
                 require_convertible(capture.format)
-        evidence = Evidence(allocation.context, capture, progress=progress)
+        samples = Samples(allocation.context, capture, progress=progress)
         span = Span()
         for frame in capture.frames(args.frames):
-            evidence.look(frame)
+            samples.look(frame)
             span.add(frame)
             progress(f"frame {span.frames} of {args.frames}")
             if args.save and span.frames == args.frames:
                 frame.save(args.save)
-        report = _report(args, allocation, evidence, span)
+        report = _report(args, allocation, samples, span)
     print(json.dumps(report, indent=2) if args.json else _describe(report))
     return 0 if report["ok"] else 1
 
 
 def _report(
-    args: argparse.Namespace, allocation: Allocation[Capture], evidence: Evidence, span: Span
+    args: argparse.Namespace, allocation: Allocation[Capture], samples: Samples, span: Span
 ) -> dict[str, Any]:
     capture = allocation.what
     device, counters = capture.device, capture.counters
-    verdicts = [entry.verification for entry in evidence.chunks]
+    verdicts = [entry.verification for entry in samples.chunks]
     contiguous = all(it.verdict is Verdict.CONTIGUOUS and it.agree for it in verdicts)
     return {
-        "ok": contiguous and evidence.zero_copy,
+        "ok": contiguous and samples.zero_copy,
         "device": str(device.path),
         "driver": device.capabilities.driver,
         "card": device.capabilities.card,
@@ -164,16 +164,16 @@ def _report(
         "height": capture.format.height,
         "pixelformat": capture.format.pixelformat,
         "planes": [{"size": p.size, "stride": p.stride} for p in capture.format.planes],
-        "buffers": [entry.to_json() for entry in evidence.chunks],
+        "buffers": [entry.to_json() for entry in samples.chunks],
         "contiguous": contiguous,
-        "zero_copy": evidence.zero_copy,
+        "zero_copy": samples.zero_copy,
         "frames": counters.frames,
         "seconds": span.seconds,
         "fps": span.fps,
         "fps_asked": args.fps,
         "fps_set": capture.rate,
         "dropped": counters.dropped,
-        "damaged": counters.damaged,
+        "errors": counters.errors,
         "bytes_copied_by_cpu": counters.bytes_copied,
         "ioctls": capture.ioctls,
         "saved": str(args.save) if args.save else None,
@@ -195,18 +195,18 @@ def _describe(report: dict[str, Any]) -> str:
         *(f"  refused: {refusal['why']}" for refusal in report["refused"]),
         *(_describe_chunk(chunk) for chunk in report["buffers"]),
         f"{report['frames']} frames{rate}, {report['dropped']} dropped,"
-        f" {report['damaged']} damaged, {report['ioctls']} ioctls",
+        f" {report['errors']} with errors, {report['ioctls']} ioctls",
         f"{copied} to save {report['saved']}" if report["saved"] else copied,
     ]
     if not report["ok"]:
-        lines.append("NOT PROVEN: " + "; ".join(describe_missing(report)))
+        lines.append("FAILED: " + "; ".join(describe_missing(report)))
     return "\n".join(lines)
 
 
 def describe_missing(report: dict[str, Any]) -> list[str]:
     """Return what the proof lacks, for the chunks of each reason."""
     chunks, driver = report["buffers"], report["driver"]
-    looked_at = [chunk for chunk in chunks if chunk["looks"]]
+    looked_at = [chunk for chunk in chunks if chunk["samples"]]
     hint = ", unless loaded with allocators=1" if driver == "vivid" else ""
     reasons = {
         "{} not seen to be contiguous by all witnesses": [
@@ -234,7 +234,7 @@ def _describe_chunk(chunk: dict[str, Any]) -> str:
         f"  buffer {chunk['buffer']}.{chunk['plane']}: chunk {chunk['chunk']},"
         f" {format_size(chunk['size'])}, {chunk['verdict']}{shout};"
         f" imports {chunk['imports']}, new content in {chunk['changes']} of"
-        f" {chunk['looks']} looks{where}"
+        f" {chunk['samples']} samples{where}"
     )
 
 

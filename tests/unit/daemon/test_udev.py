@@ -9,7 +9,7 @@ import socket
 import struct
 
 import pytest
-from cm_agent.daemon.monitor import ContextEvent, ContextMonitor
+from cm_agent.daemon.udev import ContextEvent, ContextMonitor
 
 KOBJECT_UEVENT = 15
 UDEV_GROUP = 2

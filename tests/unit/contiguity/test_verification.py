@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import product
 
 import pytest
-from cm_agent.contiguity.verify import (
+from cm_agent.contiguity.verification import (
     ATTESTATION,
     PAGEMAP,
     PATTERN,

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
-from pathlib import Path
 
 from cm_agent.contiguity import pagemap, pattern
 from cm_agent.core.buffer import Buffer
@@ -89,7 +88,6 @@ def verify(
     dma_bits: int = 64,
     preserve: bool = True,
     write: bool = True,
-    procfs: Path = Path("/proc"),
 ) -> Verification:
     """Hear all witnesses about a buffer, ours or foreign, and judge.
 
@@ -101,7 +99,7 @@ def verify(
     with _steady(buffer, context):
         witnesses = (
             _attestation(buffer, context, dma_bits),
-            _pagemap(buffer, procfs),
+            _pagemap(buffer),
             _pattern(buffer, context if write else None, preserve, asked=write),
         )
     verdict, agree = judge(witnesses)
@@ -181,10 +179,10 @@ def attested(attestation: Attestation, *, own: bool, dma_bits: int = 64) -> Witn
     return _counted(ATTESTATION, runs, f"{where}, reached with {dma_bits} address bits")
 
 
-def _pagemap(buffer: Buffer, procfs: Path) -> Witness:
+def _pagemap(buffer: Buffer) -> Witness:
     try:
         with buffer.cpu_access("r") as view:
-            runs = pagemap.runs(view, procfs=procfs)
+            runs = pagemap.runs(view)
     except (OSError, UnverifiableError) as error:
         return Witness(PAGEMAP, Verdict.UNVERIFIABLE, _reason(error))
     return _counted(PAGEMAP, runs, "as this process has it mapped")

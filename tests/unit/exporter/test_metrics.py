@@ -9,8 +9,8 @@ from collections import Counter
 from pathlib import Path
 
 from cm_agent.config.settings import VerificationConfig
-from cm_agent.contiguity.verify import Verdict, Verification
-from cm_agent.exporter.collector import AgentCollector, make_registry
+from cm_agent.contiguity.verification import Verdict, Verification
+from cm_agent.exporter.metrics import AgentCollector, make_registry
 from cm_agent.exporter.prober import ProbeFailure, Tally, Verifier
 from prometheus_client import CollectorRegistry, generate_latest
 from unit.exporter.context_data import Board

@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 cm-agent authors
+"""Memory lent for the length of a block, and how its end learns what outlives it.
+
+Python has no way to take memory back from a view or an array. But all views of a block refer to one
+object of it, and references are counted: so the end of a block knows, and raises KeptError. What
+was kept has a copy from then on, so that the chunk is free all the same.
+
+What nobody can know of is a bare address, as in ndarray.__array_interface__ or ndarray.ctypes.data.
+"""
+
+from __future__ import annotations
+
+import gc
+import inspect
+import mmap
+import os
+import sys
+import time
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from types import CodeType, FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from cm_agent.core.errors import KeptError
+from cm_agent.core.uapi import ffi, libc
+
+if TYPE_CHECKING:
+    from numpy import ndarray
+
+    Array: TypeAlias = ndarray[Any, Any]
+
+_READ_WRITE = mmap.PROT_READ | mmap.PROT_WRITE
+_PRIVATE_ANONYMOUS = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+_MAY_MOVE_FIXED = 1 | 2
+_PATIENCE = 20
+
+KEPT = (
+    "something made of a buffer's memory outlives its `with` block; copy what you keep, and delete "
+    "the rest before the block ends (an array may stay in a local variable, which is empty then)"
+)
+
+
+class Mapping:
+    """The memory of a dma-buf in this process, lent to one block at a time.
+
+    Not Python's mmap, which has a descriptor of its own, and with it the chunk, for as long as
+    something is kept.
+    """
+
+    def __init__(self, fd: int, size: int, *, writable: bool) -> None:
+        protection = _READ_WRITE if writable else mmap.PROT_READ
+        self._address = _map(size, protection, mmap.MAP_SHARED, fd)
+        self._size = size
+        self._owner: Callable[[], object | None] = lambda: None
+        self._unmap = weakref.finalize(self, libc.munmap, self._address, size)
+        self._unmap.atexit = False
+
+    @contextmanager
+    def lend(self, *, writable: bool) -> Iterator[memoryview]:
+        """Lend a view; KeptError when something made of it outlives the block.
+
+        An error in the block goes before that one; is_kept() knows all the same.
+        """
+        owner = ffi.cast("char *", self._address)
+        self._owner = weakref.ref(owner)
+        view = memoryview(ffi.buffer(owner, self._size))
+        shown = view if writable else view.toreadonly()
+        try:
+            yield shown
+        finally:
+            for it in (shown, view):
+                with suppress(BufferError):
+                    it.release()
+            del it, shown, view, owner
+        if self.is_kept():
+            raise KeptError(KEPT)
+
+    def is_kept(self) -> bool:
+        """Return whether something made of the view of the last block is still there."""
+        return self._owner() is not None
+
+    def disconnect(self) -> None:
+        """Put a copy of the content in place of the memory, at the same address, at once.
+
+        What is kept has it until it is gone; nobody else may use this object any more.
+        """
+        copy = _map(self._size, _READ_WRITE, _PRIVATE_ANONYMOUS, -1)
+        ffi.memmove(copy, self._address, self._size)
+        libc.mremap(copy, self._size, self._size, _MAY_MOVE_FIXED, self._address)
+        self._unmap.detach()
+        if owner := self._owner():
+            weakref.finalize(owner, libc.munmap, self._address, self._size).atexit = False
+        else:
+            libc.munmap(self._address, self._size)
+
+    def close(self) -> None:
+        """Unmap the memory, of which nothing is kept."""
+        self._unmap()
+
+
+def _map(size: int, protection: int, flags: int, fd: int) -> Any:
+    address = libc.mmap(ffi.NULL, size, protection, flags, fd, 0)
+    if int(ffi.cast("intptr_t", address)) == -1:
+        raise OSError(ffi.errno, os.strerror(ffi.errno))
+    return address
+
+
+class Part(NamedTuple):
+    """An array within one of several views: its number, and there bytes from the start."""
+
+    view: int
+    offset: int
+    shape: tuple[int, ...]
+    dtype: Any
+    strides: tuple[int, ...] | None
+
+
+class LentArrays:
+    """NumPy arrays over the bytes that blocks lend; a context manager, to be used once.
+
+    At the end of its block each array is emptied: whoever uses it then has an error. Local
+    variables may still refer to it, in functions that are running; anything else that does, or was
+    made of it, is a KeptError.
+    """
+
+    def __init__(
+        self, accesses: Sequence[AbstractContextManager[memoryview]], parts: Sequence[Part]
+    ) -> None:
+        self._accesses = accesses
+        self._parts = parts
+        self._held: list[Array] = []
+        self._shown: list[Array] = []
+        self._ends = ExitStack()
+
+    def __enter__(self) -> list[Array]:
+        with ExitStack() as stack:
+            views = [stack.enter_context(access) for access in self._accesses]
+            self._held += [_array(views[part.view], part) for part in self._parts]
+            self._ends = stack.pop_all()
+        self._shown += self._held
+        return self._shown
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._shown.clear()
+        while self._held:
+            if not _is_referred_to(self._held, inspect.currentframe()):
+                _empty(self._held[-1])
+            self._held.pop()
+        self._ends.__exit__(kind, error, traceback)
+
+
+class LentArray(LentArrays):
+    """One such array."""
+
+    def __enter__(self) -> Array:  # type: ignore[override]
+        return super().__enter__()[0]
+
+
+def _array(view: memoryview, part: Part) -> Array:
+    numpy = import_numpy()
+    shape, dtype = part.shape, numpy.dtype(part.dtype)
+    try:
+        # NumPy takes all three, and reads what is not the buffer's.
+        if part.offset < 0 or min(shape, default=0) < 0 or dtype.hasobject:
+            raise ValueError("neither offset nor shape may be below 0, nor objects be in it")
+        array: Array = numpy.ndarray(shape, dtype, view, part.offset, part.strides)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"no array of shape {shape}, dtype {dtype} and strides {part.strides} "
+            f"at byte {part.offset} of {view.nbytes:,}: {error}"
+        ) from None
+    return array
+
+
+def import_numpy() -> Any:
+    """Import NumPy when an array is asked for; ImportError says how to have it."""
+    try:
+        import numpy
+    except ImportError as error:
+        raise ImportError(
+            "arrays need NumPy: install python3-numpy (Debian) or cm-agent[numpy] (pip)"
+        ) from error
+    return numpy
+
+
+def _empty(array: Array) -> None:
+    """Take the memory from an array: what is left has no elements, and a dtype without arithmetic.
+
+    __setstate__() is what unpickling an array ends with: it replaces all that an array is.
+    """
+    numpy = import_numpy()
+    empty: Any = (1, (), numpy.dtype([("its block has ended", "V1")]), False, b"\0")
+    array.__setstate__(empty)
+
+
+def _references(held: list[Any]) -> int:
+    it = held[-1]
+    return sys.getrefcount(it)
+
+
+_OUR_REFERENCES = _references([object()])
+
+
+def _is_referred_to(held: list[Any], frame: FrameType | None) -> bool:
+    """Return whether more than `held` and local variables of these frames refer to its last."""
+    for _ in range(_PATIENCE):
+        if _outsiders(held, frame) <= 0:
+            return False
+        time.sleep(0.001)  # an executor's thread lets go of arguments after it has handed over
+    gc.collect()
+    return _outsiders(held, frame) > 0
+
+
+def _outsiders(held: list[Any], frame: FrameType | None) -> int:
+    variables = 0
+    while (others := _references(held) - _OUR_REFERENCES) > variables and frame is not None:
+        variables += _count_variables(held[-1], frame)
+        frame = frame.f_back
+    return others - variables
+
+
+def _count_variables(it: object, frame: FrameType) -> int:
+    """Count the variables of a frame that refer to an object.
+
+    Parameters are not counted, whose references Python 3.14 may leave to the caller; nor are
+    variables of an outer function, which that one has.
+    """
+    code, variables = frame.f_code, frame.f_locals
+    if not code.co_flags & inspect.CO_OPTIMIZED:  # a module's or a class'
+        return sum(value is it for value in variables.values())
+    names = {*code.co_varnames[_count_parameters(code) :], *code.co_cellvars}
+    count = sum(variables.get(name) is it for name in names)
+    # Before Python 3.13 that is a copy, which the frame keeps, with references of its own. One that
+    # somebody else has, too, is what they called locals() for.
+    if isinstance(variables, dict) and sys.getrefcount(variables) <= _REFERENCES_OF_A_COPY:
+        variables.clear()
+    return count
+
+
+_REFERENCES_OF_A_COPY = 3  # the frame's, the variable's, and the argument's
+
+
+def _count_parameters(code: CodeType) -> int:
+    more = bool(code.co_flags & inspect.CO_VARARGS) + bool(code.co_flags & inspect.CO_VARKEYWORDS)
+    return code.co_argcount + code.co_kwonlyargcount + more

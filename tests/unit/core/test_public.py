@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+# SPDX-FileCopyrightText: 2026 cm-agent authors
+"""What a program sees of the package: names, types, and what comes along with an import."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import cm_agent
+import pytest
+from cm_agent import video
+
+AGENT = Path(cm_agent.__file__).parents[1]
+FACES = [cm_agent, video]
+ENVIRONMENT = {"PYTHONPATH": os.pathsep.join(sys.path), "MYPYPATH": str(AGENT)}
+HEAVY = {"numpy", "PIL", "pyudev", "prometheus_client", "asyncio", "multiprocessing", "cv2"}
+
+
+@pytest.mark.parametrize("face", FACES, ids=lambda face: face.__name__)
+def test_all_is_sorted_and_complete(face: ModuleType) -> None:
+    names = {
+        name
+        for name, it in vars(face).items()
+        if name[0] != "_" and not inspect.ismodule(it) and name != "annotations"
+    }
+    assert face.__all__ == sorted(face.__all__) and set(face.__all__) == names
+
+
+@pytest.mark.parametrize("face", FACES, ids=lambda face: face.__name__)
+def test_every_public_name_is_documented(face: ModuleType) -> None:
+    missing = []
+    for name in face.__all__:
+        it = getattr(face, name)
+        members = (
+            [(f"{name}.{key}", value) for key, value in vars(it).items() if key[0] != "_"]
+            if (inspect.isclass(it))
+            else []
+        )
+        for where, what in [(name, it), *members]:
+            what = what.__func__ if isinstance(what, classmethod | staticmethod) else what
+            if (
+                inspect.isclass(what) or inspect.isfunction(what) or isinstance(what, property)
+            ) and (not (what.__doc__ or "").strip()):
+                missing.append(where)
+    assert missing == []
+
+
+@pytest.mark.parametrize("face", FACES, ids=lambda face: face.__name__)
+def test_importing_it_loads_nothing_heavy_and_warns_of_nothing(face: ModuleType) -> None:
+    program = f"import sys, {face.__name__}; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-X", "dev", "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=ENVIRONMENT,
+    )
+    assert not HEAVY & set(done.stdout.split())
+    assert done.stderr == ""
+
+
+def test_a_program_that_imports_the_public_face_only_passes_a_strict_type_check() -> None:
+    program = """
+import cm_agent
+from cm_agent import video
+
+
+def first_bytes(name: str) -> bytes:
+    with cm_agent.Context(name) as pool, pool.alloc(1 << 20, name="mine") as buffer:
+        verdict: cm_agent.Verdict = cm_agent.verify(buffer, pool).verdict
+        with buffer.array((16, 16), "uint8", "rw") as array:
+            array[:] = 1
+        with buffer.cpu_access("r") as view:
+            return view[:16].tobytes() if verdict else b""
+
+
+def sizes(error: cm_agent.AllocationError) -> tuple[int, int, cm_agent.Reason]:
+    return error.free, error.largest_hole, error.reason
+
+
+def take(device: video.VideoDevice, pool: cm_agent.Context) -> int:
+    with video.Capture(device, pool) as capture:
+        return sum(frame.bytes_used for frame in capture.frames(3))
+"""
+    words = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        "--config-file=",
+        "--no-incremental",
+        "-c",
+        program,
+    ]
+    done = subprocess.run(words, capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.returncode == 0, done.stdout + done.stderr
