@@ -40,7 +40,7 @@ def card(module: Any) -> Iterator[str]:
     """The display's node, and on the board the program that shows a dma-buf."""
     built = PROJECT / "build/display/armhf"
     built.parent.mkdir(parents=True, exist_ok=True)
-    words = ["-static", "-Os", "-Wall", "-Wextra", "-Werror", "-I/usr/include/libdrm"]
+    words = ["-static", "-Os", "-Wall", "-Wextra", "-Werror"]
     toolchain.compile("trixie", "armhf", [*words, "-o", str(built), str(SOURCE)])
     module.put(built, PROGRAM)
     module.check(f"chmod 755 {PROGRAM} && modprobe exynosdrm_dpi && udevadm settle")

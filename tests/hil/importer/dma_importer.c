@@ -25,13 +25,14 @@
  * @slot: which one, or from which one
  * @fd:   of ATTACH: the dma-buf's
  * @to:   of COPY: to which slot; of ATTACH: not 0 for a dynamic importer
- * @entries: of MAP: set to the entries of the table
+ * @offset: of COPY: in the slot; of MAP: set to the address at which the engine
+ *	    finds the buffer
  */
 struct importer_request {
 	__u32 slot;
 	__s32 fd;
 	__u32 to;
-	__u32 entries;
+	__u32 reserved;
 	__u64 offset;
 	__u64 to_offset;
 	__u64 size;
@@ -124,7 +125,7 @@ static int importer_map(struct importer_slot *slot, struct importer_request *req
 	if (IS_ERR(table))
 		return PTR_ERR(table);
 	slot->table = table;
-	req->entries = table->nents;
+	req->offset = sg_dma_address(table->sgl);
 	return 0;
 }
 
