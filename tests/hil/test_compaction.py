@@ -412,7 +412,8 @@ def ask_while_another_is_cleared(context: str, rounds: int) -> dict[str, Any]:
         os.sched_setaffinity(0, {1})
         with Context(context) as mine:
             os.nice(10)
-            mine.alloc(16 * mib, 16 * mib, deadline=60).close()
+            with mine.alloc(16 * mib, 16 * mib, deadline=60):
+                signal.pause()
 
     outcomes: Counter[str] = Counter()
     os.sched_setaffinity(0, {0})
@@ -432,6 +433,7 @@ def ask_while_another_is_cleared(context: str, rounds: int) -> dict[str, Any]:
                     outcomes["granted"] += 1
                 except AllocationError as error:
                     outcomes[error.reason.name] += 1
+                os.kill(child, signal.SIGKILL)
                 os.waitpid(child, 0)
                 pool.unpin(fixed)
         os.kill(hog, signal.SIGKILL)
