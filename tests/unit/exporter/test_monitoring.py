@@ -55,13 +55,13 @@ def check(*words: str | Path, text: str | None = None) -> None:
     assert done.returncode == 0 and not done.stderr, done.stdout + done.stderr
 
 
-@pytest.fixture(scope="module")
-def exposition(tmp_path_factory: pytest.TempPathFactory) -> str:
+@pytest.fixture
+def exposition(tmp_path: Path) -> str:
     """Return a scrape of data contexts."""
-    return scrape(board_of_three(tmp_path_factory.mktemp("board"))[1])
+    return scrape(board_of_three(tmp_path)[1])
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def exported(exposition: str) -> dict[str, str]:
     """Return the names of all metrics in the scrape with their kind."""
     return dict(re.findall(r"^# TYPE (\S+) (\S+)$", exposition, re.MULTILINE))
