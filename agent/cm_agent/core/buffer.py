@@ -212,12 +212,14 @@ class Buffer(Descriptor):
     def _end(self, mapping: Mapping, *, readable: bool) -> None:
         with self._lock:
             self._accesses -= 1
-            if not mapping.is_kept():
-                self._idle.append(mapping)
-            elif readable:
-                mapping.disconnect()
-            if self._closing and not self._accesses:
-                self._release()
+            try:
+                if mapping.is_kept():
+                    mapping.leave(copy=readable)
+                else:
+                    self._idle.append(mapping)
+            finally:
+                if self._closing and not self._accesses:
+                    self._release()
 
     def _release(self) -> None:
         self._unmap()

@@ -81,19 +81,22 @@ class Mapping:
         """Return whether something made of the view of the last block is still there."""
         return self._owner() is not None
 
-    def disconnect(self) -> None:
-        """Put a copy of the content in place of the memory, at the same address, at once.
+    def leave(self, *, copy: bool) -> None:
+        """Leave the memory to what is kept of it, for as long as that is there.
 
-        What is kept has it until it is gone; nobody else may use this object any more.
+        With copy, it has a copy of the content, at the same address, from one moment to the next.
+        This object may not be used any more.
         """
-        copy = _map(self._size, _READ_WRITE, _PRIVATE_ANONYMOUS, -1)
-        ffi.memmove(copy, self._address, self._size)
-        libc.mremap(copy, self._size, self._size, _MAY_MOVE_FIXED, self._address)
+        owner = self._owner()
+        if owner is None:
+            self.close()
+            return
         self._unmap.detach()
-        if owner := self._owner():
-            weakref.finalize(owner, libc.munmap, self._address, self._size).atexit = False
-        else:
-            libc.munmap(self._address, self._size)
+        weakref.finalize(owner, libc.munmap, self._address, self._size).atexit = False
+        if copy:
+            content = _map(self._size, _READ_WRITE, _PRIVATE_ANONYMOUS, -1)
+            ffi.memmove(content, self._address, self._size)
+            libc.mremap(content, self._size, self._size, _MAY_MOVE_FIXED, self._address)
 
     def close(self) -> None:
         """Unmap the memory, of which nothing is kept."""

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import mmap
 import threading
@@ -258,6 +259,39 @@ def test_what_was_kept_has_a_copy_and_the_memory_is_free(
         assert (view[2], view[3], kept[3]) == (2, 77, 3)
     buffer.close()
     assert (mappings(), kept[3]) == (0, 3)
+
+
+def test_what_was_kept_of_a_stale_chunk_stays_mapped_without_a_copy(
+    buffer: MemfdBuffer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading it for a copy would end the process (SIGBUS), and so would unmapping it."""
+
+    def fail(fd: int, flags: int) -> None:
+        raise OSError(errno.ESTALE, "freed")
+
+    with pytest.raises(OSError, match="freed"), buffer.cpu_access("rw") as view:
+        kept = view[:8]
+        monkeypatch.setattr(buffer, "_sync", fail)
+    buffer.close()
+    gc.collect()
+    assert (mappings(), kept[5]) == (1, 5)
+    kept.release()
+    del kept, view
+    assert mappings() == 0
+
+
+def test_without_memory_for_a_copy_what_was_kept_stays_mapped(
+    buffer: MemfdBuffer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOMEM, "no memory")
+
+    with pytest.raises(OSError, match="no memory"), buffer.cpu_access() as view:
+        kept = view[:8]
+        monkeypatch.setattr("cm_agent.core.lending._map", fail)
+    buffer.close()
+    gc.collect()
+    assert (mappings(), kept[5]) == (1, 5)
 
 
 def test_an_argument_that_a_pool_has_not_let_go_of_yet_is_none(buffer: MemfdBuffer) -> None:
