@@ -61,6 +61,7 @@ def go_round(context: str, disk: str, total: int, largest: int, seed: int) -> di
     import os
     import random
     import signal
+    import time
     import zlib
     from contextlib import suppress
 
@@ -115,8 +116,10 @@ def go_round(context: str, disk: str, total: int, largest: int, seed: int) -> di
                 chunk.close()
             os.close(device)
         moved = pool.stats().moves - moves
-        compacted = status == signal.SIGKILL
-        same = compacted and pool.query() == before
+        until = time.monotonic() + 30  # the disk's driver may hold a page a moment longer
+        while (after := pool.query()) != before and time.monotonic() < until:
+            time.sleep(0.05)
+        same = status == signal.SIGKILL and after == before
         return {"bytes": done, "wrong": wrong, "moved": moved, "same": same}
 
 
@@ -224,6 +227,7 @@ def go_round_by_io_uring(
     import os
     import signal
     import subprocess
+    import time
     from contextlib import suppress
 
     from cm_agent.core.context import Context
@@ -264,7 +268,10 @@ def go_round_by_io_uring(
             _, status = os.waitpid(child, 0)
             os.close(device)
         moved = pool.stats().moves - moves
-        same = status == signal.SIGKILL and pool.query() == before
+        until = time.monotonic() + 30
+        while (after := pool.query()) != before and time.monotonic() < until:
+            time.sleep(0.05)
+        same = status == signal.SIGKILL and after == before
         return {"wrong": wrong, "moved": moved, "same": same}
 
 
