@@ -17,7 +17,7 @@ from cm_agent.policy.rules import COMMON
 _EPILOG = """\
 DEVICE is the name that rules match: of a video device, that of its driver. It need not be there.
 Exit codes: 0 every context of the rule can be asked; 1 no rule matches, or a context is not there;
-2 a error in the arguments or the configuration."""
+2 an error in the arguments or the configuration."""
 
 
 def register(sub: Subparsers) -> None:

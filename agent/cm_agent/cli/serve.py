@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 _EPILOG = """\
 While the service runs it keeps the contexts open, so `rmmod cm` needs it stopped first.
-SIGHUP reads the configuration again; a error in it is logged and the old one stays.
-Exit codes: 0 told to stop, 1 could not serve, 2 a error in the configuration."""
+SIGHUP reads the configuration again; an error in it is logged and the old one stays.
+Exit codes: 0 told to stop, 1 could not serve, 2 an error in the configuration."""
 
 
 def register(sub: Subparsers) -> None:

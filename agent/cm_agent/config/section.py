@@ -53,7 +53,7 @@ class Section:
         return key in self._values
 
     def note(self, reason: str, *path: str | int, offset: int | None = None) -> None:
-        """Note a error at a path that begins here."""
+        """Note an error at a path that begins here."""
         self._problems.append(Problem((*self._path, *path), reason, offset))
 
     def section(self, key: str, known: tuple[str, ...]) -> Section:
@@ -76,7 +76,7 @@ class Section:
         ]
 
     def read(self, key: str, check: Callable[[object], _T], default: _T) -> _T:
-        """Return what `check` makes of a value; its ValueError is a error."""
+        """Return what `check` makes of a value; its ValueError is an error."""
         if key not in self._values:
             return default
         try:
@@ -88,7 +88,7 @@ class Section:
         return default
 
     def words(self, key: str, check: Callable[[str], object]) -> list[str]:
-        """Return a list of strings that must be there; a ValueError of `check` is a error."""
+        """Return a list of strings that must be there; a ValueError of `check` is an error."""
         if key not in self._values:
             self.note(f"{key} is missing")
             return []

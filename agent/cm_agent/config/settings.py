@@ -198,7 +198,7 @@ def _map(value: object) -> Policy:
 
 
 def _rule(section: Section) -> Rule | None:
-    """Return the rule of one table, None when it has a error, which is noted."""
+    """Return the rule of one table, None when it has an error, which is noted."""
     devices = section.words("devices", Pattern)
     types = (
         section.words("types", lambda word: Pattern("*", word)) if "types" in section else [None]

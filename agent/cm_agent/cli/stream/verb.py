@@ -37,7 +37,7 @@ DEVICE is a path, a node such as video0, or the name of a driver such as vivid. 
 the policy's rule for a device of its driver's name, type "common", says where the buffers come
 from: all from one context, the first that has room for all.
 Exit codes: 0 all frames came, without a copy, into chunks that are CONTIGUOUS; 1 not so;
-2 a error in the arguments."""
+2 an error in the arguments."""
 
 
 def register(sub: Subparsers) -> None:
