@@ -264,11 +264,17 @@ def ask_for_what_it_has_not() -> dict[str, str]:
 
     said = {}
     with VideoDevice(find("vivid")) as device:
-        for name, asked in {"format": (640, 480, "XXXX"), "size": (641, 480, "RGB3")}.items():
+        before = device.capture.format
+        for name, asked in {
+            "format": (640, 480, "XXXX"),
+            "size": (641, 480, "RGB3"),
+            "width": (99_999, 480, "YUYV"),
+        }.items():
             try:
                 device.capture.negotiate(*asked)
             except VideoError as error:
                 said[name] = str(error)
+        said["before"], said["after"] = repr(before), repr(device.capture.format)
     return said
 
 
@@ -276,7 +282,8 @@ def test_a_format_that_the_driver_lacks_is_not_replaced_in_silence(module: Remot
     said = module.call(ask_for_what_it_has_not)
     assert "asked for 640x480 XXXX, the nearest it offers is 640x480" in said["format"]
     assert "RGB3" in said["format"], "the choices are listed"
-    assert "asked for 641x480 RGB3" in said["size"]
+    assert "asked for 641x480 RGB3" in said["size"] and "99999x480" in said["width"]
+    assert said["before"] == said["after"]
 
 
 def verify_the_drivers_own(context: str) -> list[dict[str, Any]]:

@@ -69,18 +69,22 @@ class Queue:
         driver's choice.
 
         Returns what the driver settled on. Raises VideoError, EINVAL, when
-        that is not what was asked for: nothing is replaced in silence, but for
-        the colour, which many drivers have no say in.
+        that is not what was asked for, and the driver has the format that it
+        had then: nothing is replaced in silence, but for the colour, which
+        many drivers have no say in.
         """
         if pixelformat is not None:
             pixelformat = fourcc_text(fourcc(pixelformat))
         what = f"set the {self.name} format"
         with asking(self.path, what, _BUSY):
+            before = self._ioctls.get_format()
             got = self._ioctls.set_format(width, height, pixelformat, colour, size)
         asked = {"width": width, "height": height, "pixelformat": pixelformat}
         large_enough = all(plane.size >= size for plane in got.planes)
         if large_enough and all(value in (None, getattr(got, it)) for it, value in asked.items()):
             return got
+        with suppress(OSError, ValueError):  # a driver's number may be no text
+            self._ioctls.set_format(before.width, before.height, before.pixelformat, before.colour)
         choices = []
         if pixelformat not in (None, got.pixelformat):
             choices = [entry.pixelformat for entry in self.formats()]
