@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _EPILOG = """\
 While the service runs it keeps the contexts open, so `rmmod cm` needs it stopped first.
 SIGHUP reads the configuration again; an error in it is logged and the old one stays.
-Exit codes: 0 told to stop, 1 could not serve, 2 an error in the configuration."""
+Exit codes: 0 stopped by a signal, 1 could not serve, 2 an error in the configuration."""
 
 
 def register(sub: Subparsers) -> None:
@@ -36,7 +36,7 @@ def register(sub: Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until told to stop; return the exit code."""
+    """Serve until stopped; return the exit code."""
     from cm_agent.daemon import journal
     from cm_agent.daemon.service import serve
 

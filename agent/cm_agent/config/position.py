@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 cm-agent authors
 """Where in a TOML text something is written, so that an error in it can name line and column.
 
-tomllib tells no positions but those of syntax errors. It is asked all the same: what a text cut
+tomllib reports no positions but those of syntax errors. It is asked all the same: what a text cut
 off behind one of its tokens already has, and what it had not one token earlier, is written there.
 """
 

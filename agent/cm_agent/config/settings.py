@@ -57,7 +57,7 @@ class VerificationConfig:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Hold everything the service can be told."""
+    """Everything that the service is configured with."""
 
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
     verification: VerificationConfig = field(default_factory=VerificationConfig)

@@ -91,7 +91,7 @@ def verify(
 ) -> Verification:
     """Hear all witnesses about a buffer, ours or foreign, and judge.
 
-    The context is asked for its attestation and pattern, whoever the buffer belongs to; without
+    The context is asked for its attestation and pattern, whatever the buffer's context is; without
     one, only pagemap can see. The pattern destroys the content, which is saved before and put
     back after it with preserve; what others write meanwhile is lost. write=False leaves the
     pattern out.
@@ -245,9 +245,9 @@ def crossed(by_kernel: PatternResult, by_user: PatternResult) -> Witness:
             return Witness(PATTERN, Verdict.FRAGMENTED, detail, consistent=False)
     same = f"kernel and user see the same {format_size(by_user.size)}"
     if by_kernel.linear and by_user.linear:
-        detail = f"{same}, the kernel by physical addresses in a row"
+        detail = f"{same}, the kernel by consecutive physical addresses"
         return Witness(PATTERN, Verdict.CONTIGUOUS, detail, 1, consistent=True)
-    return Witness(PATTERN, Verdict.UNVERIFIABLE, f"{same}, which tells no places", consistent=True)
+    return Witness(PATTERN, Verdict.UNVERIFIABLE, f"{same}, which shows no places", consistent=True)
 
 
 def _reason(error: Exception) -> str:

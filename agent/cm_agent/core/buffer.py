@@ -103,7 +103,7 @@ class Buffer(Descriptor):
             return fd
 
     def set_name(self, name: str) -> None:
-        """Name the dma-buf for whoever lists buffers; at most 31 bytes of UTF-8.
+        """Name the dma-buf, as lists of buffers show it; at most 31 bytes of UTF-8.
 
         ValueError for a longer name or one with a NUL; OSError EBUSY while drivers import it.
         """

@@ -158,7 +158,7 @@ class Context(Descriptor):
         return buffer
 
     def adopt(self, fd: int) -> Buffer:
-        """Make a Buffer of a descriptor of one of this context's chunks, whoever allocated it.
+        """Make a Buffer of a descriptor of one of this context's chunks, from another process, say.
 
         It owns the descriptor if that succeeds; verify() has its full proof then. RequestError:
         it is no chunk of this context (EXDEV), a stale one (ESTALE), or no dma-buf (EINVAL, EBADF);

@@ -123,7 +123,7 @@ class Part(NamedTuple):
 class LentArrays:
     """NumPy arrays over the bytes that blocks lend; a context manager, to be used once.
 
-    At the end of its block each array is emptied: whoever uses it then has an error. Local
+    At the end of its block each array is emptied: using it then is an error. Local
     variables may still refer to it, in functions that are running; anything else that does, or was
     made of it, is a KeptError.
     """

@@ -27,11 +27,11 @@ class Notifier:
         return bool(self._address)
 
     def ready(self, status: str) -> bool:
-        """Report that the start, or a reload, is complete; return whether anybody was told."""
+        """Report that start or reload is complete; return whether a manager was notified."""
         return self._send("READY=1", f"STATUS={status}")
 
     def status(self, status: str) -> bool:
-        """Report one line for people; return whether anybody was told."""
+        """Report one line for people; return whether a manager was notified."""
         return self._send(f"STATUS={status}")
 
     def reloading(self) -> bool:
@@ -39,11 +39,11 @@ class Notifier:
         return self._send("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> bool:
-        """Report that the service is on its way out; return whether anybody was told."""
+        """Report that the service is on its way out; return whether a manager was notified."""
         return self._send("STOPPING=1", "STATUS=stopping")
 
     def watchdog(self) -> bool:
-        """Report that the service is alive; return whether anybody was told."""
+        """Report that the service is alive; return whether a manager was notified."""
         return self._send("WATCHDOG=1")
 
     def _send(self, *assignments: str) -> bool:

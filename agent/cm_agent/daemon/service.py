@@ -143,7 +143,7 @@ class Service:
         if not self._server.answers():
             silent.append(f"{self._server.url} does not answer")
         if silent:
-            log.error("self-check failed, the watchdog is not told: %s", "; ".join(silent))
+            log.error("self-check failed, the watchdog is not notified: %s", "; ".join(silent))
         else:
             self._notifier.watchdog()
 
@@ -185,7 +185,7 @@ class Service:
 
 
 def serve(config_path: Path | None, version: str) -> None:
-    """Run the service in the main thread until it is told to stop.
+    """Run the service in the main thread until a signal stops it.
 
     ConfigError before anything is opened; OSError when the port or udev cannot be had.
     """

@@ -54,7 +54,7 @@ _STATS_GAUGES: Final[tuple[tuple[str, str, Callable[[ContextStats], int]], ...]]
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """Hold all that one scrape tells of one context; `interval` is its schedule, 0 = none."""
+    """All that one scrape reports of one context; `interval` is its schedule, 0 = none."""
 
     observation: Observation
     record: Record

@@ -13,12 +13,12 @@ It may be written as the `map` attribute of the CMA patch series of 2010, versio
 In DEVICE, `?` is any one character, and `*`, at the end only, any rest, also none. A pattern that
 begins with `/` is for the device of the pattern before it, in the same rule or an earlier one.
 TYPE is matched exactly, and a pattern without one is for every type. Who asks without a type asks
-for "common". There are no blanks in a map. A device that no rule matches gets nothing: whoever
-wants to serve the rest says so with a last rule `*=CONTEXT`.
+for "common". There are no blanks in a map. A device that no rule matches gets nothing; a last rule
+`*=CONTEXT` serves all others.
 
 Nothing here touches a context, so that a policy can be read and tried before there is one. Rules
 may name contexts that are not there yet, as the service starts before udev has made the nodes;
-cm_agent.policy.allocator finds out at each use, and `cm-agent doctor` tells.
+cm_agent.policy.allocator finds out at each use, and `cm-agent doctor` reports it.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ class CompactionStress(Watcher):
     a window of 1 and a spare chunk for each queue leaves half of its chunks unmapped
     at every hand-over, the one that is handed over among them. Nothing moves in
     a context that does not begin at a multiple of its size. Needs CAP_SYS_RAWIO
-    (PermissionError), for which places are told.
+    (PermissionError), without which places are hidden.
 
     Synchronization: external synchronization is required.
     """
@@ -39,7 +39,7 @@ class CompactionStress(Watcher):
         """Move the first chunk of the context if nobody has it mapped."""
         first = self._context.layout()[0]
         if first.offset is None:
-            what = "chunks cannot be moved by one who is not told where they are; become root"
+            what = "chunks cannot be moved by a caller who does not see where they are; become root"
             raise PermissionError(errno.EPERM, what)
         if first.immovable:
             return

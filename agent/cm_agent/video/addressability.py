@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 cm-agent authors
-"""Whether a device reaches a chunk: nobody tells its DMA mask, but where a chunk lies is known."""
+"""Whether a device reaches a chunk: its DMA mask is not known, but where a chunk lies is."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ USUAL_BITS = 32
 def out_of_reach(context: Context, buffers: Sequence[Buffer]) -> str:
     """Say which of these chunks, that a driver refused, its device may not reach; "" if none.
 
-    Any context can be asked, whoever the chunks belong to.
+    Any context can be asked, also about chunks of another.
     """
     for buffer in buffers:
         with suppress(OSError):
@@ -28,7 +28,7 @@ def out_of_reach(context: Context, buffers: Sequence[Buffer]) -> str:
                 what = "a foreign buffer" if buffer.id is None else f"chunk {buffer.id}{owner}"
                 return (
                     f"{what} lies beyond {USUAL_BITS} address bits, and the device may have no"
-                    " more: the kernel log tells how far it reaches; give it a context in a lower"
+                    " more: the kernel log has its DMA mask; give it a context in a lower"
                     " bank"
                 )
     return ""

@@ -95,7 +95,7 @@ class Decoder(M2M):
         super().flush()
 
     def _source_changed(self) -> bool:
-        """Take the events, of which there are none unless the driver said that it tells."""
+        """Take the events, of which there are none unless the driver reports them."""
         if self._told and any(event.resolution for event in self.device.events()):
             self._changed = True
         return self._changed

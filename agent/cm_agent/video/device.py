@@ -71,7 +71,7 @@ class VideoDevice(Descriptor):
         return bool(poll.poll(timeout * 1000))
 
     def watch(self, kind: EventKind) -> bool:
-        """Ask to be told of events of a kind; False: the driver has none of it."""
+        """Subscribe to events of a kind; False: the driver has none of it."""
         with asking(self.path, f"subscribe to {kind.name}"):
             try:
                 self._ioctls.subscribe(kind)

@@ -99,7 +99,7 @@ def _suits(node: Path, suits: Callable[[VideoDevice], bool]) -> bool:
         with VideoDevice(node) as device:
             return suits(device)
     except VideoError as error:
-        # Whoever opens it next is told so, which says more than that there is none.
+        # Opening it next has that error, which says more than that there is none.
         return error.errno in (errno.EACCES, errno.EPERM)
 
 

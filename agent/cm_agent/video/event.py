@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 cm-agent authors
-"""What a driver tells of its own accord."""
+"""What a driver reports without being asked."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Counters:
-    """What a capture has done; plain numbers for whoever wants to show them."""
+    """What a capture has done; plain numbers."""
 
     frames: int = 0
     dropped: int = 0
@@ -89,7 +89,7 @@ class Frame:
             self._give_back(self._buffers)
 
     def end(self) -> None:
-        """Release it for whoever it was lent to first; harmless when that is done already."""
+        """Release it for its first reader; harmless when that is done already."""
         with self._lock:
             lent, self._lent = self._lent, False
         if lent and self:

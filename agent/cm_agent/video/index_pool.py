@@ -10,11 +10,11 @@ T = TypeVar("T")
 
 
 class IndexPool(Generic[T]):
-    """Give out a driver's buffer numbers to whoever is queued, and take them back.
+    """Give out a driver's buffer numbers to users that are queued, and take them back.
 
     videobuf2 keeps a dma-buf mapped at its number until another comes there
     (Linux 6.12, __prepare_dmabuf()), and mapping it again is what costs. So
-    whoever comes back gets the number that he had, and others the one that has
+    a user that comes back gets the number that it had, and others the one that has
     been out of use the longest.
 
     Synchronization: external synchronization is required.

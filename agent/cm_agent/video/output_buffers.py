@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 cm-agent authors
-"""Chunks that a codec or converter reads: its output side, whoever filled them."""
+"""Chunks that a codec or converter reads: its output side, whatever filled them."""
 
 from __future__ import annotations
 

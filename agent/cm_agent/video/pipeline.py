@@ -197,5 +197,5 @@ class Pipeline:
             owing.insert(0, self._source.device)
         hint = f"{len(self._origins)} images are under way, {self._left} were not captured yet"
         if self._drained and not self._origins:
-            hint = "all images came out, but it was told to drain and does not say that it has"
+            hint = "all images came out, but it was asked to drain and does not report that it has"
         return VideoError(errno.ETIMEDOUT, str(owing[0].path), "nothing came out", hint)

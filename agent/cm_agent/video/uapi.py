@@ -86,7 +86,7 @@ class DeviceIoctls:
         )
 
     def subscribe(self, kind: EventKind) -> None:
-        """Ask to be told of one kind of event."""
+        """Subscribe to one kind of event."""
         wanted = ffi.new("struct v4l2_event_subscription *", [EVENTS[kind]])
         self.call("VIDIOC_SUBSCRIBE_EVENT", wanted)
 

@@ -168,7 +168,7 @@ def test_a_context_that_does_not_answer_keeps_the_watchdog_waiting(service: Runn
     status, text = get(url + "-/healthy")
     assert status == 503 and text.startswith("no context answers: run cm-agent doctor\nleft: ")
     assert 'cm_up{context="left"} 0.0' in get(url + "metrics")[1]
-    assert service.logged("self-check failed, the watchdog is not told: left: ")
+    assert service.logged("self-check failed, the watchdog is not notified: left: ")
     node.rename(service.dev.parent / "gone")
     service.told("STATUS=no context")
     assert not service.holds(service.dev.parent / "gone")

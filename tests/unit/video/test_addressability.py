@@ -33,7 +33,7 @@ def said(*chunks: DataChunk) -> str:
 def test_a_chunk_beyond_32_bits_is_named_with_the_context_it_lies_in() -> None:
     text = said(LOW, HIGH)
     assert text.startswith("chunk 2 of context 'far' lies beyond 32 address bits")
-    assert "the kernel log tells how far it reaches; give it a context in a lower bank" in text
+    assert "the kernel log has its DMA mask; give it a context in a lower bank" in text
 
 
 def test_chunks_that_every_device_reaches_are_not_blamed() -> None:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 cm-agent authors
-"""The devices that `cm-agent stream` puts in a row, each for what the one before it delivers."""
+"""The devices that `cm-agent stream` connects, each for what the one before it delivers."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class StreamFile(Watcher):
 
 @dataclass(slots=True)
 class Line:
-    """The devices in a row, and who looks on."""
+    """The devices in order, and what watches them."""
 
     capture: Capture
     stages: list[M2M]
@@ -88,7 +88,7 @@ class Line:
 
     @property
     def watchers(self) -> list[Watcher]:
-        """Who looks on, in turn: places are looked at after chunks were moved."""
+        """What watches, in turn: places are checked after chunks were moved."""
         return [it for it in (self.stress, self.check, self.file) if it is not None]
 
 

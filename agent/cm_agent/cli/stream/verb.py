@@ -187,7 +187,7 @@ def _describe(report: dict[str, Any]) -> str:
     if report["fps_asked"] is not None:
         chosen = report["fps_set"]
         rate += f" (asked for {report['fps_asked']:g}, the driver set "
-        rate += "nothing it tells of)" if chosen is None else f"{chosen:g})"
+        rate += "a rate it does not report)" if chosen is None else f"{chosen:g})"
     rule = f" by rule {report['rule']}" if report["rule"] else ""
     lines = [
         f"{report['device']} ({report['card']}) into context {report['context']}{rule}:"
