@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import operator
 import os
 import struct
 import sys
@@ -58,7 +59,7 @@ class Buffer(Descriptor):
         self.size = size
         self.id = id
         self.context = context
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a collection may end a block meanwhile
         self._idle: list[Mapping] = []
         self._accesses = 0
         self._closing = False
@@ -157,8 +158,8 @@ class Buffer(Descriptor):
         """
         _access(mode)
         if shape is None:
-            shape = (self.size - offset) // import_numpy().dtype(dtype).itemsize
-        whole = (shape,) if isinstance(shape, int) else tuple(shape)
+            shape = (self.size - offset) // max(import_numpy().dtype(dtype).itemsize, 1)
+        whole = tuple(shape) if isinstance(shape, tuple | list) else (operator.index(shape),)
         part = Part(0, offset, whole, dtype, strides)
         return LentArray([self.cpu_access(mode)], [part])
 
@@ -199,9 +200,12 @@ class Buffer(Descriptor):
                     "export it with O_RDWR",
                 )
             # A mapping for each block at a time, so that what outlives one is known to be of it.
-            mapping = self._idle.pop() if self._idle else self._map(writable)
             self._accesses += 1
-            return self._fd, mapping
+            try:
+                return self._fd, self._idle.pop() if self._idle else self._map(writable)
+            except BaseException:
+                self._accesses -= 1
+                raise
 
     def _map(self, writable: bool) -> Mapping:
         try:
@@ -213,10 +217,10 @@ class Buffer(Descriptor):
         with self._lock:
             self._accesses -= 1
             try:
-                if mapping.is_kept():
-                    mapping.leave(copy=readable)
-                else:
+                if not mapping.is_kept():
                     self._idle.append(mapping)
+                elif readable:
+                    mapping.copy()
             finally:
                 if self._closing and not self._accesses:
                     self._release()

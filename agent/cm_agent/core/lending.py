@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import gc
 import inspect
+import math
 import mmap
 import os
 import sys
@@ -51,11 +52,13 @@ class Mapping:
 
     def __init__(self, fd: int, size: int, *, writable: bool) -> None:
         protection = _READ_WRITE if writable else mmap.PROT_READ
-        self._address = _map(size, protection, mmap.MAP_SHARED, fd)
+        address = _map(size, protection, mmap.MAP_SHARED, fd)
         self._size = size
-        self._owner: Callable[[], object | None] = lambda: None
-        self._unmap = weakref.finalize(self, libc.munmap, self._address, size)
-        self._unmap.atexit = False
+        # All views refer to this, which the garbage collector does not track: it would have what is
+        # in a cycle finalized before the end of an abandoned block, which still needs the memory.
+        self._memory: Any = ffi.cast("char *", address)
+        weakref.finalize(self._memory, libc.munmap, address, size).atexit = False
+        self._block: Callable[[], object | None] = lambda: None
 
     @contextmanager
     def lend(self, *, writable: bool) -> Iterator[memoryview]:
@@ -63,9 +66,9 @@ class Mapping:
 
         An error in the block goes before that one; is_kept() knows all the same.
         """
-        owner = ffi.cast("char *", self._address)
-        self._owner = weakref.ref(owner)
-        view = memoryview(ffi.buffer(owner, self._size))
+        block = ffi.buffer(self._memory, self._size)
+        self._block = weakref.ref(block)
+        view = memoryview(block)
         shown = view if writable else view.toreadonly()
         try:
             yield shown
@@ -73,34 +76,30 @@ class Mapping:
             for it in (shown, view):
                 with suppress(BufferError):
                     it.release()
-            del it, shown, view, owner
+            del it, shown, view, block
         if self.is_kept():
             raise KeptError(KEPT)
 
     def is_kept(self) -> bool:
         """Return whether something made of the view of the last block is still there."""
-        return self._owner() is not None
+        return self._block() is not None
 
-    def leave(self, *, copy: bool) -> None:
-        """Leave the memory to what is kept of it, for as long as that is there.
+    def copy(self) -> None:
+        """Put a copy of the content in place of the memory, from one moment to the next.
 
-        With copy, it has a copy of the content, at the same address, from one moment to the next.
-        This object may not be used any more.
+        What is kept of the memory has the copy then. OSError: there is none, and it has the memory.
         """
-        owner = self._owner()
-        if owner is None:
-            self.close()
-            return
-        self._unmap.detach()
-        weakref.finalize(owner, libc.munmap, self._address, self._size).atexit = False
-        if copy:
-            content = _map(self._size, _READ_WRITE, _PRIVATE_ANONYMOUS, -1)
-            ffi.memmove(content, self._address, self._size)
-            libc.mremap(content, self._size, self._size, _MAY_MOVE_FIXED, self._address)
+        content = _map(self._size, _READ_WRITE, _PRIVATE_ANONYMOUS, -1)
+        ffi.memmove(content, self._memory, self._size)
+        place = ffi.cast("void *", self._memory)
+        if libc.mremap(content, self._size, self._size, _MAY_MOVE_FIXED, place) != place:
+            number = ffi.errno
+            libc.munmap(content, self._size)
+            raise OSError(number, os.strerror(number))
 
     def close(self) -> None:
-        """Unmap the memory, of which nothing is kept."""
-        self._unmap()
+        """Unmap the memory, though a traceback may still refer to this object."""
+        self._memory = None
 
 
 def _map(size: int, protection: int, flags: int, fd: int) -> Any:
@@ -152,11 +151,13 @@ class LentArrays:
         traceback: TracebackType | None,
     ) -> None:
         self._shown.clear()
-        while self._held:
-            if not _is_referred_to(self._held, inspect.currentframe()):
-                _empty(self._held[-1])
-            self._held.pop()
-        self._ends.__exit__(kind, error, traceback)
+        try:
+            while self._held:
+                if not _is_referred_to(self._held, inspect.currentframe()):
+                    _empty(self._held[-1])
+                self._held.pop()
+        finally:
+            self._ends.__exit__(kind, error, traceback)
 
 
 class LentArray(LentArrays):
@@ -170,16 +171,33 @@ def _array(view: memoryview, part: Part) -> Array:
     numpy = import_numpy()
     shape, dtype = part.shape, numpy.dtype(part.dtype)
     try:
-        # NumPy takes all three, and reads what is not the buffer's.
-        if part.offset < 0 or min(shape, default=0) < 0 or dtype.hasobject:
-            raise ValueError("neither offset nor shape may be below 0, nor objects be in it")
-        array: Array = numpy.ndarray(shape, dtype, view, part.offset, part.strides)
+        _check_bounds(part, dtype, view.nbytes)
+        # A view of it: slices refer to what is below, so that emptying this one leaves them whole.
+        array: Array = numpy.ndarray(shape, dtype, view, part.offset, part.strides)[...]
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"no array of shape {shape}, dtype {dtype} and strides {part.strides} "
             f"at byte {part.offset} of {view.nbytes:,}: {error}"
         ) from None
     return array
+
+
+def _check_bounds(part: Part, dtype: Any, size: int) -> None:
+    """Raise ValueError unless all of an array is in the buffer; NumPy's own check overflows."""
+    if part.offset < 0 or min(part.shape, default=0) < 0 or dtype.hasobject:
+        raise ValueError("neither offset nor shape may be below 0, nor objects be in it")
+    strides = part.strides
+    if strides is None:
+        strides = tuple(
+            dtype.itemsize * math.prod(part.shape[at + 1 :]) for at in range(len(part.shape))
+        )
+    if len(strides) != len(part.shape):
+        raise ValueError("as many strides as dimensions")
+    spans = [(count - 1) * stride for count, stride in zip(part.shape, strides, strict=True)]
+    first = part.offset + sum(min(span, 0) for span in spans)
+    end = part.offset + sum(max(span, 0) for span in spans) + dtype.itemsize
+    if 0 not in part.shape and not 0 <= first <= end <= size:
+        raise ValueError(f"its bytes would be {first:,} to {end:,}")
 
 
 def import_numpy() -> Any:
@@ -222,21 +240,26 @@ def _is_referred_to(held: list[Any], frame: FrameType | None) -> bool:
 
 
 def _outsiders(held: list[Any], frame: FrameType | None) -> int:
-    variables = 0
+    variables, seen = 0, set[int]()
     while (others := _references(held) - _OUR_REFERENCES) > variables and frame is not None:
-        variables += _count_variables(held[-1], frame)
+        variables += _count_variables(held[-1], frame, seen)
         frame = frame.f_back
     return others - variables
 
 
-def _count_variables(it: object, frame: FrameType) -> int:
+def _count_variables(it: object, frame: FrameType, seen: set[int]) -> int:
     """Count the variables of a frame that refer to an object.
+
+    Frames of a module share its namespace, which is counted once: `seen` has those that were.
 
     Parameters are not counted, whose references Python 3.14 may leave to the caller; nor are
     variables of an outer function, which that one has.
     """
     code, variables = frame.f_code, frame.f_locals
     if not code.co_flags & inspect.CO_OPTIMIZED:  # a module's or a class'
+        if id(variables) in seen:
+            return 0
+        seen.add(id(variables))
         return sum(value is it for value in variables.values())
     names = {*code.co_varnames[_count_parameters(code) :], *code.co_cellvars}
     count = sum(variables.get(name) is it for name in names)

@@ -69,7 +69,7 @@ class Frame:
         self._buffers = buffers
         self._counters = counters
         self._give_back = give_back
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a collection may release it meanwhile
         self._readers = 1
         self._lent = True
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import errno
 import gc
 import mmap
+import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -313,6 +314,35 @@ def test_a_cell_of_an_inner_function_is_one_reference(buffer: MemfdBuffer) -> No
     assert kept[0, 5] == 5 if kept.ndim > 1 else kept[5] == 5
 
 
+def test_a_namespace_of_two_frames_is_one(buffer: MemfdBuffer) -> None:
+    names: dict[str, Any] = {"buffer": buffer}
+    block = "with buffer.array((16,)) as array: kept = array[:8]"
+    with pytest.raises(KeptError):
+        exec(f"exec({block!r}, globals())", names)
+    assert names["kept"][5] == 5
+
+
+def test_a_reader_that_is_collected_in_a_cycle_ends_its_block_on_memory_that_is_there() -> None:
+    class Reader:
+        def __init__(self, buffer: MemfdBuffer) -> None:
+            self.buffer = buffer
+            self.views = self.read()
+            self.view = next(self.views)
+
+        def read(self) -> Iterator[memoryview]:
+            with self.buffer.cpu_access("rw") as view:
+                yield view
+
+    with MemfdBuffer.holding(bytes(SIZE)) as buffer:
+        Reader(buffer)
+        gc.collect()
+        with mmap.mmap(-1, SIZE) as other:
+            with buffer.cpu_access("rw") as view:
+                view[:4] = b"here"
+            assert other[:4] == bytes(4) and os.pread(buffer.fd, 4, 0) == b"here"
+    assert mappings() == 0
+
+
 def test_blocks_side_by_side_do_not_blame_each_other(buffer: MemfdBuffer) -> None:
     with buffer.cpu_access("rw") as outer:
         with buffer.cpu_access("rw") as inner:
@@ -350,6 +380,9 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "negative": ({"shape": (-1,)}, "shape"),
     "negative offset": ({"shape": (1,), "offset": -1}, "at byte -1"),
     "strides": ({"shape": (ROWS, 256), "strides": (512, 1)}, "strides .512, 1."),
+    "overflow": ({"shape": (5,), "strides": (1 << 62,)}, "its bytes would be"),
+    "backwards": ({"shape": (5,), "strides": (-8,)}, "its bytes would be -32"),
+    "dimensions": ({"shape": (5, 5), "strides": (8,)}, "as many strides"),
     "objects": ({"shape": (1,), "dtype": object}, "dtype object"),
     "mode": ({"shape": (1,), "mode": "x"}, "'x' is no mode"),
 }
