@@ -31,25 +31,25 @@ def work(context: str) -> dict[str, Any]:
     """Write an array, keep what may not be kept, and report what is left and how full it is."""
     from cm_agent import Context, KeptError
 
-    told: dict[str, Any] = {}
+    report: dict[str, Any] = {}
     with Context(context) as pool:
         before = pool.query()
         with pool.alloc(4 << 20) as buffer:
             with buffer.array((1024, 1000), "uint8", "rw", strides=(4096, 1)) as image:
                 image[:] = 7
                 image[3, 5] = 200
-            told["after"] = repr(image)
+            report["after"] = repr(image)
             try:
                 with buffer.array((1024, 1000), strides=(4096, 1)) as image:
                     kept = image[2:5]
             except KeptError as error:
-                told["error"] = str(error)
+                report["error"] = str(error)
             with buffer.cpu_access("rw") as view:
-                told["seen"] = [view[3 * 4096 + 5], view[3 * 4096 + 6], view[4095]]
+                report["seen"] = [view[3 * 4096 + 5], view[3 * 4096 + 6], view[4095]]
                 view[3 * 4096 + 5] = 0
-        told["kept"] = [int(kept[1, 5]), int(kept[0, 0])]
-        told["same"] = pool.query() == before
-    return told
+        report["kept"] = [int(kept[1, 5]), int(kept[0, 0])]
+        report["same"] = pool.query() == before
+    return report
 
 
 @CONTEXTS

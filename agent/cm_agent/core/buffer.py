@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from cm_agent.core.descriptor import Descriptor
 from cm_agent.core.errors import ClosedError, explained, request_error
-from cm_agent.core.lending import LentArray, Mapping, Part, import_numpy
+from cm_agent.core.lending import LentArrays, Mapping, Part, import_numpy
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
+
+    from cm_agent.core.lending import Array
 
 Mode = Literal["r", "w", "rw"]
 
@@ -139,6 +141,7 @@ class Buffer(Descriptor):
         finally:
             self._end(mapping, readable=readable)
 
+    @contextmanager
     def array(
         self,
         shape: int | tuple[int, ...] | None = None,
@@ -147,7 +150,7 @@ class Buffer(Descriptor):
         *,
         offset: int = 0,
         strides: tuple[int, ...] | None = None,
-    ) -> LentArray:
+    ) -> Iterator[Array]:
         """Give the memory to the CPU as a NumPy array, without a copy, for a `with` block.
 
         As cpu_access(). shape: elements in each dimension; None for all that fits. offset and
@@ -156,12 +159,12 @@ class Buffer(Descriptor):
         of it. ValueError: it does not fit the buffer; ImportError:
         without NumPy.
         """
-        _access(mode)
         if shape is None:
             shape = (self.size - offset) // max(import_numpy().dtype(dtype).itemsize, 1)
         whole = tuple(shape) if isinstance(shape, tuple | list) else (operator.index(shape),)
         part = Part(0, offset, whole, dtype, strides)
-        return LentArray([self.cpu_access(mode)], [part])
+        with LentArrays([self.cpu_access(mode)], [part]) as arrays:
+            yield arrays[0]
 
     def close(self) -> None:
         """Unmap and close, at the end of the last cpu_access() block; again does nothing."""

@@ -160,13 +160,6 @@ class LentArrays:
             self._ends.__exit__(kind, error, traceback)
 
 
-class LentArray(LentArrays):
-    """One such array."""
-
-    def __enter__(self) -> Array:  # type: ignore[override]
-        return super().__enter__()[0]
-
-
 def _array(view: memoryview, part: Part) -> Array:
     numpy = import_numpy()
     shape, dtype = part.shape, numpy.dtype(part.dtype)

@@ -155,7 +155,13 @@ class CaptureBuffers:
     def _refill(self) -> None:
         while self._streaming and not self.ended and self._idle and self._indices.free:
             planes = self._idle.pop(0)
-            self.queue.queue(self._indices.take(planes), planes, context=self._context)
+            number = self._indices.take(planes)
+            try:
+                self.queue.queue(number, planes, context=self._context)
+            except BaseException:
+                self._indices.give(number)
+                self._idle.insert(0, planes)
+                raise
 
 
 def _close(planes: Planes) -> None:

@@ -174,7 +174,7 @@ class Frame:
         """Write the frame as a picture, PNG or what else the suffix of `path` says.
 
         Copies the frame once. Raises ValueError for a pixel format that is not
-        one of picture.CONVERTIBLE, ImportError without Pillow.
+        one of image.CONVERTIBLE, ImportError without Pillow.
         """
         require_convertible(self.format)
         to_image(self.copy(), self.format).save(path)

@@ -134,7 +134,7 @@ class Queue:
             while left:
                 buffers.append(Buffer.from_fd(left[0]))
                 del left[0]
-        except OSError:
+        except BaseException:
             for fd in left:
                 os.close(fd)
             for buffer in buffers:
