@@ -112,8 +112,8 @@ def verify(board: RemoteBoard, context: str, report: Report) -> None:
 def stream(board: RemoteBoard, context: str, report: Report) -> None:
     """Stream from vivid's dma-contig camera and fetch one frame as a picture."""
     said = board.check(
-        f"cm-agent stream vivid {context} --frames {FRAMES} --width 640 --height 480"
-        f" --fps {FPS} --pixelformat RGB3 --save /tmp/frame.png --json",
+        f"cm-agent stream vivid {context} --frames {FRAMES} --size 640x480"
+        f" --fps {FPS} --format RGB3 --save /tmp/frame.png --json",
         timeout=300,
     )
     seen: dict[str, Any] = json.loads(said)
@@ -138,8 +138,8 @@ def stream(board: RemoteBoard, context: str, report: Report) -> None:
 def code(board: RemoteBoard, context: str, report: Report) -> None:
     """Have the camera's frames encoded and decoded again, and fetch the last one of both kinds."""
     said = board.check(
-        f"cm-agent stream vivid {context} --frames {CODED_FRAMES} --width 640 --height 480"
-        f" --fps {CODED_FPS} --pixelformat YU12 --encode vicodec --decode vicodec"
+        f"cm-agent stream vivid {context} --frames {CODED_FRAMES} --size 640x480"
+        f" --fps {CODED_FPS} --format YU12 --encode vicodec --decode vicodec"
         " --write /tmp/stream.fwht --save-source /tmp/source.png --save /tmp/decoded.png --json",
         timeout=300,
     )

@@ -47,6 +47,7 @@
 #define V4L2_MEMORY_DMABUF			4
 
 /* v4l2_buffer.flags */
+#define V4L2_BUF_FLAG_KEYFRAME			0x00000008
 #define V4L2_BUF_FLAG_ERROR			0x00000040
 #define V4L2_BUF_FLAG_LAST			0x00100000
 
@@ -62,10 +63,29 @@
 #define V4L2_DEC_CMD_STOP			1
 
 /* v4l2_selection.target */
+#define V4L2_SEL_TGT_CROP			0x0000
 #define V4L2_SEL_TGT_COMPOSE			0x0100
 
 /* v4l2_control.id, in linux/v4l2-controls.h */
 #define V4L2_CID_MIN_BUFFERS_FOR_CAPTURE	0x00980927
+#define V4L2_CID_MPEG_VIDEO_GOP_SIZE		0x009909cb
+#define V4L2_CID_MPEG_VIDEO_BITRATE		0x009909cf
+#define V4L2_CID_MPEG_VIDEO_FRAME_RC_ENABLE	0x009909d7
+#define V4L2_CID_MPEG_VIDEO_HEADER_MODE		0x009909d8
+#define V4L2_MPEG_VIDEO_HEADER_MODE_JOINED_WITH_1ST_FRAME 1
+
+/* enum v4l2_ctrl_type */
+#define V4L2_CTRL_TYPE_INTEGER			1
+#define V4L2_CTRL_TYPE_BOOLEAN			2
+#define V4L2_CTRL_TYPE_MENU			3
+#define V4L2_CTRL_TYPE_BUTTON			4
+#define V4L2_CTRL_TYPE_BITMASK			8
+#define V4L2_CTRL_TYPE_INTEGER_MENU		9
+
+/* v4l2_queryctrl.flags, .id */
+#define V4L2_CTRL_FLAG_DISABLED			0x0001
+#define V4L2_CTRL_FLAG_READ_ONLY		0x0004
+#define V4L2_CTRL_FLAG_NEXT_CTRL		0x80000000
 
 /* enum v4l2_colorspace, enum v4l2_quantization */
 #define V4L2_COLORSPACE_JPEG			7
@@ -332,6 +352,26 @@ struct v4l2_control {
 	__s32 value;
 };
 
+struct v4l2_queryctrl {
+	__u32 id;
+	__u32 type;
+	__u8 name[32];
+	__s32 minimum;
+	__s32 maximum;
+	__s32 step;
+	__s32 default_value;
+	__u32 flags;
+	__u32 reserved[2];
+};
+
+/* Packed in videodev2.h, where a __s64 shares the place of the name. */
+struct v4l2_querymenu {
+	__u32 id;
+	__u32 index;
+	__u8 name[32];
+	__u32 reserved;
+};
+
 #define VIDIOC_QUERYCAP		_IOR('V', 0, struct v4l2_capability)
 #define VIDIOC_ENUM_FMT		_IOWR('V', 2, struct v4l2_fmtdesc)
 #define VIDIOC_G_FMT		_IOWR('V', 4, struct v4l2_format)
@@ -346,8 +386,11 @@ struct v4l2_control {
 #define VIDIOC_S_PARM		_IOWR('V', 22, struct v4l2_streamparm)
 #define VIDIOC_G_CTRL		_IOWR('V', 27, struct v4l2_control)
 #define VIDIOC_S_CTRL		_IOWR('V', 28, struct v4l2_control)
+#define VIDIOC_QUERYCTRL	_IOWR('V', 36, struct v4l2_queryctrl)
+#define VIDIOC_QUERYMENU	_IOWR('V', 37, struct v4l2_querymenu)
 #define VIDIOC_ENCODER_CMD	_IOWR('V', 77, struct v4l2_encoder_cmd)
 #define VIDIOC_DQEVENT		_IOR('V', 89, struct v4l2_event)
 #define VIDIOC_SUBSCRIBE_EVENT	_IOW('V', 90, struct v4l2_event_subscription)
 #define VIDIOC_G_SELECTION	_IOWR('V', 94, struct v4l2_selection)
+#define VIDIOC_S_SELECTION	_IOWR('V', 95, struct v4l2_selection)
 #define VIDIOC_DECODER_CMD	_IOWR('V', 96, struct v4l2_decoder_cmd)

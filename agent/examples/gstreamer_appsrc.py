@@ -28,12 +28,7 @@ import gi
 for name in ("Gst", "GstAllocators", "GstVideo"):
     gi.require_version(name, "1.0")
 
-from cm_agent.core.context import Context  # noqa: E402
-from cm_agent.video.capture import Capture  # noqa: E402
-from cm_agent.video.device import VideoDevice  # noqa: E402
-from cm_agent.video.discovery import find_camera  # noqa: E402
-from cm_agent.video.format import Format  # noqa: E402
-from cm_agent.video.frame import Frame  # noqa: E402
+from cm_agent.video import Camera, Format, Frame  # noqa: E402
 from gi.repository import Gst, GstAllocators, GstVideo  # noqa: E402
 
 FORMATS = {"RGB3": "RGB", "BGR3": "BGR", "YUYV": "YUY2", "YU12": "I420", "NV12": "NV12"}
@@ -44,15 +39,15 @@ SECONDS = 5
 class Lender:
     """Lend frames to GStreamer and give them back to the camera when it has read them."""
 
-    def __init__(self, capture: Capture) -> None:
-        self._format = capture.format
+    def __init__(self, camera: Camera) -> None:
+        self._format = camera.format
         allocator = GstAllocators.DmaBufAllocator.new()
         # One memory a chunk, for as long as it is: an element imports what it has not seen yet.
         self._memories = {
             chunk.id: GstAllocators.DmaBufAllocator.alloc_with_flags(
                 allocator, chunk.fd, chunk.size, GstAllocators.FdMemoryFlags.DONT_CLOSE
             )
-            for chunk in capture.chunks
+            for chunk in camera.chunks
         }
         self._lent: dict[int, Frame] = {}
         self._came: SimpleQueue[int] = SimpleQueue()
@@ -110,26 +105,26 @@ def caps(format: Format, fps: float) -> str:
     )
 
 
-def next_frame(capture: Capture, lender: Lender, bus: Gst.Bus) -> Frame:
+def next_frame(camera: Camera, lender: Lender, bus: Gst.Bus) -> Frame:
     """Wait for the camera, and for the pipeline when it has all that there is."""
-    while (frame := capture.take()) is None:
+    while (frame := camera.take()) is None:
         if error := bus.pop_filtered(Gst.MessageType.ERROR):
             raise RuntimeError(error.parse_error())
-        everything = len(capture.buffers)
+        everything = len(camera.buffers)
         if lender.take_back() == everything and lender.take_back(SECONDS) == everything:
             raise TimeoutError("the pipeline reads nothing")
-        if not capture.device.wait(SECONDS):
+        if not camera.device.wait(SECONDS):
             raise TimeoutError("the camera delivers nothing")
     return frame
 
 
-def run(pipeline: Gst.Pipeline, capture: Capture, lender: Lender, args: argparse.Namespace) -> None:
+def run(pipeline: Gst.Pipeline, camera: Camera, lender: Lender, args: argparse.Namespace) -> None:
     """Push frames until there were enough, and wait until the pipeline is through with them."""
     source, bus = pipeline.get_by_name("camera"), pipeline.get_bus()
     lender.watch(pipeline.iterate_sinks().next()[1])
     pipeline.set_state(Gst.State.PLAYING)
     for number in range(args.frames):
-        frame = next_frame(capture, lender, bus)
+        frame = next_frame(camera, lender, bus)
         source.emit("push-buffer", lender.lend(frame, number, args.fps))
     source.emit("end-of-stream")
     wanted = Gst.MessageType.EOS | Gst.MessageType.ERROR
@@ -150,33 +145,25 @@ def main() -> int:
     parser.add_argument("--pixelformat", choices=FORMATS, default="RGB3")
     args = parser.parse_args()
     Gst.init(None)
-    with (
-        Context(args.context) as context,
-        VideoDevice(find_camera(args.camera)) as device,
-        Capture(
-            device,
-            context,
-            width=args.size[0],
-            height=args.size[1],
-            pixelformat=args.pixelformat,
-            fps=args.fps,
-        ) as capture,
-    ):
-        source = f"appsrc name=camera format=time caps={caps(capture.format, args.fps)}"
+    size = tuple(args.size)
+    with Camera(
+        args.camera, args.context, size=size, format=args.pixelformat, fps=args.fps
+    ) as camera:
+        source = f"appsrc name=camera format=time caps={caps(camera.format, args.fps)}"
         pipeline = Gst.parse_launch(f"{source} ! {args.pipeline}")
-        lender = Lender(capture)
+        lender = Lender(camera)
         try:
-            capture.start()
-            run(pipeline, capture, lender, args)
+            camera.start()
+            run(pipeline, camera, lender, args)
         finally:
             pipeline.set_state(Gst.State.NULL)
             left = lender.take_back()
         print(
             json.dumps(
                 {
-                    "frames": capture.counters.frames,
+                    "frames": camera.counters.frames,
                     "not_given_back": left,
-                    "bytes_copied_by_cpu": capture.counters.bytes_copied,
+                    "bytes_copied_by_cpu": camera.counters.bytes_copied,
                 }
             )
         )

@@ -57,12 +57,11 @@ def serve(channel: Any, context: str) -> None:
 
     from cm_agent.core.buffer import Buffer
     from cm_agent.core.context import Context
-    from cm_agent.video.capture import Capture
+    from cm_agent.video.camera import Camera
     from cm_agent.video.decoder import Decoder
     from cm_agent.video.device import VideoDevice
     from cm_agent.video.discovery import find, find_camera, find_decoder, find_encoder
     from cm_agent.video.encoder import Encoder
-    from cm_agent.video.exported import exported
     from cm_agent.video.pipeline import Pipeline
 
     dma_high, dma_low, read, select, write = 16, 20, 2, 8, 16
@@ -163,11 +162,9 @@ def serve(channel: Any, context: str) -> None:
     def do_code(name: str, width: int, height: int) -> int:
         paths = find_camera("vivid"), find_encoder("vicodec"), find_decoder("vicodec", "FWHT")
         camera, coder, decoder = (kept.enter_context(VideoDevice(path)) for path in paths)
-        size = {"width": width, "height": height, "pixelformat": "XR24"}
-        source = kept.enter_context(Capture(camera, pool, **size))
-        coding = kept.enter_context(Encoder(coder, pool, source.format, "FWHT"))
-        coded = coding.capture_buffers.format
-        decoding = kept.enter_context(Decoder(decoder, pool, coded, "XR24"))
+        source = kept.enter_context(Camera(camera, pool, size=(width, height), format="XR24"))
+        coding = kept.enter_context(Encoder(coder, pool, format=source.format, to="FWHT"))
+        decoding = kept.enter_context(Decoder(decoder, pool, format=coding.output, to="XR24"))
         frame = None
         for result in Pipeline(source, [coding, decoding]).run(5):
             if frame is not None:
@@ -180,7 +177,7 @@ def serve(channel: Any, context: str) -> None:
     def do_scatter(name: str, width: int, height: int) -> list[list[int]]:
         camera = kept.enter_context(VideoDevice(find("vivid")))
         camera.capture.negotiate(width, height, "XR24")
-        buffers = [it for (it,) in kept.enter_context(exported(camera, 16))]
+        buffers = [it for (it,) in kept.enter_context(camera.capture.exported(16))]
         found = [(len(pool.attest(it).runs), it) for it in buffers]
         _, chunks[name] = max(found, key=lambda it: it[0])
         return [[run.address, run.length] for run in pool.attest(chunks[name]).runs]

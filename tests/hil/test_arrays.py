@@ -70,20 +70,15 @@ def vivid(board: RemoteBoard) -> Iterator[None]:
 
 def lend_arrays(context: str, width: int, height: int, pixelformat: str) -> dict[str, Any]:
     """Compare a frame's arrays with the bytes that the driver reports, and its shapes."""
-    from cm_agent import Context, video
+    from cm_agent import video
 
-    size = {"width": width, "height": height, "pixelformat": pixelformat}
-    with (
-        Context(context) as pool,
-        video.VideoDevice(video.find_camera("vivid")) as device,
-        video.Capture(device, pool, **size) as capture,
-    ):
-        for frame in capture.frames(2):
+    with video.Camera("vivid", context, size=(width, height), format=pixelformat) as camera:
+        for frame in camera.frames(2):
             with frame.planes() as planes:
                 shapes = [list(plane.shape) for plane in planes]
                 values = [[int(plane.min()), int(plane.max())] for plane in planes]
                 del planes[:]
-    return {"shapes": shapes, "values": values, "format": str(capture.format)}
+    return {"shapes": shapes, "values": values, "format": str(camera.format)}
 
 
 LAYOUTS = {

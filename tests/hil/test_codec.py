@@ -45,32 +45,23 @@ def planes(request: pytest.FixtureRequest, board: RemoteBoard) -> Iterator[str]:
 
 def there_and_back(context: str, count: int) -> dict[str, Any]:
     """Encode images and decode them again, one after another."""
-    import io
     from contextlib import ExitStack
 
     from cm_agent.core.context import Context
     from cm_agent.selftest.psnr import psnr
     from cm_agent.video.decoder import Decoder
-    from cm_agent.video.device import VideoDevice
-    from cm_agent.video.discovery import find_decoder, find_encoder
     from cm_agent.video.encoder import Encoder
-    from cm_agent.video.playback import Playback
 
     wave = bytes([*range(256), *range(255, -1, -1)]) * 1000
-    images = b"".join(wave[3 * number :][: 640 * 480 * 3 // 2] for number in range(count))
     with ExitStack() as stack:
         pool = stack.enter_context(Context(context))
-        coder = stack.enter_context(VideoDevice(find_encoder("vicodec")))
-        shape = coder.output.negotiate(640, 480, "YU12")
-        source = stack.enter_context(Playback(io.BytesIO(images), pool, shape))
-        encoder = stack.enter_context(Encoder(coder, pool, shape, "FWHT"))
-        coded = encoder.capture_buffers.format
-        node = stack.enter_context(VideoDevice(find_decoder("vicodec", "FWHT")))
-        decoder = stack.enter_context(Decoder(node, pool, coded, "YU12"))
+        encoder = stack.enter_context(Encoder("vicodec", pool, size=(640, 480), format="YU12"))
+        decoder = stack.enter_context(Decoder("vicodec", pool, format=encoder.output, to="YU12"))
         seen = []
-        for _ in range(count):
-            image = source.take()
-            encoder.put(image)
+        for number in range(count):
+            encoder.put(wave[3 * number :][: 640 * 480 * 3 // 2])
+            (image,) = encoder.output_buffers.frames
+            image.retain()
             piece = encoder.get()
             decoder.put(piece)
             result = decoder.get()
@@ -81,10 +72,11 @@ def there_and_back(context: str, count: int) -> dict[str, Any]:
                 stage.output_buffers.collect()
             for it in (image, piece, result):
                 it.release()
+        formats = encoder.input, encoder.output, decoder.output
         return {
-            "multiplanar": coder.capabilities.multiplanar,
-            "formats": [str(shape), str(coded), str(decoder.capture_buffers.format)],
-            "sizes": [it.planes[0].size for it in (shape, coded, decoder.capture_buffers.format)],
+            "multiplanar": encoder.device.capabilities.multiplanar,
+            "formats": [str(it) for it in formats],
+            "sizes": [it.planes[0].size for it in formats],
             "visible": decoder.visible,
             "seen": seen,
         }
@@ -106,15 +98,8 @@ def test_images_come_back_alike(module: RemoteBoard, planes: str, context: str) 
 
 
 def drain_and_flush(context: str) -> dict[str, Any]:
-    import io
-    from contextlib import ExitStack
-
-    from cm_agent.core.context import Context
-    from cm_agent.video.device import VideoDevice
-    from cm_agent.video.discovery import find_encoder
     from cm_agent.video.encoder import Encoder
     from cm_agent.video.event import EventKind
-    from cm_agent.video.playback import Playback
 
     def drained() -> list[int]:
         times = []
@@ -123,96 +108,68 @@ def drain_and_flush(context: str) -> dict[str, Any]:
             piece.release()
         return times
 
-    def put(count: int) -> list[int]:
-        times = []
-        for _ in range(count):
-            image = source.take()
-            times.append(image.timestamp_ns)
-            encoder.put(image)
-            image.release()
-        return times
+    def put(*times: int) -> None:
+        for time in times:
+            encoder.put(bytes(460_800), time * 1000)
 
-    with ExitStack() as stack:
-        pool = stack.enter_context(Context(context))
-        coder = stack.enter_context(VideoDevice(find_encoder("vicodec")))
-        shape = coder.output.negotiate(640, 480, "YU12")
-        source = stack.enter_context(Playback(io.BytesIO(bytes(20 * 460_800)), pool, shape))
-        encoder = stack.enter_context(Encoder(coder, pool, shape))
-        watched = [coder.watch(kind) for kind in EventKind]
-        first_in = put(3)
-        before = coder.events()
+    with Encoder("vicodec", context, size=(640, 480), format="YU12") as encoder:
+        watched = [encoder.device.watch(kind) for kind in EventKind]
+        put(1, 2, 3)
+        before = encoder.device.events()
         encoder.drain()
         first_out = drained()
-        after = [event.kind.name for event in coder.events()]
+        after = [event.kind.name for event in encoder.device.events()]
         encoder.flush()
-        put(2)
+        put(4, 5)
         encoder.flush()
         flushed = encoder.take()
-        back = len(source._idle)
-        second_in = put(2)
+        back = encoder.output_buffers.free
+        put(6, 7)
         encoder.drain()
         return {
             "watched": watched,
             "events": [len(before), after],
-            "first": [first_in, first_out],
+            "first": first_out,
             "flushed": flushed,
             "back": back,
-            "second": [second_in, drained()],
+            "second": drained(),
         }
 
 
 @CONTEXTS
 def test_draining_hands_out_all_and_flushing_nothing(module: RemoteBoard, context: str) -> None:
     got = module.call(drain_and_flush, context=context)
-    assert got["first"][0] == got["first"][1] and len(got["first"][0]) == 3
+    assert got["first"] == [1000, 2000, 3000]
     assert got["watched"] == [True, False], "an encoder's source is its user's affair"
     assert got["events"] == [0, ["END_OF_STREAM"]]
     assert got["flushed"] is None
     assert got["back"] == 4, "flushing gives back what was put in"
-    assert got["second"][0] == got["second"][1] and len(got["second"][0]) == 2
+    assert got["second"] == [6000, 7000]
 
 
 def change_resolution(context: str) -> dict[str, Any]:
     """Code images of two sizes and decode them as one stream, several images to a chunk."""
-    import io
     from contextlib import ExitStack
 
     from cm_agent.core.context import Context
     from cm_agent.video.decoder import Decoder
-    from cm_agent.video.device import VideoDevice
-    from cm_agent.video.discovery import find_decoder, find_encoder
     from cm_agent.video.encoder import Encoder
-    from cm_agent.video.format import Payload
-    from cm_agent.video.playback import Playback
 
     def coded(width: int, height: int, grey: int) -> list[bytes]:
-        with ExitStack() as stack:
-            coder = stack.enter_context(VideoDevice(find_encoder("vicodec")))
-            shape = coder.output.negotiate(width, height, "GREY")
-            images = io.BytesIO(bytes([grey]) * (3 * width * height))
-            source = stack.enter_context(Playback(images, pool, shape))
-            encoder = stack.enter_context(Encoder(coder, pool, shape))
-            pieces = []
-            for _ in range(3):
-                encoder.put(source.take())
-                piece = encoder.get()
-                pieces.append(piece.copy())
-                piece.release()
-            return pieces
+        images = [bytes([grey]) * (width * height)] * 3
+        with Encoder("vicodec", pool, size=(width, height), format="GREY") as encoder:
+            return [packet.data for packet in encoder.encode(images)]
 
     with ExitStack() as stack:
         pool = stack.enter_context(Context(context))
         small, large = coded(640, 480, 50), coded(800, 600, 90)
         stream = [small[0] + small[1], small[2] + large[0], large[1] + large[2]]
-        node = stack.enter_context(VideoDevice(find_decoder("vicodec", "FWHT")))
-        shape = node.output.negotiate(800, 600, "FWHT")
-        decoder = stack.enter_context(Decoder(node, pool, shape, inputs=3, outputs=2))
+        decoder = stack.enter_context(
+            Decoder("vicodec", pool, format="FWHT", size=(800, 600), inputs=3, buffers=2)
+        )
         before = pool.query().chunks
-        for number, data in enumerate(stream):
-            chunk = stack.enter_context(pool.alloc(shape.planes[0].size))
-            with chunk.cpu_access("w") as view:
-                view[: len(data)] = data
-            decoder.output_buffers.put([chunk], [Payload(len(data), 0)], number, lambda: None)
+        for data in stream:
+            decoder.put(data)
         decoder.drain()
         seen, loan = [], None
         while (image := decoder.get()) is not None:
@@ -251,31 +208,18 @@ def test_a_stream_may_change_its_resolution(
 
 
 def garbage(context: str) -> dict[str, Any]:
-    from contextlib import ExitStack
-
-    from cm_agent.core.context import Context
     from cm_agent.video.decoder import Decoder
-    from cm_agent.video.device import VideoDevice
-    from cm_agent.video.discovery import find_decoder
-    from cm_agent.video.format import Payload
 
-    with ExitStack() as stack:
-        pool = stack.enter_context(Context(context))
-        node = stack.enter_context(VideoDevice(find_decoder("vicodec", "FWHT")))
-        shape = node.output.negotiate(640, 480, "FWHT")
-        decoder = stack.enter_context(Decoder(node, pool, shape))
-        chunk = stack.enter_context(pool.alloc(shape.planes[0].size))
-        with chunk.cpu_access("w") as view:
-            view[:5000] = bytes(range(250)) * 20
-        read: list[int] = []
-        decoder.output_buffers.put([chunk], [Payload(5000, 0)], 1, lambda: read.append(1))
+    with Decoder("vicodec", context, format="FWHT", size=(640, 480)) as decoder:
+        decoder.put(bytes(range(250)) * 20)
         decoder.drain()
-        return {"image": decoder.get(), "ended": decoder.ended, "read": read}
+        image = decoder.get()
+        return {"image": image, "ended": decoder.ended, "left": decoder.output_buffers.busy}
 
 
 def test_a_stream_that_is_none_ends_without_an_image(module: RemoteBoard) -> None:
     got = module.call(garbage, context="shared")
-    assert got == {"image": None, "ended": True, "read": [1]}
+    assert got == {"image": None, "ended": True, "left": False}
 
 
 def feed_too_little(context: str, side: str) -> dict[str, Any]:
@@ -334,15 +278,17 @@ def ask_for_what_it_has_not() -> dict[str, str]:
     from cm_agent.video.format import Format, PlaneFormat
 
     said = {}
-    raw = Format(640, 480, "YU12", (PlaneFormat(0, 640),))
+    size = {"size": (640, 480)}
     asked = {
-        "format": lambda device, pool: Encoder(device, pool, Format(640, 480, "XXXX", ())),
-        "size": lambda device, pool: Encoder(device, pool, Format(642, 480, "YU12", ())),
-        "rows": lambda device, pool: Encoder(
-            device, pool, Format(640, 480, "YU12", (PlaneFormat(0, 704),))
+        "format": lambda device, pool: Encoder(device, pool, **size, format="XXXX"),
+        "size": lambda device, pool: Encoder(
+            device, pool, format=Format(642, 480, "YU12", (PlaneFormat(0, 656),))
         ),
-        "coded": lambda device, pool: Encoder(device, pool, raw, "H264"),
-        "decoder": lambda device, pool: Decoder(device, pool, Format(640, 480, "FWHT", ())),
+        "rows": lambda device, pool: Encoder(
+            device, pool, format=Format(640, 480, "YU12", (PlaneFormat(0, 704),))
+        ),
+        "coded": lambda device, pool: Encoder(device, pool, **size, format="YU12", to="H264"),
+        "decoder": lambda device, pool: Decoder(device, pool, **size, format="FWHT"),
     }
     with Context("shared") as pool:
         for name, ask in asked.items():
@@ -357,7 +303,7 @@ def ask_for_what_it_has_not() -> dict[str, str]:
                     continue
             with VideoDevice(f"/dev/{node.split('/')[4]}") as device:
                 try:
-                    Decoder(device, pool, Format(640, 480, "FWHT", ()))
+                    Decoder(device, pool, **size, format="FWHT")
                 except VideoError as error:
                     said["stateless"] = str(error)
     return said
@@ -376,25 +322,18 @@ def test_nothing_is_replaced_in_silence(module: RemoteBoard) -> None:
 
 
 def stop_midway(context: str, how: str) -> dict[str, Any]:
-    import io
     import os
     import signal
     import time
     from contextlib import ExitStack
 
     from cm_agent.core.context import Context
-    from cm_agent.video.device import VideoDevice
-    from cm_agent.video.discovery import find_encoder
     from cm_agent.video.encoder import Encoder
-    from cm_agent.video.playback import Playback
 
     def begin(stack: ExitStack) -> None:
-        pool = stack.enter_context(Context(context))
-        coder = stack.enter_context(VideoDevice(find_encoder("vicodec")))
-        shape = coder.output.negotiate(640, 480, "YU12")
-        source = stack.enter_context(Playback(io.BytesIO(bytes(460_800)), pool, shape, 1))
-        encoder = stack.enter_context(Encoder(coder, pool, shape))
-        encoder.put(source.take())
+        shape = {"size": (640, 480), "format": "YU12"}
+        encoder = stack.enter_context(Encoder("vicodec", context, **shape))
+        encoder.put(bytes(460_800))
         encoder.get()
 
     with Context(context) as pool:
@@ -438,41 +377,26 @@ def test_stopping_midway_leaves_no_mapping_and_no_chunk(
     module: RemoteBoard, context: str, how: str
 ) -> None:
     got = module.call(stop_midway, context=context, how=how)
-    assert got["during"] == 5 and got["pinned"] > 0
+    assert got["during"] == 8 and got["pinned"] > 0
     assert (got["after"], got["pinned_after"]) == (0, 0)
 
 
 def convert(context: str, pixelformat: str) -> dict[str, Any]:
-    import io
     import subprocess
-    from contextlib import ExitStack
 
-    from cm_agent.core.context import Context
     from cm_agent.video.converter import Converter
-    from cm_agent.video.device import VideoDevice
-    from cm_agent.video.discovery import find_converter
-    from cm_agent.video.playback import Playback
 
     subprocess.run(["modprobe", "vim2m"], check=True)
     subprocess.run(["udevadm", "settle"], check=True)
+    images = [bytes([10, 20, 30]) * (320 * 240), bytes([40, 50, 60]) * (320 * 240)]
+    shape = {"size": (320, 240), "format": "RGB3", "to": pixelformat}
     try:
-        with ExitStack() as stack:
-            pool = stack.enter_context(Context(context))
-            device = stack.enter_context(VideoDevice(find_converter("vim2m")))
-            shape = device.output.negotiate(320, 240, "RGB3")
-            images = bytes([10, 20, 30]) * (320 * 240) + bytes([40, 50, 60]) * (320 * 240)
-            source = stack.enter_context(Playback(io.BytesIO(images), pool, shape, 2))
-            stage = Converter(device, pool, shape, pixelformat=pixelformat)
-            stack.enter_context(stage)
-            for _ in range(2):
-                stage.put(source.take())
-            stage.drain()
+        with Converter("vim2m", context, **shape) as converter:
             pixels = []
-            while (image := stage.get()) is not None:
+            for image in converter.convert(images):
                 data = image.copy()
                 pixels.append([list(data[:3]), list(data[-3:]), len(data)])
-                image.release()
-            return {"format": str(stage.capture_buffers.format), "pixels": pixels}
+            return {"format": str(converter.output), "pixels": pixels}
     finally:
         subprocess.run(["modprobe", "-r", "vim2m"], check=True)
 

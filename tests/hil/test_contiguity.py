@@ -47,13 +47,12 @@ def verify_exported(context: str | None, dma_bits: int) -> list[dict[str, Any]]:
     from cm_agent.core.context import Context
     from cm_agent.video.device import VideoDevice
     from cm_agent.video.discovery import find
-    from cm_agent.video.exported import exported
 
     with ExitStack() as stack:
         device = stack.enter_context(VideoDevice(find("vivid")))
         pool = stack.enter_context(Context(context)) if context else None
         device.capture.negotiate(640, 480, "RGB3")
-        buffers = stack.enter_context(exported(device, 4))
+        buffers = stack.enter_context(device.capture.exported(4))
         found = [verify(plane, pool, dma_bits=dma_bits) for planes in buffers for plane in planes]
         return json.loads(json.dumps([verification.to_json() for verification in found]))
 
@@ -211,8 +210,8 @@ def hold() -> list[int]:
 
     source = (
         "import signal; from cm_agent.video.device import VideoDevice\n"
-        "from cm_agent.video.exported import exported; from cm_agent.video.discovery import find\n"
-        "with VideoDevice(find('vivid')) as device, exported(device, 1) as buffers:\n"
+        "from cm_agent.video.discovery import find\n"
+        "with VideoDevice(find('vivid')) as device, device.capture.exported(1) as buffers:\n"
         "    print(buffers[0][0].fd, flush=True); signal.pause()"
     )
     process = subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE, text=True)

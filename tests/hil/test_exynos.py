@@ -138,14 +138,13 @@ def offer_fragments() -> dict[str, Any]:
     from cm_agent.video.device import VideoDevice
     from cm_agent.video.discovery import find, find_encoder
     from cm_agent.video.error import VideoError
-    from cm_agent.video.exported import exported
     from cm_agent.video.format import Payload
 
     with ExitStack() as stack:
         pool = stack.enter_context(Context("shared"))
         camera = stack.enter_context(VideoDevice(find("vivid")))
         camera.capture.negotiate(640, 480, "RGB3")
-        buffers = [it for (it,) in stack.enter_context(exported(camera, 16))]
+        buffers = [it for (it,) in stack.enter_context(camera.capture.exported(16))]
         runs, chunk = max(((len(pool.attest(it).runs), it) for it in buffers), key=itemgetter(0))
         coder = stack.enter_context(VideoDevice(find_encoder("s5p-jpeg")))
         coder.output.negotiate(640, 480, "YUYV")

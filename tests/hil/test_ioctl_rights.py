@@ -117,6 +117,7 @@ def call_with_a_drivers_buffer(request: str, members: dict[str, int], access: in
     import fcntl
     import mmap
     import os
+    from contextlib import ExitStack
 
     from cm_agent.core import uapi
     from cm_agent.core.context import Context
@@ -131,9 +132,9 @@ def call_with_a_drivers_buffer(request: str, members: dict[str, int], access: in
         fcntl.ioctl(device.fileno(), v4l2.NUMBERS["VIDIOC_EXPBUF"], v4l2.ffi.buffer(told))
         return int(told.fd)
 
-    with VideoDevice(find("vivid")) as device, Context("shared") as pool:
+    with VideoDevice(find("vivid")) as device, Context("shared") as pool, ExitStack() as stack:
         device.capture.negotiate(640, 480, "RGB3")
-        device.capture.request_exported(1)
+        stack.enter_context(device.capture.exported(1))
         fd, ours = export(access), export(os.O_RDWR)
         mapping = mmap.mmap(ours, 640 * 480 * 3)
         before, content, number, size = pool.query(), mapping[:], 0, 0
@@ -145,7 +146,6 @@ def call_with_a_drivers_buffer(request: str, members: dict[str, int], access: in
         mapping.close()
         os.close(fd)
         os.close(ours)
-        device.capture.release_buffers()
         return number, size, same
 
 

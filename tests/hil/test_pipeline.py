@@ -56,14 +56,14 @@ def stream(context: str, arguments: list[str]) -> dict[str, Any]:
 
     from cm_agent.cli import main
 
-    common = ["--width", "640", "--height", "480", "--json"]
+    common = ["--size", "640x480", "--json"]
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         code = main(["stream", "vivid", context, *common, *arguments])
     return {"code": code, "report": json.loads(out.getvalue() or "null")}
 
 
-CODED = ["--pixelformat", "YU12", "--fps", "25", "--encode", "vicodec", "--decode", "vicodec"]
+CODED = ["--format", "YU12", "--fps", "25", "--encode", "vicodec", "--decode", "vicodec"]
 
 
 @CONTEXTS
@@ -92,7 +92,7 @@ def run_unmapped(context: str, frames: int) -> dict[str, Any]:
     from contextlib import ExitStack
 
     from cm_agent.core.context import Context
-    from cm_agent.video.capture import Capture
+    from cm_agent.video.camera import Camera
     from cm_agent.video.decoder import Decoder
     from cm_agent.video.device import VideoDevice
     from cm_agent.video.discovery import find, find_decoder, find_encoder
@@ -110,10 +110,10 @@ def run_unmapped(context: str, frames: int) -> dict[str, Any]:
             for path in (find("vivid"), find_encoder("vicodec"), find_decoder("vicodec", "FWHT"))
         )
         source = stack.enter_context(
-            Capture(camera, pool, width=640, height=480, pixelformat="YU12", fps=25)
+            Camera(camera, pool, size=(640, 480), format="YU12", fps=25)
         )
-        encoder = stack.enter_context(Encoder(coder, pool, source.format))
-        decoder = stack.enter_context(Decoder(decoding, pool, encoder.capture_buffers.format))
+        encoder = stack.enter_context(Encoder(coder, pool, format=source.format))
+        decoder = stack.enter_context(Decoder(decoding, pool, format=encoder.output))
         seen = [mapped() for _ in Pipeline(source, [encoder, decoder]).run(frames)]
         with source.buffers[0][0].cpu_access("r"):
             control = mapped()
@@ -137,7 +137,7 @@ def keep_stream(context: str, path: str) -> dict[str, Any]:
     from PIL import Image, ImageChops, ImageStat
 
     names = [f"{path}.fwht", f"{path}-source.png", f"{path}-decoded.png"]
-    words = ["--width", "640", "--height", "480", "--pixelformat", "YU12", "--fps", "25"]
+    words = ["--size", "640x480", "--format", "YU12", "--fps", "25"]
     words += ["--frames", "12", "--encode", "vicodec", "--decode", "vicodec", "--json"]
     words += ["--write", names[0], "--save-source", names[1], "--save", names[2]]
     out = io.StringIO()
@@ -180,21 +180,19 @@ def test_stream_and_pictures_are_kept(module: RemoteBoard) -> None:
 def run_twice(context: str, frames: int) -> dict[str, Any]:
     """Record a moving picture, then code and decode it with its chunks in place and moving."""
     import hashlib
-    import io
+    from collections import deque
     from contextlib import ExitStack
 
     from cm_agent.core.context import Context
     from cm_agent.selftest.compaction_stress import CompactionStress
-    from cm_agent.video.capture import Capture
+    from cm_agent.video.camera import Camera
     from cm_agent.video.decoder import Decoder
     from cm_agent.video.device import VideoDevice
-    from cm_agent.video.discovery import find, find_decoder, find_encoder
+    from cm_agent.video.discovery import find
     from cm_agent.video.encoder import Encoder
+    from cm_agent.video.format import Filled, Payload
+    from cm_agent.video.frame import Counters, Frame
     from cm_agent.video.pipeline import Pipeline, Watcher
-    from cm_agent.video.playback import Playback
-
-    # VIVID_CID_HOR_MOVEMENT and two of its entries, in the kernel's vivid-ctrls.c.
-    movement, right_fast, none = 0xF0F002, 6, 3
 
     class Digests(Watcher):
         def __init__(self) -> None:
@@ -208,29 +206,49 @@ def run_twice(context: str, frames: int) -> dict[str, Any]:
             with frame.buffer.cpu_access("r") as view:
                 self.digests[link].update(view[: frame.bytes_used])
 
+    class Recording:
+        """The images, each in chunks of its own, as a pipeline's source."""
+
+        device, awaits_frames = None, False
+
+        def __init__(self, idle: list[Any], shape: Any) -> None:
+            self.idle, self.shape, self.left = idle, shape, deque(range(frames))
+
+        def start(self) -> None:
+            pass
+
+        def take(self) -> Any:
+            if not self.idle:
+                return None
+            planes, number = self.idle.pop(0), self.left.popleft()
+            with planes[0].cpu_access("w") as view:
+                view[:460_800] = images[number * 460_800 :][:460_800]
+            filled = Filled(0, (Payload(460_800, 0),), number, (number + 1) * 40_000_000, False)
+            return Frame(planes, filled, self.shape, Counters(), self)
+
+        def take_back(self, planes: Any) -> None:
+            self.idle.append(planes)
+
     def record() -> bytes:
         with VideoDevice(find("vivid")) as camera:
-            camera.set_control(movement, right_fast)
-            with Capture(
-                camera, pool, width=640, height=480, pixelformat="YU12", fps=25
-            ) as capture:
+            camera.controls["horizontal_movement"] = "Move Right Fast"
+            with Camera(camera, pool, size=(640, 480), format="YU12", fps=25) as capture:
                 images = b"".join(frame.copy() for frame in capture.frames(frames))
-            camera.set_control(movement, none)
+            camera.controls["horizontal_movement"] = "No Movement"
         return images
 
     def run(moving: bool) -> dict[str, Any]:
         count, extra = (1, 1) if moving else (4, 0)
         with ExitStack() as stack:
-            coder = stack.enter_context(VideoDevice(find_encoder("vicodec")))
-            decoding = stack.enter_context(VideoDevice(find_decoder("vicodec", "FWHT")))
-            shape = coder.output.negotiate(640, 480, "YU12")
-            chunks = {"inputs": count, "outputs": count, "extra": extra}
-            encoder = stack.enter_context(Encoder(coder, pool, shape, **chunks))
+            chunks = {"inputs": count, "buffers": count, "extra": extra}
+            shape = {"size": (640, 480), "format": "YU12"}
+            encoder = stack.enter_context(Encoder("vicodec", pool, **shape, **chunks))
             # A driver may have taken more numbers than it was asked to: 7.2 takes two.
             feeds = encoder.output_buffers.free + extra
-            source = stack.enter_context(Playback(io.BytesIO(images), pool, shape, feeds))
-            coded = encoder.capture_buffers.format
-            decoder = stack.enter_context(Decoder(decoding, pool, coded, "YU12", **chunks))
+            own = [(stack.enter_context(pool.alloc(460_800)),) for _ in range(feeds)]
+            source = Recording(own, encoder.input)
+            coded = {"format": encoder.output, "to": "YU12"}
+            decoder = stack.enter_context(Decoder("vicodec", pool, **coded, **chunks))
             mover, digests = CompactionStress(pool), Digests()
             watchers = [mover, digests] if moving else [digests]
             line = Pipeline(
@@ -292,14 +310,14 @@ def test_the_command_moves_chunks_on_their_way(module: RemoteBoard) -> None:
 
 
 def test_a_converter_passes_images_on_unchanged(module: RemoteBoard) -> None:
-    arguments = ["--pixelformat", "RGB3", "--fps", "25", "--frames", "20", "--convert", "vim2m"]
+    arguments = ["--format", "RGB3", "--fps", "25", "--frames", "20", "--convert", "vim2m"]
     report = module.call(stream, context="shared", arguments=arguments)["report"]
     assert report["ok"] and report["zero_copy"], report
     assert report["psnr"]["compared"] == report["psnr"]["identical"] == 2
 
 
 def test_four_devices_in_a_row(module: RemoteBoard) -> None:
-    arguments = ["--pixelformat", "RGB3", "--frames", "6", "--convert", "vim2m", "--to", "BGR3"]
+    arguments = ["--format", "RGB3", "--frames", "6", "--convert", "vim2m", "--to", "BGR3"]
     arguments += ["--encode", "vicodec", "--decode", "vicodec"]
     report = module.call(stream, context="private", arguments=arguments)["report"]
     assert report["ok"], report
@@ -320,10 +338,10 @@ def refusals(context: str) -> dict[str, list[Any]]:
     for name, words in {
         "encoder": ["--encode", "vim2m"],
         "decoder": ["--encode", "vicodec", "--decode", "vim2m"],
-        "format": ["--pixelformat", "NV16", "--convert", "vim2m"],
-        "size": ["--width", "320", "--height", "180", "--encode", "vicodec"],
+        "format": ["--format", "NV16", "--convert", "vim2m"],
+        "size": ["--size", "320x180", "--encode", "vicodec"],
         "compare": [
-            "--pixelformat", "RGB3", "--convert", "vim2m", "--to", "BGR3", "--compare", "1",
+            "--format", "RGB3", "--convert", "vim2m", "--to", "BGR3", "--compare", "1",
         ],
     }.items():  # fmt: skip
         err = io.StringIO()
@@ -350,7 +368,7 @@ def stop_midway(context: str, how: str) -> dict[str, Any]:
     from contextlib import ExitStack
 
     from cm_agent.core.context import Context
-    from cm_agent.video.capture import Capture
+    from cm_agent.video.camera import Camera
     from cm_agent.video.decoder import Decoder
     from cm_agent.video.device import VideoDevice
     from cm_agent.video.discovery import find, find_decoder, find_encoder
@@ -364,10 +382,10 @@ def stop_midway(context: str, how: str) -> dict[str, Any]:
             for path in (find("vivid"), find_encoder("vicodec"), find_decoder("vicodec", "FWHT"))
         )
         source = stack.enter_context(
-            Capture(camera, own, width=640, height=480, pixelformat="YU12", fps=25)
+            Camera(camera, own, size=(640, 480), format="YU12", fps=25)
         )
-        encoder = stack.enter_context(Encoder(coder, own, source.format))
-        decoder = stack.enter_context(Decoder(decoding, own, encoder.capture_buffers.format))
+        encoder = stack.enter_context(Encoder(coder, own, format=source.format))
+        decoder = stack.enter_context(Decoder(decoding, own, format=encoder.output))
         results = Pipeline(source, [encoder, decoder]).run(1000)
         stack.callback(results.close)
         next(results)

@@ -292,7 +292,7 @@ def stream(config: str, taken: dict[str, int]) -> dict[str, Any]:
             kept.enter_context(kept.enter_context(Context(name)).alloc(size))
         kept.enter_context(contextlib.redirect_stdout(out))
         kept.enter_context(contextlib.redirect_stderr(err))
-        arguments = ["--width", "640", "--height", "480", "--pixelformat", "RGB3"]
+        arguments = ["--size", "640x480", "--format", "RGB3"]
         arguments += ["--frames", "10", "--config", config, "--json"]
         code = main(["stream", "vivid", *arguments])
     return {"code": code, "report": json.loads(out.getvalue() or "null"), "err": err.getvalue()}

@@ -77,7 +77,7 @@ def stream_each(asked: list[tuple[str, str]]) -> list[list[Any]]:
     told = []
     for context, size in asked:
         width, height = size.split("x")
-        words = ["--width", width, "--height", height, "--pixelformat", "RGB3", "--frames", "10"]
+        words = ["--size", f"{width}x{height}", "--format", "RGB3", "--frames", "10"]
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = main(["stream", "vivid", context, *words, "--json"])

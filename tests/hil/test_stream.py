@@ -76,7 +76,7 @@ def stream_by_command(context: str, frames: int, save: str | None) -> dict[str, 
     from cm_agent.cli import main
 
     arguments = ["stream", "vivid", context, "--frames", str(frames), "--json"]
-    arguments += ["--width", "640", "--height", "480", "--pixelformat", "RGB3", "--fps", "25"]
+    arguments += ["--size", "640x480", "--format", "RGB3", "--fps", "25"]
     arguments += ["--save", save] if save else []
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
@@ -164,7 +164,7 @@ def stop_midway(context: str, how: str) -> dict[str, Any]:
 
     from cm_agent.core.buffer import Buffer
     from cm_agent.core.context import Context
-    from cm_agent.video.capture import Capture
+    from cm_agent.video.camera import Camera
     from cm_agent.video.device import VideoDevice
     from cm_agent.video.discovery import find
 
@@ -173,7 +173,7 @@ def stop_midway(context: str, how: str) -> dict[str, Any]:
 
     with VideoDevice(find("vivid")) as device, Context(context) as pool:
         before = pool.query()
-        capture = Capture(device, pool, width=640, height=480, pixelformat="RGB3")
+        capture = Camera(device, pool, size=(640, 480), format="RGB3")
         kept = [Buffer(os.dup(chunk.fd), chunk.size, chunk.id) for chunk in capture.chunks]
         frames = capture.frames()
         next(frames)
@@ -193,7 +193,7 @@ def stop_midway(context: str, how: str) -> dict[str, Any]:
         frames.close()
         for chunk in kept:
             chunk.close()
-        with Capture(device, pool, width=640, height=480, pixelformat="RGB3") as again:
+        with Camera(device, pool, size=(640, 480), format="RGB3") as again:
             count = sum(1 for _ in again.frames(2))
         leaked = pool.query().chunks - before.chunks
         return {"during": during, "after": after, "live": live, "again": count, "leaked": leaked}
@@ -216,7 +216,7 @@ def killed_midway(context: str) -> dict[str, Any]:
     import time
 
     from cm_agent.core.context import Context
-    from cm_agent.video.capture import Capture
+    from cm_agent.video.camera import Camera
     from cm_agent.video.device import VideoDevice
     from cm_agent.video.discovery import find
 
@@ -226,7 +226,7 @@ def killed_midway(context: str) -> dict[str, Any]:
         child = os.fork()
         if not child:
             try:
-                frames = Capture(VideoDevice(find("vivid")), Context(context)).frames()
+                frames = Camera(VideoDevice(find("vivid")), Context(context)).frames()
                 next(frames)
                 os.write(tell, b"1")
                 signal.pause()
@@ -291,11 +291,10 @@ def verify_the_drivers_own(context: str) -> list[dict[str, Any]]:
     from cm_agent.core.context import Context
     from cm_agent.video.device import VideoDevice
     from cm_agent.video.discovery import find
-    from cm_agent.video.exported import exported
 
     with VideoDevice(find("vivid")) as device, Context(context) as pool:
         device.capture.negotiate(640, 480, "RGB3")
-        with exported(device, 2) as buffers:
+        with device.capture.exported(2) as buffers:
             found = [verify(plane, pool) for planes in buffers for plane in planes]
             return [{"verdict": str(it.verdict), "agree": it.agree} for it in found]
 
@@ -309,13 +308,13 @@ def test_the_drivers_own_buffers_can_be_verified(module: RemoteBoard) -> None:
 def stream_two_planes(context: str) -> dict[str, Any]:
     from cm_agent.core.context import Context
     from cm_agent.selftest.samples import Samples
-    from cm_agent.video.capture import Capture
+    from cm_agent.video.camera import Camera
     from cm_agent.video.device import VideoDevice
     from cm_agent.video.discovery import find
 
     with VideoDevice(find("vivid")) as device, Context(context) as pool:
         multiplanar = device.capabilities.multiplanar
-        with Capture(device, pool, 3, width=640, height=480, pixelformat="NM16") as capture:
+        with Camera(device, pool, size=(640, 480), format="NM16", buffers=3) as capture:
             evidence = Samples(pool, capture)
             for frame in capture.frames(8):
                 evidence.look(frame)
@@ -349,11 +348,10 @@ def keep_all(context: str, count: int) -> dict[str, Any]:
     kept, error = [], ""
     with (
         Context(context) as pool,
-        video.VideoDevice(video.find_camera("vivid")) as device,
-        video.Capture(device, pool, count, width=320, height=180, pixelformat="RGB3") as capture,
+        video.Camera("vivid", pool, size=(320, 180), format="RGB3", buffers=count) as camera,
     ):
         try:
-            for frame in capture.frames(timeout=1):
+            for frame in camera.frames(timeout=1):
                 frame.retain()
                 kept.append(frame)
         except video.VideoError as caught:
@@ -361,13 +359,13 @@ def keep_all(context: str, count: int) -> dict[str, Any]:
         held = len(kept)
         back = threading.Timer(0.5, kept[0].release)
         back.start()
-        with capture.frame(timeout=10) as frame:
+        with camera.frame(timeout=10) as frame:
             later = frame.sequence - kept[-1].sequence
         back.join()
-    return {"held": held, "buffers": len(capture.buffers), "error": error, "later": later}
+    return {"held": held, "buffers": len(camera.buffers), "error": error, "later": later}
 
 
 def test_who_keeps_all_frames_is_told_so_and_any_thread_gives_one_back(module: RemoteBoard) -> None:
     got = module.call(keep_all, context="shared", count=4)
     assert got["held"] == got["buffers"] and got["later"] > 0, got
-    assert f"all {got['buffers']} are with their readers: give frames back" in got["error"], got
+    assert f"all {got['buffers']} buffers are with their readers: give frames back" in got["error"], got

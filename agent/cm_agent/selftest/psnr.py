@@ -10,7 +10,8 @@ from typing import Any
 
 from cm_agent.video.format import Format
 from cm_agent.video.frame import Frame
-from cm_agent.video.image import require_convertible, shapes
+from cm_agent.video.image import require_convertible
+from cm_agent.video.layout import parts
 
 PEAK = 255
 
@@ -20,7 +21,9 @@ def require_comparable(ours: Format, theirs: Format) -> None:
     require_convertible(ours)
     if (str(ours), ours.planes) != (str(theirs), theirs.planes):
         raise ValueError(f"images in {ours} and in {theirs} cannot be compared")
-    if any(stride != row for stride, row, _ in shapes(ours)):
+    if len(ours.planes) != 1:
+        raise ValueError(f"images in {ours} cannot be compared: they have several planes")
+    if ours.rows or any(part.strides[0] != part.row for part in parts(ours)):
         raise ValueError(f"images in {ours} cannot be compared: their rows are padded")
 
 
@@ -30,7 +33,7 @@ def psnr(ours: Frame, theirs: Frame) -> float:
     Reads both where they are and copies neither. Raises as require_comparable().
     """
     require_comparable(ours.format, theirs.format)
-    samples = sum(stride * rows for stride, _, rows in shapes(ours.format))
+    samples = parts(ours.format)[-1].end
     with ours.buffer.cpu_access("r") as one, theirs.buffer.cpu_access("r") as two:
         differences = _differences(one[:samples], two[:samples])
     errors = sum(count * step * step for step, count in enumerate(differences))

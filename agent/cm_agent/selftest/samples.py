@@ -12,7 +12,7 @@ from typing import Any
 from cm_agent.contiguity.verification import Verification, verify
 from cm_agent.core.buffer import Buffer
 from cm_agent.core.context import Context
-from cm_agent.video.capture import Capture
+from cm_agent.video.camera import Camera
 from cm_agent.video.frame import Frame
 
 SAMPLES = 2
@@ -60,9 +60,9 @@ class ChunkEvidence:
 
 
 class Samples:
-    """Verify the chunks of a capture, then watch the first frames arrive in them.
+    """Verify the chunks of a camera, then watch the first frames arrive in them.
 
-    Make it before the capture starts: verifying overwrites the chunks, which
+    Make it before the camera starts: verifying overwrites the chunks, which
     is also what lets a first frame be told from what was there. Looking reads
     the chunks through this process' own mapping and copies nothing.
 
@@ -72,14 +72,14 @@ class Samples:
     def __init__(
         self,
         context: Context,
-        capture: Capture,
+        camera: Camera,
         *,
         progress: Callable[[str], None] = lambda text: None,
     ) -> None:
         self._context = context
         self.chunks: list[ChunkEvidence] = []
-        for index, planes in enumerate(capture.buffers):
-            progress(f"verifying buffer {index + 1} of {len(capture.buffers)}")
+        for index, planes in enumerate(camera.buffers):
+            progress(f"verifying buffer {index + 1} of {len(camera.buffers)}")
             for plane, chunk in enumerate(planes):
                 verification = verify(chunk, context, preserve=False)
                 self.chunks.append(

@@ -7,15 +7,12 @@ from __future__ import annotations
 import threading
 from contextlib import ExitStack
 
-from cm_agent.core.buffer import Buffer
 from cm_agent.core.context import Context
 from cm_agent.core.errors import AllocationError
 from cm_agent.core.size import format_size
-from cm_agent.video.frame import Counters, Frame
+from cm_agent.video.frame import Counters, Frame, Planes
 from cm_agent.video.index_pool import IndexPool
 from cm_agent.video.queue import Queue
-
-Planes = tuple[Buffer, ...]
 
 
 class CaptureBuffers:
@@ -77,6 +74,11 @@ class CaptureBuffers:
         """The driver has buffers that it will fill."""
         return self._streaming and not self.ended and self._indices.busy > 0
 
+    @property
+    def awaits_frames(self) -> bool:
+        """The driver has one buffer at most, which many do not finish before they have another."""
+        return self._streaming and not self.ended and self._indices.busy <= 1
+
     def wait_until_busy(self, timeout: float) -> bool:
         """Wait up to so many seconds until the driver has buffers again; return whether it has."""
         with self._given_back:
@@ -116,7 +118,7 @@ class CaptureBuffers:
             self._refill()
         self.counters.frames += 1
         self.counters.errors += filled.error
-        return Frame(planes, filled, self.format, self.counters, give_back=self._take_back)
+        return Frame(planes, filled, self.format, self.counters, self)
 
     def close(self, *, recall: bool = True) -> None:
         """Stop, make the driver let go, and close the chunks; harmless when done again.
@@ -143,7 +145,8 @@ class CaptureBuffers:
             for number, plane in enumerate(self.format.planes)
         )
 
-    def _take_back(self, planes: Planes) -> None:
+    def take_back(self, planes: Planes) -> None:
+        """Take chunks whose frame was given back, and have the driver fill them again."""
         with self._lock:
             if self._closed:
                 _close(planes)

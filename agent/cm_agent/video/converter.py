@@ -4,88 +4,65 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import AsyncIterable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
 from cm_agent.core.context import Context
 from cm_agent.video.capture_buffers import CaptureBuffers
 from cm_agent.video.device import VideoDevice
-from cm_agent.video.format import Format
-from cm_agent.video.frame import Frame
-from cm_agent.video.m2m import M2M, require_layout
-from cm_agent.video.output_buffers import OutputBuffers
+from cm_agent.video.discovery import find_converter
+from cm_agent.video.format import Format, check_size
+from cm_agent.video.frames import Frames
+from cm_agent.video.m2m import M2M
 
 
 class Converter(M2M):
-    """Convert images of the format `source` into chunks of a context.
+    """Convert images into chunks of a context, scaled or in another format; a context manager.
 
-    width and height are in pixels, pixelformat is four characters; None: the
-    same as the source's. inputs, outputs, extra, deadline: as with Encoder.
+    device, context, size, format, controls, inputs, buffers, extra, deadline: as with Encoder. to,
+    to_size: pixel format and size of what comes out, None for the images' own. fps: as with
+    Encoder, for times only.
 
-    Synchronization: external synchronization is required.
+    Synchronization: external synchronization is required, but frames go back from any thread.
     """
 
     capture_buffers: CaptureBuffers
 
     def __init__(
         self,
-        device: VideoDevice,
-        context: Context,
-        source: Format,
+        device: VideoDevice | Path | str,
+        context: Context | str | None = None,
         *,
-        width: int | None = None,
-        height: int | None = None,
-        pixelformat: str | None = None,
+        size: tuple[int, int] | None = None,
+        format: str | Format | None = None,
+        to: str | None = None,
+        to_size: tuple[int, int] | None = None,
+        fps: float | None = None,
+        controls: Mapping[str, int | str] | None = None,
         inputs: int = 4,
-        outputs: int = 4,
+        buffers: int = 4,
         extra: int = 0,
         deadline: float | None = None,
     ) -> None:
-        super().__init__(device)
-        self._inside = 0
-        got = device.output.negotiate(
-            source.width, source.height, source.pixelformat, source.colour
-        )
-        require_layout(device, got, source)
-        device.capture.negotiate(
-            width or source.width, height or source.height, pixelformat or source.pixelformat
-        )
-        with ExitStack() as stack:
-            self.output_buffers = OutputBuffers(device.output, context, inputs)
-            stack.callback(self.output_buffers.close)
-            self.capture_buffers = CaptureBuffers(
-                device.capture,
-                context,
-                outputs,
-                extra=extra,
-                deadline=deadline,
-                counters=self.counters,
-            )
-            stack.callback(self.capture_buffers.close)
-            self.output_buffers.start()
-            self.capture_buffers.start()
-            stack.pop_all()
+        check_size(to_size)
+        super().__init__(device, context, find_converter, fps=fps, deadline=deadline)
+        self._counted = True
+        with self._closed_on_error():
+            self._input = self._negotiate_input(size, format)
+            width, height = to_size or self._input.size
+            self.device.capture.negotiate(width, height, to or self._input.pixelformat)
+            self._set(controls or {})
+            self._make_buffers(inputs, buffers, extra)
 
-    @property
-    def ended(self) -> bool:
-        """drain() is done: all that was put in has come out and was taken."""
-        return self._draining and not self._inside
+    def convert(
+        self, images: Iterable[Any] | AsyncIterable[Any], *, timeout: float = 5.0
+    ) -> Frames:
+        """Return an iterator over what is made of images; each is the reader's until the next step.
 
-    def put(self, frame: Frame) -> None:
-        """Put a frame in; it stays on loan until the device has read it."""
-        super().put(frame)
-        self._inside += 1
+        Else as Encoder.encode().
+        """
+        return self._process(images, timeout)
 
-    def take(self) -> Frame | None:
-        """Take what has come out, whose reader releases it; None when there is nothing yet."""
-        frame = super().take()
-        self._inside -= frame is not None
-        return frame
-
-    def drain(self) -> None:
-        """Put nothing more in; take() until `ended` hands out what is still inside."""
-        self._draining = True
-
-    def flush(self) -> None:
-        """Forget what is inside: all that was put in is done with, nothing of it comes out."""
-        self._inside = 0
-        super().flush()
+    def _command_stop(self) -> None:
+        """A converter has no such command: what comes out is counted."""

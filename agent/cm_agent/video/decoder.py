@@ -5,74 +5,99 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 from cm_agent.core.context import Context
-from cm_agent.video.capture_buffers import CaptureBuffers
 from cm_agent.video.device import VideoDevice
+from cm_agent.video.discovery import find_decoder
 from cm_agent.video.error import VideoError
 from cm_agent.video.event import EventKind
-from cm_agent.video.format import Format
+from cm_agent.video.format import Format, check_size
 from cm_agent.video.frame import Frame
+from cm_agent.video.frames import Frames
 from cm_agent.video.m2m import M2M
-from cm_agent.video.output_buffers import OutputBuffers
+from cm_agent.video.packets import Packet
+from cm_agent.video.pieces import Piece, bytes_of, packet_pieces
 from cm_agent.video.uapi import STOP_DECODER
 
 
 class Decoder(M2M):
-    """Decode a stream of the format `coded` into chunks of a context.
+    """Decode a stream into images in chunks of a context; a context manager.
 
-    Of `coded` the pixel format counts, and its size as a guess: how large the
-    images are the driver says once it has read a header, and says again when
-    that changes within the stream. The chunks are allocated then; those of the
-    old size that are on loan are closed when they come back. `visible` is how
-    many pixels of an image are to be seen, None when the driver does not say.
+    format: pixel format of the packets, four characters such as "H264", or another device's
+    Format. size: of the images, a guess in pixels: how large they are the driver says once it has
+    read a header, and says again when that changes within the stream. The chunks are allocated
+    then; those of the old size that are on loan are closed when they come back. `visible` is how
+    many pixels of an image are to be seen, None when the driver does not say; frames show no more.
 
-    raw: pixel format of the images, None for what the driver likes best.
-    inputs, outputs, extra, deadline: as with Encoder.
+    to: pixel format of the images, None for what the driver likes best. coded_size: bytes that the
+    largest packet has, 0 for the driver's choice. fps: for packets that come without a time.
+    device, context, controls, inputs, buffers, extra, deadline: as with Encoder.
 
-    Synchronization: external synchronization is required.
+    Synchronization: external synchronization is required, but frames go back from any thread.
     """
 
     def __init__(
         self,
-        device: VideoDevice,
-        context: Context,
-        coded: Format,
-        raw: str | None = None,
+        device: VideoDevice | Path | str,
+        context: Context | str | None = None,
         *,
+        format: str | Format,
+        size: tuple[int, int] | None = None,
+        to: str | None = None,
+        coded_size: int = 0,
+        fps: float | None = None,
+        controls: Mapping[str, int | str] | None = None,
         inputs: int = 4,
-        outputs: int = 4,
+        buffers: int = 4,
         extra: int = 0,
         deadline: float | None = None,
     ) -> None:
-        super().__init__(device)
+        coded = format.pixelformat if isinstance(format, Format) else format
+        width, height = check_size(size or (format.size if isinstance(format, Format) else None))
+        finds = partial(find_decoder, coded=coded)
+        super().__init__(device, context, finds, fps=fps, deadline=deadline)
         self.visible: tuple[int, int] | None = None
         self.source_changes = 0
         """How often the size of the images was learnt."""
-        self._context, self._raw = context, raw
-        self._outputs, self._extra, self._deadline = outputs, extra, deadline
+        self._to, self._buffers, self._extra = to, buffers, extra
         self._changed = self._stopped = False
-        device.output.negotiate(coded.width, coded.height, coded.pixelformat)
-        self._told = device.watch(EventKind.SOURCE_CHANGE)
-        with ExitStack() as stack:
-            self.output_buffers = OutputBuffers(device.output, context, inputs)
-            stack.callback(self.output_buffers.close)
-            self.output_buffers.start()
-            if not self._told:
+        self._made = ExitStack()
+        with self._closed_on_error():
+            self._input = self.device.output.negotiate(width, height, coded, size=coded_size)
+            self._reports_changes = self.device.watch(EventKind.SOURCE_CHANGE)
+            self._set(controls or {})
+            self._opened.callback(self._close_capture)
+            self._make_output_buffers(inputs)
+            if not self._reports_changes:
                 self._set_up()
-            stack.pop_all()
 
-    @property
-    def ended(self) -> bool:
-        """drain() is done: all that was put in has come out and was taken."""
-        if self.capture_buffers is None:
-            return self._draining and not self.output_buffers.busy
-        return self.capture_buffers.ended
+    def decode(
+        self, packets: Iterable[Any] | AsyncIterable[Any], *, timeout: float = 5.0
+    ) -> Frames:
+        """Return an iterator over the images of packets; each is the reader's until the next step.
+
+        A packet is bytes, an encoder's Packet or Frame, or one of PyAV, whose time its image has;
+        empty ones are passed over. Else as Encoder.encode().
+        """
+        return self._process(packets, timeout)
+
+    def put(self, image: Any, timestamp_ns: int | None = None) -> None:
+        """Put a packet in: bytes, a Packet, or one of PyAV are copied, a Frame is shared."""
+        if isinstance(image, Packet):
+            timestamp_ns = self._time(image) if timestamp_ns is None else timestamp_ns
+            image = image.data
+        if not isinstance(image, Frame) and not bytes_of(image).nbytes:
+            return  # what PyAV's demuxer ends with; to V4L2, 0 bytes are a whole buffer
+        super().put(image, timestamp_ns)
 
     def take(self) -> Frame | None:
         """Take an image, whose reader releases it; None when there is none yet."""
-        self.output_buffers.collect()
+        self._collect()
         if self._source_changed() and self.capture_buffers is None:
             self._set_up()
         if self.capture_buffers is None:
@@ -82,21 +107,29 @@ class Decoder(M2M):
         if self.capture_buffers.ended and self._source_changed():
             self._set_up()
         self._stop_if_draining()
-        return frame
-
-    def drain(self) -> None:
-        """Put nothing more in; take() until `ended` hands out what is still inside."""
-        self._draining = True
-        self._stop_if_draining()
+        return self._count(frame)
 
     def flush(self) -> None:
         """Forget what is inside: all that was put in is done with, nothing of it comes out."""
         self._stopped = False
         super().flush()
+        if self._source_changed():  # whose last image of the old size was just forgotten
+            self._set_up()
+
+    def _require_input(self, format: Format) -> None:
+        if format.pixelformat != self._input.pixelformat:
+            hint = f"it wants {self._input.pixelformat}, not {format}"
+            raise VideoError(errno.EINVAL, str(self.device.path), "share buffers", hint)
+
+    def _pieces(self, image: Any) -> list[Piece]:
+        return packet_pieces(image, self._input)
+
+    def _used(self, pieces: Sequence[Piece]) -> list[int]:
+        return [len(piece.data) for piece in pieces]
 
     def _source_changed(self) -> bool:
         """Take the events, of which there are none unless the driver reports them."""
-        if self._told and any(event.resolution for event in self.device.events()):
+        if self._reports_changes and any(event.resolution for event in self.device.events()):
             self._changed = True
         return self._changed
 
@@ -105,26 +138,36 @@ class Decoder(M2M):
         self._changed = self._stopped = False
         if self.capture_buffers:
             self.capture_buffers.close(recall=False)
-        self.device.capture.negotiate(pixelformat=self._raw)
-        self.visible = self.device.capture.visible()
-        self.capture_buffers = CaptureBuffers(
-            self.device.capture,
-            self._context,
-            max(self._outputs, self.device.least_capture_buffers()),
-            extra=self._extra,
-            deadline=self._deadline,
-            counters=self.counters,
-        )
-        self.capture_buffers.start()
+            self.capture_buffers = None
+            self._made.close()
+        queue = self.device.capture
+        queue.negotiate(pixelformat=self._to)
+        self.visible = queue.visible()
+        least = self.device.least_capture_buffers()
+        buffers = self._allocate_capture(max(self._buffers, least), self._extra, self._made)
+        if self.visible and self.visible != buffers.format.size:
+            buffers.format = buffers.format.cropped(*self.visible)
+        self.capture_buffers = buffers
+        buffers.start()
         self.source_changes += 1
+
+    def _close_capture(self) -> None:
+        if self.capture_buffers:
+            self.capture_buffers.close()
+        self._made.close()
+
+    def _command_stop(self) -> None:
+        self._stop_if_draining()
 
     def _stop_if_draining(self) -> None:
         """Have the driver drain, which it does only while both of its queues stream."""
-        if not self._draining or self._stopped or self.capture_buffers is None:
+        if not self._draining or self._stopped or self._counted or self.capture_buffers is None:
             return
         try:
             self.device.command_decoder(STOP_DECODER)
         except VideoError as error:
-            if error.errno != errno.EBUSY:  # it drains already
+            if error.errno == errno.ENOTTY:
+                self._counted = True
+            elif error.errno != errno.EBUSY:  # it drains already
                 raise
         self._stopped = True

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from cm_agent.core.descriptor import Descriptor
+from cm_agent.video.controls import Controls
 from cm_agent.video.error import VideoError, asking
 from cm_agent.video.event import Event, EventKind
 from cm_agent.video.format import Capabilities
@@ -46,6 +47,7 @@ class VideoDevice(Descriptor):
         except VideoError:
             self.close()
             raise
+        self.controls = Controls(self._ioctls, self.path)
         self.capture, self.output = (
             Queue(
                 QueueIoctls(
@@ -69,6 +71,25 @@ class VideoDevice(Descriptor):
         poll = select.poll()
         poll.register(self, READY)
         return bool(poll.poll(timeout * 1000))
+
+    async def wait_async(self, timeout: float) -> bool:
+        """Wait as wait(), while asyncio's loop goes on, without a thread.
+
+        Linux before 5.12 does not wake who registered with a queue that had a buffer, or did not
+        stream ("media: videobuf2: always call poll_wait() on queues"): so each wait registers anew.
+        """
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        ready = loop.create_future()
+        with select.epoll() as poll:
+            poll.register(self, READY)
+            loop.add_reader(poll.fileno(), ready.cancel)
+            try:
+                done, _ = await asyncio.wait([ready], timeout=timeout)
+            finally:
+                loop.remove_reader(poll.fileno())
+        return bool(done)
 
     def watch(self, kind: EventKind) -> bool:
         """Subscribe to events of a kind; False: the driver has none of it."""
@@ -101,8 +122,3 @@ class VideoDevice(Descriptor):
         with suppress(OSError):
             return self._ioctls.get_control(MIN_CAPTURE_BUFFERS)
         return 0
-
-    def set_control(self, number: int, value: int) -> None:
-        """Set a control, by the number that the kernel's headers or the driver give it."""
-        with asking(self.path, f"set control {number:#x} to {value}"):
-            self._ioctls.set_control(number, value)

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import operator
+from dataclasses import dataclass, replace
 
 
 def fourcc(text: str) -> int:
@@ -30,6 +31,24 @@ def fourcc_text(value: int) -> str:
     if not (text.isascii() and text.isprintable()):
         return f"0x{value:08x}"
     return text + ("-BE" if value >> 31 else "")
+
+
+def check_size(size: object) -> tuple[int, int] | tuple[None, None]:
+    """Return width and height in pixels, twice None for None; TypeError, ValueError for others."""
+    if size is None:
+        return None, None
+    if not (isinstance(size, tuple | list) and len(size) == 2):
+        raise TypeError(f"size is (width, height) in pixels, such as (640, 480), not {size!r}")
+    width, height = map(operator.index, size)
+    if min(width, height) <= 0:
+        raise ValueError(f"no image is {width} pixels wide and {height} high")
+    return width, height
+
+
+def check_fps(fps: float | None) -> None:
+    """Raise ValueError unless it is None or a rate, in frames per second."""
+    if fps is not None and not 0.001 <= fps <= 1000:
+        raise ValueError(f"fps is from 0.001 to 1000 frames per second, not {fps!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +106,22 @@ class Format:
     full_range: bool = True
     """Luma and chroma use all 256 values; otherwise 16 ... 235 and 16 ... 240."""
     colour: Colour = Colour()
+    rows: int | None = None
+    """Rows that each plane of the driver's has, when that is more than the image's height."""
+
+    def cropped(self, width: int, height: int) -> Format:
+        """Return the format of the upper left part of such an image."""
+        return replace(self, width=width, height=height, rows=self.rows or self.height)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.width, self.height
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        """Bytes from row to row, plane by plane; 0 in coded ones."""
+        return tuple(plane.stride for plane in self.planes)
 
     def __str__(self) -> str:
         return f"{self.width}x{self.height} {self.pixelformat}"
@@ -111,3 +146,5 @@ class Filled:
     error: bool
     last: bool = False
     """The codec makes no more of what it was fed until it is started again."""
+    keyframe: bool = False
+    """It can be decoded without those before it."""

@@ -5,11 +5,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
 
 from cm_agent.core.buffer import Buffer, Mode
 from cm_agent.core.errors import ClosedError
@@ -22,6 +22,21 @@ if TYPE_CHECKING:
     from cm_agent.core.lending import Array
 
 
+Planes: TypeAlias = tuple[Buffer, ...]
+"""The chunks of one image, plane by plane."""
+
+
+class Lender(Protocol):
+    """Whose chunks a frame is in."""
+
+    @property
+    def awaits_frames(self) -> bool:
+        """Nearly all are lent, so that its device may stand still until some come back."""
+
+    def take_back(self, planes: Planes) -> None:
+        """Take the chunks of a frame that nobody reads any longer."""
+
+
 @dataclass(slots=True)
 class Counters:
     """What a capture has done; plain numbers."""
@@ -32,7 +47,7 @@ class Counters:
     errors: int = 0
     """Frames that the driver itself marked as in error."""
     bytes_copied: int = 0
-    """Bytes of frames that the CPU copied, because somebody asked for a copy."""
+    """Bytes that the CPU copied, because somebody asked for a copy or put in one of their own."""
 
 
 class Frame:
@@ -48,7 +63,7 @@ class Frame:
     __slots__ = (
         "_buffers",
         "_counters",
-        "_give_back",
+        "_lender",
         "_lent",
         "_lock",
         "_readers",
@@ -58,17 +73,18 @@ class Frame:
 
     def __init__(
         self,
-        buffers: tuple[Buffer, ...],
+        buffers: Planes,
         filled: Filled,
         format: Format,
         counters: Counters,
-        give_back: Callable[[tuple[Buffer, ...]], None] = lambda buffers: None,
+        lender: Lender | None = None,
     ) -> None:
+        """Lend chunks; without a lender nobody is told when they are free again."""
         self.filled = filled
         self.format = format
         self._buffers = buffers
         self._counters = counters
-        self._give_back = give_back
+        self._lender = lender
         self._lock = threading.RLock()  # a collection may release it meanwhile
         self._readers = 1
         self._lent = True
@@ -85,8 +101,8 @@ class Frame:
             self._require_live()
             self._readers -= 1
             last = not self._readers
-        if last:
-            self._give_back(self._buffers)
+        if last and self._lender:
+            self._lender.take_back(self._buffers)
 
     def end(self) -> None:
         """Release it for its first reader; harmless when that is done already."""
@@ -96,7 +112,12 @@ class Frame:
             self.release()
 
     @property
-    def buffers(self) -> tuple[Buffer, ...]:
+    def awaited(self) -> bool:
+        """The device that filled it has hardly a buffer left until frames are given back."""
+        return self._lender is not None and self._lender.awaits_frames
+
+    @property
+    def buffers(self) -> Planes:
         """The chunks, plane by plane, which stay the capture's; ClosedError after release()."""
         self._require_live()
         return self._buffers
@@ -153,6 +174,11 @@ class Frame:
         return self.filled.error
 
     @property
+    def keyframe(self) -> bool:
+        """It can be decoded without those before it, as the driver reports; False if it does not."""
+        return self.filled.keyframe
+
+    @property
     def buffer(self) -> Buffer:
         """The chunk of the first plane; ClosedError after release()."""
         return self.buffers[0]
@@ -177,7 +203,8 @@ class Frame:
         one of image.CONVERTIBLE, ImportError without Pillow.
         """
         require_convertible(self.format)
-        to_image(self.copy(), self.format).save(path)
+        planes = [self.copy(plane) for plane in range(len(self._buffers))]
+        to_image(planes, self.format).save(path)
 
     def _require_live(self) -> None:
         if not self:

@@ -1,54 +1,36 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 cm-agent authors
-"""Frames of a capture, one after the other, in a loop that waits or in one of asyncio's."""
+"""Frames of a stream, one after the other, in a loop that waits or in one of asyncio's."""
 
 from __future__ import annotations
 
-import errno
-import select
 import time
-from collections.abc import Sequence
-from typing import Protocol, Self
+from contextlib import suppress
+from typing import Self
 
-from cm_agent.video.device import VideoDevice
 from cm_agent.video.error import VideoError
+from cm_agent.video.feed import Feed
 from cm_agent.video.frame import Frame
-
-_GIVEN_BACK_SECONDS = 0.002
-
-
-class Stream(Protocol):
-    """What delivers frames: a Capture."""
-
-    device: VideoDevice
-
-    @property
-    def buffers(self) -> Sequence[object]:
-        """The buffers there are."""
-
-    def start(self) -> None:
-        """Begin; harmless when done again."""
-
-    def take(self) -> Frame | None:
-        """Take a frame; None when there is none yet."""
-
-    def wait_until_busy(self, timeout: float) -> bool:
-        """Wait until the device has buffers to fill."""
+from cm_agent.video.stream import Stream
 
 
 class Frames:
     """An iterator, for `for` and for `async for`, over frames as they come.
 
     Each frame is the reader's until the next step, or until the loop is left, unless somebody
-    retains it. VideoError, ETIMEDOUT, when none comes in time.
+    retains it. feed: what a codec or converter is given meanwhile. VideoError, ETIMEDOUT, when
+    nothing comes and nothing can be put in for `timeout` seconds.
 
     Synchronization: external synchronization is required.
     """
 
-    def __init__(self, capture: Stream, limit: int | None, timeout: float) -> None:
-        self._capture = capture
-        self._left = limit
+    def __init__(
+        self, stream: Stream, timeout: float, *, limit: int | None = None, feed: Feed | None = None
+    ) -> None:
+        self._stream = stream
         self._timeout = timeout
+        self._left = limit
+        self._feed = feed
         self._frame: Frame | None = None
 
     def __iter__(self) -> Self:
@@ -57,82 +39,67 @@ class Frames:
     def __next__(self) -> Frame:
         if not self._begin():
             raise StopIteration
-        return self._lend(self.wait())
-
-    def wait(self) -> Frame:
-        """Return the next frame, which is the caller's to end."""
         deadline = time.monotonic() + self._timeout
-        while (left := deadline - time.monotonic()) > 0:
-            if not self._capture.wait_until_busy(left):
-                break
-            if self._capture.device.wait(left) and (frame := self._capture.take()):
-                return frame
-        raise self._none()
+        while (frame := self._stream.take()) is None:
+            if self._over():
+                raise StopIteration
+            if self._feed and self._feed.wanted:
+                self._feed.put_next()
+                deadline = time.monotonic() + self._timeout
+            elif not self._stream.wait(deadline - time.monotonic()):
+                raise self._stream.nothing_came(self._timeout)
+        return self._lend(frame)
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Frame:
-        import asyncio
-
         if not self._begin():
             raise StopAsyncIteration
         deadline = time.monotonic() + self._timeout
-        while (left := deadline - time.monotonic()) > 0:
-            if frame := self._capture.take():
-                return self._lend(frame)
-            if self._capture.wait_until_busy(0):
-                await _ready(self._capture.device.fileno(), left)
-            else:
-                await asyncio.sleep(min(left, _GIVEN_BACK_SECONDS))
-        raise self._none()
+        while (frame := self._stream.take()) is None:
+            if self._over():
+                raise StopAsyncIteration
+            if self._feed and self._feed.wanted:
+                await self._feed.put_next_async()
+                deadline = time.monotonic() + self._timeout
+            elif not await self._stream.wait_async(deadline - time.monotonic()):
+                raise self._stream.nothing_came(self._timeout)
+        return self._lend(frame)
 
     def close(self) -> None:
-        """Give back the frame that the reader has; harmless when done again."""
+        """Give back what the reader has and what is inside the device; again does nothing."""
+        self._give_back()
+        if self._feed:
+            self._feed.close()
+
+    def __del__(self) -> None:
+        with suppress(VideoError):
+            self.close()
+
+    def _give_back(self) -> None:
         frame, self._frame = self._frame, None
         if frame is not None:
             frame.end()
 
-    def __del__(self) -> None:
-        self.close()
-
     def _begin(self) -> bool:
         """Give back the last frame; return whether there is to be another."""
-        self.close()
+        self._give_back()
         if self._left == 0:
             return False
-        self._capture.start()
+        self._stream.start()
+        if self._feed:
+            self._feed.begin()
         return True
+
+    def _over(self) -> bool:
+        """Return whether nothing more comes; raise what the images to put in ended with."""
+        if self._stream.ended and self._feed:
+            self._feed.finish()
+        return self._stream.ended
 
     def _lend(self, frame: Frame) -> Frame:
         if self._left is not None:
             self._left -= 1
         self._frame = frame
         return frame
-
-    def _none(self) -> VideoError:
-        count = len(self._capture.buffers)
-        hint = f"none of the {count} buffers was filled; is there a signal?"
-        if not self._capture.wait_until_busy(0):
-            hint = f"all {count} are with their readers: give frames back, or copy them"
-        what = f"no frame within {self._timeout:g} s"
-        return VideoError(errno.ETIMEDOUT, str(self._capture.device.path), what, hint)
-
-
-async def _ready(fd: int, timeout: float) -> None:
-    """Wait until a device has something to say, without a thread.
-
-    Linux before 5.12 does not wake who registered with a queue that had a buffer, or did not stream
-    ("media: videobuf2: always call poll_wait() on queues"): so each wait registers anew.
-    """
-    import asyncio
-
-    loop = asyncio.get_running_loop()
-    ready = loop.create_future()
-    with select.epoll() as poll:
-        poll.register(fd, select.EPOLLIN | select.EPOLLPRI)
-        loop.add_reader(poll.fileno(), ready.cancel)
-        try:
-            await asyncio.wait([ready], timeout=timeout)
-        finally:
-            loop.remove_reader(poll.fileno())

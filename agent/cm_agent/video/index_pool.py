@@ -36,7 +36,7 @@ class IndexPool(Generic[T]):
 
     def take(self, user: T) -> int:
         """Return a number for `user`; IndexError when there is none."""
-        had = [number for number in self._free if self._users[number] is user]
+        had = [number for number in self._free if self._users[number] == user]
         number = had[0] if had else self._free[0]
         self._free.remove(number)
         self._users[number] = user

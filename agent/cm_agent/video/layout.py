@@ -54,6 +54,22 @@ class Part(NamedTuple):
     dtype: str
     strides: tuple[int, ...]
 
+    @property
+    def row(self) -> int:
+        """Bytes of a row, without what pads it."""
+        return self.shape[1] * self.strides[1]
+
+    @property
+    def end(self) -> int:
+        """Bytes that its plane has up to the last one of the last row."""
+        return self.offset + (self.shape[0] - 1) * self.strides[0] + self.row
+
+    @property
+    def rows(self) -> range:
+        """Where in its plane each row begins."""
+        stride = self.strides[0]
+        return range(self.offset, self.offset + self.shape[0] * stride, stride)
+
 
 def parts(format: Format) -> list[Part]:
     """Return the parts of an image: one, or luma and chroma in the order in which they lie.
@@ -66,15 +82,16 @@ def parts(format: Format) -> list[Part]:
         dtype, numbers = PACKED[name]
         return [_part(0, 0, format.height, format.width, numbers, dtype, format.planes[0].stride)]
     if name not in PLANAR:
-        known = ", ".join((*PACKED, *PLANAR))
-        raise ValueError(f"{format} is no format that has an array; those are {known}")
+        hint = "it is a coded one, or not known here; ask for GREY, YUYV, RGB3, BGR3, NV12 or YU12"
+        raise ValueError(f"{format} has no array: {hint}")
     return _planar(format, PLANAR[name])
 
 
 def _planar(format: Format, kept: Planar) -> list[Part]:
     luma, *others = format.planes
     found = [_part(0, 0, format.height, format.width, 1, "u1", luma.stride)]
-    plane, offset, numbers = 0, luma.stride * format.height, 2 if kept.pairs else 1
+    height = format.rows or format.height
+    plane, offset, numbers = 0, luma.stride * height, 2 if kept.pairs else 1
     for number in range(1 if kept.pairs else 2):
         stride = luma.stride * numbers // kept.columns
         if others:
@@ -83,7 +100,7 @@ def _planar(format: Format, kept: Planar) -> list[Part]:
         columns = min(-(-format.width // kept.columns), stride // numbers)
         rows = format.height // kept.rows
         found.append(_part(plane, offset, rows, columns, numbers, "u1", stride))
-        offset += stride * format.height // kept.rows
+        offset += stride * height // kept.rows
     return found
 
 

@@ -5,56 +5,75 @@
 from __future__ import annotations
 
 import errno
-import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
+from collections.abc import AsyncIterable, Callable, Iterable, Sequence
 from contextlib import ExitStack
-from types import TracebackType
-from typing import Self
+from pathlib import Path
+from typing import Any
 
-from cm_agent.video.capture_buffers import CaptureBuffers, Planes
+from cm_agent.core.buffer import Buffer
+from cm_agent.core.context import Context
+from cm_agent.video.capture_buffers import CaptureBuffers
 from cm_agent.video.device import VideoDevice
 from cm_agent.video.error import VideoError
-from cm_agent.video.format import Format
+from cm_agent.video.feed import Feed
+from cm_agent.video.format import Filled, Format, Payload, check_fps, check_size
 from cm_agent.video.frame import Counters, Frame
+from cm_agent.video.frames import Frames
+from cm_agent.video.input_chunks import InputChunks
 from cm_agent.video.output_buffers import OutputBuffers
+from cm_agent.video.pieces import Piece, image_pieces
+from cm_agent.video.stream import Stream
+
+FPS = 30
+"""Images that come without a time are taken for so many a second."""
 
 
-class M2M(ABC):
-    """Put frames in and take what the device makes of them.
+class M2M(Stream):
+    """Put images in and take what the device makes of them.
 
-    `output_buffers` is the output queue, whose chunks are somebody else's; `capture_buffers`
-    the capture queue with the chunks of its own, None while a decoder does not
-    know yet what to fill them with. What comes out carries the timestamp of
-    what went in. Leaving it, on whatever way, makes the driver let go of all
-    chunks and closes its own; device and context stay the caller's and must
-    outlive it. Errors are VideoError and AllocationError.
+    `output_buffers` is V4L2's output queue, which the device reads; `capture_buffers` its capture
+    queue with the chunks of its own, None while a decoder does not know yet what to fill them
+    with. What comes out carries the timestamp of what went in.
 
-    Synchronization: external synchronization is required.
+    Synchronization: external synchronization is required, but frames go back from any thread.
     """
 
-    def __init__(self, device: VideoDevice) -> None:
-        _require_m2m(device)
-        self.device = device
-        self.counters = Counters()
-        self.output_buffers: OutputBuffers
-        self.capture_buffers: CaptureBuffers | None = None
-        self._ioctls_before = device.ioctls
+    output_buffers: OutputBuffers
+
+    def __init__(
+        self,
+        device: VideoDevice | Path | str,
+        context: Context | str | None,
+        find: Callable[[str], Path],
+        *,
+        fps: float | None,
+        deadline: float | None,
+    ) -> None:
+        check_fps(fps)
+        super().__init__(device, context, find)
+        self._deadline = deadline
+        self._interval_ns = round(10**9 / (fps or FPS))
+        self._chunks: InputChunks | None = None
+        self._feed: object = None
         self._draining = False
+        self._counted = False
+        self._inside = self._put = self._began_ns = 0
+        with self._closed_on_error():
+            _require_m2m(self.device)
 
     @property
     def input(self) -> Format:
         """The format of what is put in."""
-        return self.output_buffers.format
+        return self._input
 
     @property
-    def buffers(self) -> tuple[Planes, ...]:
-        """Its own chunks, buffer by buffer and plane by plane; none without capture_buffers."""
-        return self.capture_buffers.buffers if self.capture_buffers else ()
-
-    @property
-    def ioctls(self) -> int:
-        """Count the ioctls made on the device for this."""
-        return self.device.ioctls - self._ioctls_before
+    def output(self) -> Format:
+        """The format of what comes out; VideoError while a decoder does not know it yet."""
+        if self.capture_buffers is None:
+            what = "the format of what comes out is not known yet"
+            raise VideoError(errno.ENODATA, str(self.device.path), what, "put a header in first")
+        return self.capture_buffers.format
 
     @property
     def busy(self) -> bool:
@@ -62,43 +81,61 @@ class M2M(ABC):
         return self.output_buffers.busy or bool(self.capture_buffers and self.capture_buffers.busy)
 
     @property
-    @abstractmethod
     def ended(self) -> bool:
         """drain() is done: all that was put in has come out and was taken."""
+        if self.capture_buffers is None:
+            return self._draining and not self.output_buffers.busy
+        if self._counted:
+            return self._draining and self._inside <= 0
+        return self.capture_buffers.ended
 
-    def put(self, frame: Frame) -> None:
-        """Put a frame in; it stays on loan until the device has read it.
+    def start(self) -> None:
+        """Raise ClosedError when it is closed; it starts when it is made."""
+        self._require_open()
 
-        IndexError when `output_buffers.free` is 0.
+    def put(self, image: Any, timestamp_ns: int | None = None) -> None:
+        """Put an image in.
+
+        A Frame stays on loan until the device has read it, without a copy; so does a Buffer, or a
+        list of one a plane, whose content may not change until its result has come. An array,
+        bytes, or a list of them, one for each part of the format, is copied. timestamp_ns: when it
+        was taken; None for the frame's, or the number of images before it at the rate of `fps`.
+
+        IndexError when `output_buffers.free` is 0; TypeError or ValueError for what is no image of
+        the format, VideoError for a frame whose rows or planes are others.
         """
-        self.output_buffers.put_frame(frame)
+        self._require_open()
+        frame = image if isinstance(image, Frame) else self._hold(image, timestamp_ns)
+        try:
+            self._require_input(frame.format)
+            self.output_buffers.put(frame)
+        finally:
+            if frame is not image:
+                frame.release()
+        if not self._put:
+            self._began_ns = frame.timestamp_ns
+        self._put += 1
+        self._inside += 1
 
     def take(self) -> Frame | None:
         """Take what has come out, whose reader releases it; None when there is nothing yet."""
-        self.output_buffers.collect()
-        return self.capture_buffers.take() if self.capture_buffers else None
+        self._collect()
+        return self._count(self.capture_buffers.take() if self.capture_buffers else None)
 
-    def get(self, timeout: float = 2.0) -> Frame | None:
-        """Wait for what comes out; None when it has ended.
-
-        Raises VideoError, ETIMEDOUT, when nothing comes for `timeout` seconds,
-        at once when the driver has no chunks that anything could come of.
-        """
-        deadline = time.monotonic() + timeout
-        while (frame := self.take()) is None and not self.ended:
-            left = deadline - time.monotonic()
-            if left <= 0 or not (self.busy and self.device.wait(left)):
-                hint = "was enough put in, and is every frame given back?"
-                raise VideoError(errno.ETIMEDOUT, str(self.device.path), "nothing came out", hint)
-        return frame
-
-    @abstractmethod
     def drain(self) -> None:
         """Put nothing more in; take() until `ended` hands out what is still inside."""
+        self._draining = True
+        try:
+            self._command_stop()
+        except VideoError as error:
+            if error.errno != errno.ENOTTY:
+                raise
+            self._counted = True  # no such command: as many come out as were put in
 
     def flush(self) -> None:
         """Forget what is inside: all that was put in is done with, nothing of it comes out."""
         self._draining = False
+        self._inside = self._put = 0
         self.output_buffers.stop()
         if self.capture_buffers:
             self.capture_buffers.stop()
@@ -106,41 +143,152 @@ class M2M(ABC):
         if self.capture_buffers:
             self.capture_buffers.start()
 
-    def close(self) -> None:
-        """Stop, make the driver let go and close its own chunks; harmless when done again."""
-        with ExitStack() as stack:
+    def begin(self, feed: object) -> None:
+        """Be fed by a loop from now on; what an earlier one left inside is forgotten."""
+        self._feed = feed
+        if self._put or self._draining:
+            self.flush()
+
+    def require_fed_by(self, feed: object) -> None:
+        """Raise VideoError, EBUSY, when another loop feeds it by now."""
+        if self._feed is not feed:
+            what, hint = "take what came out", "another loop has begun to put images in since"
+            raise VideoError(errno.EBUSY, str(self.device.path), what, hint)
+
+    def abandon(self, feed: object) -> None:
+        """Forget what a loop put in that is left before its end, if it is open still."""
+        if self._feed is feed and self:
+            self._feed = None
+            self.flush()
+
+    def _process(self, images: Iterable[Any] | AsyncIterable[Any], timeout: float) -> Frames:
+        self._require_open()
+        return Frames(self, timeout, feed=Feed(self, images))
+
+    @abstractmethod
+    def _command_stop(self) -> None:
+        """Have the driver drain; VideoError, ENOTTY, when it has no such command."""
+
+    def _negotiate_input(
+        self, size: tuple[int, int] | None, format: str | Format | None
+    ) -> Format:
+        """Agree on what is put in: another device's format, whose images are shared, or ours."""
+        queue = self.device.output
+        if not isinstance(format, Format):
+            width, height = check_size(size)
+            return queue.negotiate(width, height, format, crop=True)
+        if size is not None and tuple(size) != format.size:
+            raise ValueError(f"size is {size}, but the format is {format}")
+        got = queue.negotiate(*format.size, format.pixelformat, format.colour)
+        self._input = got
+        self._require_input(format)
+        return got
+
+    def _require_input(self, format: Format) -> None:
+        """Raise VideoError, EINVAL, unless the device can read images of this format."""
+        mine = self._input
+        if (format.size, format.pixelformat) != (mine.size, mine.pixelformat):
+            hint = f"it wants {mine}, not {format}"
+        elif (format.strides, format.rows) != (mine.strides, mine.rows):
+            hint = (
+                f"it wants rows of {mine} {_listed(mine.strides)} bytes apart, "
+                f"those it is fed are {_listed(format.strides)} bytes apart; copy them: put arrays in"
+            )
+        else:
+            return
+        raise VideoError(errno.EINVAL, str(self.device.path), "share buffers", hint)
+
+    def _make_buffers(self, inputs: int, buffers: int, extra: int) -> None:
+        """Announce buffers for both queues, allocate those to be filled, and start."""
+        self.capture_buffers = self._allocate_capture(buffers, extra)
+        self._opened.callback(self.capture_buffers.close)
+        self._make_output_buffers(inputs)
+        self.capture_buffers.start()
+
+    def _make_output_buffers(self, inputs: int) -> None:
+        self.output_buffers = OutputBuffers(self.device.output, inputs, self._context)
+        self._opened.callback(self.output_buffers.close)
+        self.output_buffers.start()
+
+    def _allocate_capture(
+        self, count: int, extra: int, stack: ExitStack | None = None
+    ) -> CaptureBuffers:
+        return self._allocate(
+            lambda context, seconds: CaptureBuffers(
+                self.device.capture,
+                context,
+                count,
+                extra=extra,
+                deadline=seconds,
+                counters=self.counters,
+            ),
+            self._deadline,
+            stack,
+        )
+
+    def _hold(self, image: Any, timestamp_ns: int | None) -> Frame:
+        """Make a frame of an image that is none."""
+        if timestamp_ns is None:
+            timestamp_ns = self._time(image)
+        chunks = image if isinstance(image, tuple | list) else (image,)
+        if chunks and all(isinstance(chunk, Buffer) for chunk in chunks):
+            return self._wrap(tuple(chunks), timestamp_ns)
+        try:
+            pieces = self._pieces(image)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"input {self._put}: {error}") from None
+        if self._chunks is None:
+            self._chunks = self._allocate(self._make_chunks, self._deadline)
+            self._opened.callback(self._chunks.close)
+        return self._chunks.hold(pieces, self._used(pieces), timestamp_ns)
+
+    def _make_chunks(self, context: Context, deadline: float | None) -> InputChunks:
+        count, name = self.output_buffers.count, f"{self.device.path.resolve().name} input"
+        return InputChunks(
+            self._input, context, count, self.counters, name=name, deadline=deadline
+        )
+
+    def _wrap(self, chunks: tuple[Buffer, ...], timestamp_ns: int) -> Frame:
+        payloads = tuple(Payload(plane.size, 0) for plane in self._input.planes)
+        filled = Filled(0, payloads, self._put, timestamp_ns, error=False)
+        return Frame(chunks, filled, self._input, Counters())
+
+    def _pieces(self, image: Any) -> list[Piece]:
+        return image_pieces(image, self._input)
+
+    def _used(self, pieces: Sequence[Piece]) -> list[int]:
+        """Return the bytes of data in each plane."""
+        return [plane.size for plane in self._input.planes]
+
+    def _time(self, image: Any) -> int:
+        """Return when an image is to be shown, in ns: by what PyAV's packets have, or its number."""
+        pts, base = getattr(image, "pts", None), getattr(image, "time_base", None)
+        if pts is None or base is None:
+            return self._put * self._interval_ns
+        return int(round(pts * base * 10**9))
+
+    def _collect(self) -> None:
+        self.counters.errors += self.output_buffers.collect()
+
+    def _count(self, frame: Frame | None) -> Frame | None:
+        self._inside -= frame is not None
+        return frame
+
+    def _why_nothing_came(self) -> str:
+        if self.output_buffers.busy and not (self.capture_buffers and self.capture_buffers.busy):
             if self.capture_buffers:
-                stack.callback(self.capture_buffers.close)
-            stack.callback(self.output_buffers.close)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
+                return self._all_are_read()
+        if any(frame.awaited for frame in self.output_buffers.frames):
+            return "it keeps what it was given: give the camera more buffers"
+        return "was enough put in, and is every frame given back?"
 
     def __repr__(self) -> str:
-        made = self.capture_buffers.format if self.capture_buffers else "what it will find"
-        return f"<{type(self).__name__} {self.device.path} {self.input} to {made}>"
+        made = str(self.capture_buffers.format) if self.capture_buffers else "what it will find"
+        state = "" if self else " CLOSED"
+        return f"<{type(self).__name__} {self.device.path} {self.input} to {made}{state}>"
 
 
-def require_layout(device: VideoDevice, wanted: Format, given: Format) -> None:
-    """Raise VideoError, EINVAL, unless images that one driver fills can be read by another."""
-    asked, offered = ([plane.stride for plane in it.planes] for it in (wanted, given))
-    if asked != offered:
-        hint = (
-            f"it wants rows of {given} {_listed(asked)} bytes apart, "
-            f"those it is fed are {_listed(offered)} bytes apart"
-        )
-        raise VideoError(errno.EINVAL, str(device.path), "share buffers", hint)
-
-
-def _listed(numbers: list[int]) -> str:
+def _listed(numbers: Sequence[int]) -> str:
     return " and ".join(f"{number:,}" for number in numbers)
 
 

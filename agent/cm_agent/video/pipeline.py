@@ -18,7 +18,7 @@ from cm_agent.video.m2m import M2M
 
 
 class Source(Protocol):
-    """Where images come from: a Capture, or a Playback, which has no device to wait for."""
+    """Where images come from: a Camera, or a test that has no device to wait for."""
 
     @property
     def device(self) -> VideoDevice | None:

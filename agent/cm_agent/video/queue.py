@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from cm_agent.core.buffer import Buffer
@@ -61,12 +61,15 @@ class Queue:
         pixelformat: str | None = None,
         colour: Colour | None = None,
         size: int = 0,
+        *,
+        crop: bool = False,
     ) -> Format:
         """Set the format, in pixels and four characters; None keeps what is set.
 
         size: bytes that a coded image must have room for, for drivers that
         leave that to their users (s5p-jpeg has one page otherwise); 0 is the
-        driver's choice.
+        driver's choice. crop: where the driver wants more rows or columns (1088 for 1080), the
+        image is the upper left part of what it has then.
 
         Returns what the driver settled on. Raises VideoError, EINVAL, when
         that is not what was asked for, and the driver has the format that it
@@ -79,6 +82,8 @@ class Queue:
         with asking(self.path, what, _BUSY):
             before = self._ioctls.get_format()
             got = self._ioctls.set_format(width, height, pixelformat, colour, size)
+            if crop:
+                got = self._cropped(got, width or got.width, height or got.height)
         asked = {"width": width, "height": height, "pixelformat": pixelformat}
         large_enough = all(plane.size >= size for plane in got.planes)
         if large_enough and all(value in (None, getattr(got, it)) for it, value in asked.items()):
@@ -95,6 +100,14 @@ class Queue:
             offered += f" of {min(plane.size for plane in got.planes):,} bytes"
         hint = format_differs(wanted, offered, choices)
         raise VideoError(errno.EINVAL, str(self.path), what, hint)
+
+    def _cropped(self, got: Format, width: int, height: int) -> Format:
+        """Say which part of larger images is used; return the format as it was if that fails."""
+        if (width, height) != got.size and width <= got.width and height <= got.height:
+            with suppress(OSError):
+                if self._ioctls.set_crop(width, height) == (width, height):
+                    return got.cropped(width, height)
+        return got
 
     def set_rate(self, fps: float) -> float | None:
         """Ask for frames per second; return what the driver chose, None when it has no say."""
@@ -115,18 +128,27 @@ class Queue:
         with asking(self.path, f"announce {count} imported {self.name} buffers", hints):
             return self._ioctls.request_buffers(count)
 
-    def request_exported(self, count: int) -> int:
-        """Have the driver allocate buffers of its own; return how many it did."""
-        with asking(self.path, f"allocate {count} {self.name} buffers"):
-            return self._ioctls.request_buffers(count, exported=True)
+    @contextmanager
+    def exported(self, count: int) -> Iterator[tuple[tuple[Buffer, ...], ...]]:
+        """Have the driver allocate buffers of its own, and lend their planes for a `with` block.
+
+        They are foreign dma-bufs, to be verified or compared with.
+        """
+        with ExitStack() as stack:
+            with asking(self.path, f"allocate {count} {self.name} buffers"):
+                granted = self._ioctls.request_buffers(count, exported=True)
+            stack.callback(self.release_buffers)
+            yield tuple(
+                tuple(stack.enter_context(plane) for plane in self._export(index))
+                for index in range(granted)
+            )
 
     def release_buffers(self) -> None:
         """Make the driver let go of every buffer, imported or its own."""
         with asking(self.path, f"let go of the {self.name} buffers"):
             self._ioctls.request_buffers(0)
 
-    def export(self, index: int) -> list[Buffer]:
-        """Export the planes of one of the driver's own buffers; the caller owns them."""
+    def _export(self, index: int) -> list[Buffer]:
         with asking(self.path, f"export {self.name} buffer {index}"):
             left = self._ioctls.export_buffer(index)
         buffers: list[Buffer] = []

@@ -5,11 +5,15 @@
 from __future__ import annotations
 
 import errno
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from cm_agent.core.text import printable
 from cm_agent.core.uapi import ioctl
 from cm_agent.video import _abi
+from cm_agent.video.control import MENUS, Control, ControlType, control_name
 from cm_agent.video.event import Event, EventKind
 from cm_agent.video.format import Capabilities
 
@@ -41,6 +45,13 @@ RESOLUTION = constant("EVENT_SRC_CH_RESOLUTION")
 START_ENCODER, STOP_ENCODER = constant("ENC_CMD_START"), constant("ENC_CMD_STOP")
 START_DECODER, STOP_DECODER = constant("DEC_CMD_START"), constant("DEC_CMD_STOP")
 MIN_CAPTURE_BUFFERS = constant("CID_MIN_BUFFERS_FOR_CAPTURE")
+HEADER_MODE = constant("CID_MPEG_VIDEO_HEADER_MODE")
+HEADER_JOINED = constant("MPEG_VIDEO_HEADER_MODE_JOINED_WITH_1ST_FRAME")
+FRAME_RATE_CONTROL = constant("CID_MPEG_VIDEO_FRAME_RC_ENABLE")
+GOP_SIZE, BITRATE = constant("CID_MPEG_VIDEO_GOP_SIZE"), constant("CID_MPEG_VIDEO_BITRATE")
+CONTROL_TYPES = {constant(f"CTRL_TYPE_{kind.name}"): kind for kind in ControlType}
+NEXT_CONTROL = constant("CTRL_FLAG_NEXT_CTRL")
+DISABLED, READ_ONLY = constant("CTRL_FLAG_DISABLED"), constant("CTRL_FLAG_READ_ONLY")
 
 
 class DeviceIoctls:
@@ -120,6 +131,55 @@ class DeviceIoctls:
     def set_control(self, number: int, value: int) -> None:
         """Set a control."""
         self.call("VIDIOC_S_CTRL", ffi.new("struct v4l2_control *", [number, value]))
+
+    def enumerate_controls(self) -> Iterator[tuple[str, int]]:
+        """Yield name and id of the controls that have a number for a value, by their ids."""
+        number = 0
+        while True:
+            try:
+                answer = self._query_control(number | NEXT_CONTROL)
+            except OSError as error:
+                if error.errno in (errno.EINVAL, errno.ENOTTY):
+                    return
+                raise
+            number = answer.id
+            if answer.type in CONTROL_TYPES and not answer.flags & DISABLED:
+                yield control_name(text(answer.name)), number
+
+    def query_control(self, number: int) -> Control:
+        """Ask what values a control takes now."""
+        return self._control(self._query_control(number))
+
+    def _query_control(self, number: int) -> Any:
+        answer = ffi.new("struct v4l2_queryctrl *", [number])
+        self.call("VIDIOC_QUERYCTRL", answer)
+        return answer
+
+    def _control(self, answer: Any) -> Control:
+        kind = CONTROL_TYPES[answer.type]
+        return Control(
+            id=answer.id,
+            name=control_name(text(answer.name)),
+            type=kind,
+            minimum=answer.minimum,
+            maximum=answer.maximum,
+            step=answer.step,
+            default=answer.default_value,
+            read_only=bool(answer.flags & READ_ONLY),
+            menu=self._menu(answer) if kind in MENUS else {},
+        )
+
+    def _menu(self, control: Any) -> dict[int, str | int]:
+        """Ask for the items of a menu, which may have gaps."""
+        items: dict[int, str | int] = {}
+        numbers = CONTROL_TYPES[control.type] is ControlType.INTEGER_MENU
+        for index in range(control.minimum, control.maximum + 1):
+            item = ffi.new("struct v4l2_querymenu *", [control.id, index])
+            with suppress(OSError):
+                self.call("VIDIOC_QUERYMENU", item)
+                number = int.from_bytes(bytes(item.name[0:8]), sys.byteorder, signed=True)
+                items[index] = number if numbers else text(item.name)
+        return items
 
 
 def text(characters: Any) -> str:

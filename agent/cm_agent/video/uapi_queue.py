@@ -32,8 +32,10 @@ COMPRESSED = constant("FMT_FLAG_COMPRESSED")
 EMULATED = constant("FMT_FLAG_EMULATED")
 ERROR = constant("BUF_FLAG_ERROR")
 LAST = constant("BUF_FLAG_LAST")
+KEYFRAME = constant("BUF_FLAG_KEYFRAME")
 SETS_RATE = constant("CAP_TIMEPERFRAME")
 VISIBLE = constant("SEL_TGT_COMPOSE")
+CROP = constant("SEL_TGT_CROP")
 JPEG = constant("COLORSPACE_JPEG")
 DEFAULT_RANGE = constant("QUANTIZATION_DEFAULT")
 FULL_RANGE = constant("QUANTIZATION_FULL_RANGE")
@@ -122,6 +124,14 @@ class QueueIoctls:
         self._call("VIDIOC_G_SELECTION", selection)
         return int(selection.r.width), int(selection.r.height)
 
+    def set_crop(self, width: int, height: int) -> tuple[int, int]:
+        """Say which part of the images is to be read, from the upper left; return what is."""
+        plain = OUTPUT if self._output else CAPTURE
+        selection = ffi.new("struct v4l2_selection *", {"type": plain, "target": CROP})
+        selection.r.width, selection.r.height = width, height
+        self._call("VIDIOC_S_SELECTION", selection)
+        return int(selection.r.width), int(selection.r.height)
+
     def _get_format(self) -> Any:
         answer = ffi.new("struct v4l2_format *", {"type": self._type})
         self._call("VIDIOC_G_FMT", answer)
@@ -202,6 +212,7 @@ class QueueIoctls:
             timestamp_ns=buffer.timestamp.tv_sec * 10**9 + buffer.timestamp.tv_usec * 1000,
             error=bool(buffer.flags & ERROR),
             last=bool(buffer.flags & LAST),
+            keyframe=bool(buffer.flags & KEYFRAME),
         )
 
     def export_buffer(self, index: int) -> list[int]:

@@ -20,7 +20,7 @@ def parse(*arguments: str) -> argparse.Namespace:
 def test_defaults_ask_for_what_is_set() -> None:
     args = parse("vivid", "camera")
     assert (args.device, args.context, args.frames, args.buffers) == ("vivid", "camera", 100, 4)
-    assert (args.width, args.height, args.pixelformat, args.save) == (None,) * 4
+    assert (args.size, args.format, args.fps, args.save) == (None,) * 4
 
 
 def test_without_a_context_the_policy_says_where() -> None:
@@ -29,7 +29,7 @@ def test_without_a_context_the_policy_says_where() -> None:
 
 
 def test_a_short_pixel_format_is_padded_as_drivers_do() -> None:
-    assert parse("vivid", "camera", "--pixelformat", "Y16").pixelformat == "Y16 "
+    assert parse("vivid", "camera", "--format", "Y16").format == "Y16 "
 
 
 @pytest.mark.parametrize(
@@ -38,10 +38,10 @@ def test_a_short_pixel_format_is_padded_as_drivers_do() -> None:
         ("--frames", "0"),
         ("--frames", "many"),
         ("--buffers", "33"),
-        ("--width", "-1"),
+        ("--size", "640"),
         ("--fps", "0"),
         ("--fps", "fast"),
-        ("--pixelformat", "RGB24"),
+        ("--format", "RGB24"),
         ("--save", "frame.jpg"),
         ("--save", "/nowhere/frame.png"),
         ("--save-source", "/nowhere/frame.png"),

@@ -83,9 +83,13 @@ def sizes(error: cm_agent.AllocationError) -> tuple[int, int, cm_agent.Reason]:
     return error.free, error.largest_hole, error.reason
 
 
-def take(device: video.VideoDevice, pool: cm_agent.Context) -> int:
-    with video.Capture(device, pool) as capture:
-        return sum(frame.bytes_used for frame in capture.frames(3))
+def take(pool: cm_agent.Context) -> list[bytes]:
+    with (
+        video.Camera("vivid", pool, size=(640, 480)) as camera,
+        video.Encoder("vicodec", pool, format=camera.format, keyframes=5) as encoder,
+    ):
+        camera.controls["brightness"] = 100
+        return [packet.data for packet in encoder.encode(camera.frames(3)) if packet.pts]
 """
     words = [
         sys.executable,

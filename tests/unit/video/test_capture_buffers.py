@@ -118,7 +118,7 @@ def test_chunks_on_loan_may_outlive_it(queue: DataQueue, context: DataContext) -
     assert not context.open
 
 
-def test_a_damaged_frame_without_data_is_a_frame(queue: DataQueue, context: DataContext) -> None:
+def test_a_frame_in_error_without_data_is_a_frame(queue: DataQueue, context: DataContext) -> None:
     fill = made(queue, context)
     fill.start()
     queue.hand_back(used=0, error=True)
@@ -126,7 +126,7 @@ def test_a_damaged_frame_without_data_is_a_frame(queue: DataQueue, context: Data
     assert frame is not None and frame.error
 
 
-def test_damaged_frames_are_counted(queue: DataQueue, context: DataContext) -> None:
+def test_frames_in_error_are_counted(queue: DataQueue, context: DataContext) -> None:
     fill = made(queue, context)
     fill.start()
     queue.hand_back(error=True)

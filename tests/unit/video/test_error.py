@@ -39,7 +39,7 @@ def test_an_error_keeps_errno_and_says_device_deed_and_hint() -> None:
     assert str(error) == "/dev/video0: set the format: Device or resource busy: somebody streams"
 
 
-def test_a_format_that_differs_is_told_with_the_choices() -> None:
+def test_a_format_that_differs_is_named_with_the_choices() -> None:
     assert format_differs("640x480 RGB3", "640x480 YUYV", ["YUYV", "GREY"]) == (
         "asked for 640x480 RGB3, the nearest it offers is 640x480 YUYV;"
         " its pixel formats are YUYV, GREY"

@@ -13,7 +13,7 @@ import pytest
 from cm_agent.core.errors import ClosedError, KeptError
 from cm_agent.video.format import Filled, Format, Payload, PlaneFormat
 from cm_agent.video.frame import Counters, Frame
-from cm_agent.video.layout import PACKED, PLANAR, parts
+from cm_agent.video.layout import PACKED, parts
 from unit.core.memfd_buffer import MemfdBuffer
 
 MakeFrame = Callable[..., Frame]
@@ -130,10 +130,9 @@ def test_opencv_converts_it(frame_of: MakeFrame) -> None:
 
 
 @pytest.mark.parametrize("name", ["MJPG", "FWHT", "H264", "????"])
-def test_a_format_that_nobody_can_lay_out_is_named_with_those_that_one_can(name: str) -> None:
-    with pytest.raises(ValueError, match=f"6x4 .*{name[0]}.*GREY.*NV12") as caught:
+def test_a_format_that_has_no_array_is_named_with_some_that_have(name: str) -> None:
+    with pytest.raises(ValueError, match=f"6x4 .*{name[0]}.* coded one.*GREY.*NV12"):
         parts(Format(6, 4, name, (PlaneFormat(100, 0),)))
-    assert all(it in str(caught.value) for it in (*PACKED, *PLANAR))
 
 
 def test_an_image_that_its_chunk_is_too_small_for_is_refused(frame_of: MakeFrame) -> None:

@@ -27,15 +27,21 @@ def context() -> DataContext:
 
 
 def encoder(device: DataDevice, context: DataContext) -> Encoder:
-    return Encoder(cast(Any, device), cast(Any, context), RAW, "FWHT", inputs=2, outputs=2)
+    return Encoder(
+        cast(Any, device), cast(Any, context), format=RAW, to="FWHT", inputs=2, buffers=2
+    )
 
 
 def decoder(device: DataDevice, context: DataContext) -> Decoder:
-    return Decoder(cast(Any, device), cast(Any, context), CODED, inputs=2, outputs=2)
+    return Decoder(
+        cast(Any, device), cast(Any, context), format=CODED, inputs=2, buffers=2
+    )
 
 
 def converter(device: DataDevice, context: DataContext) -> Converter:
-    return Converter(cast(Any, device), cast(Any, context), RAW, inputs=2, outputs=2)
+    return Converter(
+        cast(Any, device), cast(Any, context), format=RAW, inputs=2, buffers=2
+    )
 
 
 def taken(frame: Frame | None) -> Frame:
@@ -60,7 +66,9 @@ def test_room_for_coded_images_is_asked_for_when_their_format_will_not_change(
     context: DataContext,
 ) -> None:
     device = DataDevice(CODED, RAW)
-    Encoder(cast(Any, device), cast(Any, context), RAW, "FWHT", coded_size=2_000_000)
+    Encoder(
+        cast(Any, device), cast(Any, context), format=RAW, to="FWHT", coded_size=2_000_000
+    )
     assert device.log[:3] == ["capture format", "output format", "capture format"]
 
 
@@ -136,7 +144,7 @@ def test_closing_closes_its_own_chunks_and_gives_the_others_back(context: DataCo
 def test_a_decoder_allocates_when_it_knows_the_size(context: DataContext) -> None:
     device = DataDevice(RAW, CODED)
     stage = decoder(device, context)
-    stage.put(Loan(1).frame)
+    stage.put(Loan(1, format=CODED).frame)
     assert stage.take() is None and not context.chunks
     device.changed = True
     stage.take()
@@ -147,9 +155,9 @@ def test_a_decoder_allocates_when_it_knows_the_size(context: DataContext) -> Non
     assert taken(stage.take()).format == RAW
 
 
-def test_a_decoder_that_tells_no_changes_is_set_up_at_once(context: DataContext) -> None:
+def test_a_decoder_that_reports_no_changes_is_set_up_at_once(context: DataContext) -> None:
     device = DataDevice(RAW, CODED)
-    device.tells_changes = False
+    device.reports_changes = False
     decoder(device, context)
     assert len(context.chunks) == 3
 
@@ -159,7 +167,7 @@ def test_a_change_of_size_replaces_the_chunks_but_for_those_on_loan(context: Dat
     stage = decoder(device, context)
     device.changed = True
     stage.take()
-    stage.put(Loan(1).frame)
+    stage.put(Loan(1, format=CODED).frame)
     device.convert()
     old = taken(stage.take())
     device.changed, device.capture.format = True, HD
@@ -195,10 +203,10 @@ def test_the_last_image_before_a_change_is_delivered(context: DataContext) -> No
     assert not cast(Any, frame.buffer).closed
 
 
-def test_a_decoder_is_told_to_drain_once_it_is_set_up(context: DataContext) -> None:
+def test_a_decoder_drains_once_it_is_set_up(context: DataContext) -> None:
     device = DataDevice(RAW, CODED)
     stage = decoder(device, context)
-    stage.put(Loan(1).frame)
+    stage.put(Loan(1, format=CODED).frame)
     stage.drain()
     assert "decoder 1" not in device.log and not stage.ended
     device.changed = True
@@ -221,7 +229,7 @@ def test_a_drain_goes_on_after_a_change(context: DataContext) -> None:
     assert device.log.count("decoder 1") == 2
 
 
-def test_a_decoder_that_drains_already_is_not_told_twice(context: DataContext) -> None:
+def test_a_decoder_that_drains_already_is_not_asked_twice(context: DataContext) -> None:
     device = DataDevice(RAW, CODED)
     stage = decoder(device, context)
     device.changed, device.busy = True, True
@@ -233,7 +241,7 @@ def test_a_decoder_that_drains_already_is_not_told_twice(context: DataContext) -
 def test_a_stream_without_a_header_ends_when_it_was_read(context: DataContext) -> None:
     device = DataDevice(RAW, CODED)
     stage = decoder(device, context)
-    stage.put(Loan(1).frame)
+    stage.put(Loan(1, format=CODED).frame)
     stage.drain()
     device.output.hand_back()
     assert stage.take() is None and stage.ended

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 from cm_agent.video.error import VideoError
-from cm_agent.video.format import Filled, Payload
+from cm_agent.video.format import Filled, Format, Payload
 from cm_agent.video.frame import Counters, Frame
 from cm_agent.video.output_buffers import OutputBuffers
 from unit.video.video_data import RAW, DataChunk, DataContext, DataQueue
@@ -15,13 +15,16 @@ from unit.video.video_data import RAW, DataChunk, DataContext, DataQueue
 class Loan:
     """A frame, and whether it went back."""
 
-    def __init__(self, id: int, time: int = 7) -> None:
+    awaits_frames = False
+
+    def __init__(self, id: int, time: int = 7, format: Format = RAW) -> None:
         filled = Filled(0, (Payload(460_800, 0),), 0, time, error=False)
         chunks = cast(Any, (DataChunk(id, 462_848),))
         self.back = False
-        self.frame = Frame(chunks, filled, RAW, Counters(), give_back=self._take)
+        self.frame = Frame(chunks, filled, format, Counters(), self)
 
-    def _take(self, buffers: object) -> None:
+    def take_back(self, planes: object) -> None:
+        """Note that it came back."""
         self.back = True
 
 
@@ -32,7 +35,7 @@ def queue() -> DataQueue:
 
 @pytest.fixture
 def output_buffers(queue: DataQueue) -> OutputBuffers:
-    output_buffers = OutputBuffers(cast(Any, queue), cast(Any, DataContext()), 2)
+    output_buffers = OutputBuffers(cast(Any, queue), 2, cast(Any, DataContext()))
     output_buffers.start()
     return output_buffers
 
@@ -41,7 +44,7 @@ def test_what_is_handed_in_says_where_its_data_lies_and_when_it_was_taken(
     queue: DataQueue, output_buffers: OutputBuffers
 ) -> None:
     loan = Loan(1, time=42_000)
-    output_buffers.put_frame(loan.frame)
+    output_buffers.put(loan.frame)
     assert queue.queued == [(0, loan.frame.buffers, (Payload(460_800, 0),), 42_000)]
 
 
@@ -49,7 +52,7 @@ def test_a_frame_goes_back_when_it_was_read_and_released(
     queue: DataQueue, output_buffers: OutputBuffers
 ) -> None:
     loan = Loan(1)
-    output_buffers.put_frame(loan.frame)
+    output_buffers.put(loan.frame)
     loan.frame.release()
     assert not loan.back
     queue.hand_back()
@@ -63,7 +66,7 @@ def test_a_frame_that_is_refused_is_not_kept(
     loan = Loan(1)
     queue.refuses = {462_848}
     with pytest.raises(VideoError):
-        output_buffers.put_frame(loan.frame)
+        output_buffers.put(loan.frame)
     assert output_buffers.free == 2
     loan.frame.release()
     assert loan.back
@@ -71,10 +74,10 @@ def test_a_frame_that_is_refused_is_not_kept(
 
 def test_there_is_room_for_as_many_as_the_driver_takes(output_buffers: OutputBuffers) -> None:
     for number in range(2):
-        output_buffers.put_frame(Loan(number).frame)
+        output_buffers.put(Loan(number).frame)
     assert output_buffers.free == 0
     with pytest.raises(IndexError):
-        output_buffers.put_frame(Loan(2).frame)
+        output_buffers.put(Loan(2).frame)
 
 
 def test_stopping_gives_back_what_was_not_read(
@@ -82,7 +85,7 @@ def test_stopping_gives_back_what_was_not_read(
 ) -> None:
     loans = [Loan(1), Loan(2)]
     for loan in loans:
-        output_buffers.put_frame(loan.frame)
+        output_buffers.put(loan.frame)
         loan.frame.release()
     output_buffers.close()
     assert all(loan.back for loan in loans)

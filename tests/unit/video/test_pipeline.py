@@ -20,6 +20,8 @@ from unit.video.video_data import CODED, PATH, RAW, DataChunk
 class DataStage:
     """A device that makes one frame of one, some steps later, in one chunk of its own each."""
 
+    awaits_frames = False
+
     class Feed:
         """Its output queue: so many frames at a time."""
 
@@ -70,7 +72,11 @@ class DataStage:
         self.out.add(time)
         filled = Filled(0, (Payload(1, 0),), 0, time + self.shift, error=time in self.damage)
         chunk = cast(Any, DataChunk(time, 1))
-        return Frame((chunk,), filled, CODED, Counters(), lambda frame: self.out.discard(time))
+        return Frame((chunk,), filled, CODED, Counters(), self)
+
+    def take_back(self, planes: Any) -> None:
+        """Note that a frame came back."""
+        self.out.discard(planes[0].id)
 
     def drain(self) -> None:
         """Note it."""
@@ -82,11 +88,16 @@ class DataSource:
     """A camera with so many buffers, whose frames are numbered from 1."""
 
     device = None
+    awaits_frames = False
 
     def __init__(self, buffers: int = 3) -> None:
         self.buffers, self.taken = buffers, 0
         self.out: set[int] = set()
         self.most = 0
+
+    def take_back(self, planes: Any) -> None:
+        """Note that a frame came back."""
+        self.out.discard(planes[0].id)
 
     def start(self) -> None:
         """Nothing to do."""
@@ -101,7 +112,7 @@ class DataSource:
         self.most = max(self.most, len(self.out))
         filled = Filled(0, (Payload(1, 0),), number, number, error=False)
         chunk = cast(Any, DataChunk(number, 1))
-        return Frame((chunk,), filled, RAW, Counters(), lambda frame: self.out.discard(number))
+        return Frame((chunk,), filled, RAW, Counters(), self)
 
 
 class Notes(Watcher):
@@ -203,7 +214,7 @@ def test_watchers_see_every_hand_over_in_turn() -> None:
     ]
 
 
-def test_a_damaged_frame_goes_no_further_and_back() -> None:
+def test_a_frame_in_error_goes_no_further_and_back() -> None:
     source, notes = DataSource(), Notes()
     stages = [DataStage(0, damage=frozenset({2})), DataStage(1)]
     seen = [it.frame.timestamp_ns for it in pipeline(source, stages, watchers=[notes]).run(3)]
@@ -212,7 +223,7 @@ def test_a_damaged_frame_goes_no_further_and_back() -> None:
     assert ("filled", 1, 2) not in notes.seen
 
 
-def test_whoever_stops_early_gives_all_back() -> None:
+def test_a_reader_that_stops_early_gives_all_back() -> None:
     source, stages = DataSource(), [DataStage(0), DataStage(1)]
     results = pipeline(source, stages).run(20)
     next(results)

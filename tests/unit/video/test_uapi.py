@@ -88,7 +88,7 @@ def test_planes_that_were_filled_say_where_their_data_begins() -> None:
 
 
 @pytest.mark.parametrize("multiplanar", [False, True])
-def test_sizes_are_asked_of_the_driver_and_colours_told_it(multiplanar: bool) -> None:
+def test_sizes_are_asked_of_the_driver_and_colours_set(multiplanar: bool) -> None:
     def driver(name: str, format: Any) -> None:
         image = format.fmt.pix_mp if multiplanar else format.fmt.pix
         plane = image.plane_fmt[0] if multiplanar else image
@@ -148,7 +148,7 @@ def test_a_call_that_a_signal_interrupts_is_made_again(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("multiplanar", [False, True])
-def test_a_driver_is_told_how_large_a_coded_image_may_be(multiplanar: bool) -> None:
+def test_a_driver_learns_how_large_a_coded_image_may_be(multiplanar: bool) -> None:
     seen = []
 
     def driver(name: str, format: Any) -> None:

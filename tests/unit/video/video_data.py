@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 cm-agent authors
-"""A video device that is data: queues that note what they are given, and give back when told."""
+"""A video device that is data: queues that note what they are given, and give back when a test says so."""
 
 from __future__ import annotations
 
@@ -158,8 +158,9 @@ class DataDevice:
         self.capture = DataQueue("capture", made, self.log)
         self.output = DataQueue("output", fed, self.log)
         self.capabilities = Capabilities("data", "data", "", True, False, True, True)
+        self.controls: dict[str | int, int | str] = {}
         self.changed = False
-        self.tells_changes = True
+        self.reports_changes = True
         self.busy = False
 
     def wait(self, timeout: float) -> bool:
@@ -167,8 +168,8 @@ class DataDevice:
         return True
 
     def watch(self, kind: EventKind) -> bool:
-        """Tell whether it tells."""
-        return self.tells_changes
+        """Return whether it reports them."""
+        return self.reports_changes
 
     def events(self) -> list[Event]:
         """Say once that the source changed."""

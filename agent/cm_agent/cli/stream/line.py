@@ -16,7 +16,7 @@ from cm_agent.core.context import Context
 from cm_agent.core.errors import UsageError
 from cm_agent.selftest.compaction_stress import CompactionStress
 from cm_agent.selftest.zero_copy import ZeroCopyCheck
-from cm_agent.video.capture import Capture
+from cm_agent.video.camera import Camera
 from cm_agent.video.converter import Converter
 from cm_agent.video.decoder import Decoder
 from cm_agent.video.device import VideoDevice
@@ -64,7 +64,7 @@ class StreamFile(Watcher):
 class Line:
     """The devices in order, and what watches them."""
 
-    capture: Capture
+    camera: Camera
     stages: list[M2M]
     check: ZeroCopyCheck
     stress: CompactionStress | None = None
@@ -73,18 +73,18 @@ class Line:
     @property
     def devices(self) -> list[VideoDevice]:
         """All devices, the camera first."""
-        return [self.capture.device, *(stage.device for stage in self.stages)]
+        return [self.camera.device, *(stage.device for stage in self.stages)]
 
     @property
     def formats(self) -> list[Format]:
         """What each device delivers, as far as it is known."""
         filled = [stage.capture_buffers for stage in self.stages if stage.capture_buffers]
-        return [self.capture.format, *(it.format for it in filled)]
+        return [self.camera.format, *(it.format for it in filled)]
 
     @property
     def counters(self) -> list[Counters]:
         """What each device has done."""
-        return [self.capture.counters, *(stage.counters for stage in self.stages)]
+        return [self.camera.counters, *(stage.counters for stage in self.stages)]
 
     @property
     def watchers(self) -> list[Watcher]:
@@ -95,16 +95,16 @@ class Line:
 def set_up(args: argparse.Namespace, stack: ExitStack, context: Context) -> Line:
     """Open the devices one after another; the stack closes them, the last one first."""
     assembly = _Assembly(args, stack, context)
-    capture = assembly.capture()
+    camera = assembly.camera()
     line = Line(
-        capture, [], ZeroCopyCheck(context), CompactionStress(context) if args.compact else None
+        camera, [], ZeroCopyCheck(context), CompactionStress(context) if args.compact else None
     )
-    image = capture.format
+    image = camera.format
     if args.convert:
         converter = assembly.converter(image)
         line.stages.append(converter)
-        image = converter.capture_buffers.format
-    _require_pictures(args, capture.format, image)
+        image = converter.output
+    _require_pictures(args, camera.format, image)
     if args.encode:
         encoder = assembly.encoder(image)
         line.stages.append(encoder)
@@ -112,7 +112,7 @@ def set_up(args: argparse.Namespace, stack: ExitStack, context: Context) -> Line
             file = stack.enter_context(FileIO(args.write, "w"))
             line.file = StreamFile(file, len(line.stages))
         if args.decode:
-            line.stages.append(assembly.decoder(encoder.capture_buffers.format, image))
+            line.stages.append(assembly.decoder(encoder.output, image))
     return line
 
 
@@ -130,27 +130,26 @@ class _Assembly:
             path = find(name)
         return self._stack.enter_context(VideoDevice(path))
 
-    def capture(self) -> Capture:
-        capture = Capture(
+    def camera(self) -> Camera:
+        camera = Camera(
             self._open("DEVICE", find_camera, self._args.device),
             self._context,
-            self._count,
-            width=self._args.width,
-            height=self._args.height,
-            pixelformat=self._args.pixelformat,
+            size=self._args.size,
+            format=self._args.format,
             fps=self._args.fps,
+            buffers=self._count,
             extra=self._extra,
         )
-        return self._stack.enter_context(capture)
+        return self._stack.enter_context(camera)
 
     def converter(self, image: Format) -> Converter:
         converter = Converter(
             self._open("--convert", find_converter, self._args.convert),
             self._context,
-            image,
-            pixelformat=self._args.to,
+            format=image,
+            to=self._args.to,
             inputs=self._count,
-            outputs=self._count,
+            buffers=self._count,
             extra=self._extra,
         )
         return self._stack.enter_context(converter)
@@ -159,9 +158,9 @@ class _Assembly:
         encoder = Encoder(
             self._open("--encode", find_encoder, self._args.encode),
             self._context,
-            image,
+            format=image,
             inputs=self._count,
-            outputs=self._count,
+            buffers=self._count,
             extra=self._extra,
         )
         return self._stack.enter_context(encoder)
@@ -171,10 +170,10 @@ class _Assembly:
         decoder = Decoder(
             self._open("--decode", finds, self._args.decode),
             self._context,
-            coded,
-            image.pixelformat,
+            format=coded,
+            to=image.pixelformat,
             inputs=self._count,
-            outputs=self._count,
+            buffers=self._count,
             extra=self._extra,
         )
         return self._stack.enter_context(decoder)

@@ -82,7 +82,7 @@ def run(args: argparse.Namespace, progress: Callable[[str], None]) -> dict[str, 
         line = set_up(args, stack, context)
         tally = Tally(args.compare)
         pipeline = Pipeline(
-            line.capture, line.stages, window=1 if args.compact else None, watchers=line.watchers
+            line.camera, line.stages, window=1 if args.compact else None, watchers=line.watchers
         )
         for result in pipeline.run(args.frames):
             tally.add(result)
@@ -120,11 +120,11 @@ def report(args: argparse.Namespace, line: Line, tally: Tally) -> dict[str, Any]
         "frames": tally.frames,
         "fps": tally.fps,
         "fps_asked": args.fps,
-        "fps_set": line.capture.rate,
-        "dropped": line.capture.counters.dropped,
+        "fps_set": line.camera.rate,
+        "dropped": line.camera.counters.dropped,
         "errors": errors,
         "bytes_copied_by_cpu": sum(it.bytes_copied for it in line.counters),
-        "ioctls": line.capture.ioctls + sum(stage.ioctls for stage in line.stages),
+        "ioctls": line.camera.ioctls + sum(stage.ioctls for stage in line.stages),
         "psnr": ratios(tally),
         "written": {"file": str(args.write), "bytes": line.file.bytes} if line.file else None,
         "moves": line.stress and line.stress.moves,

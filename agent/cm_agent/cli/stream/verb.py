@@ -22,7 +22,7 @@ from cm_agent.core.errors import UsageError
 from cm_agent.core.size import format_size
 from cm_agent.policy.allocator import Allocation
 from cm_agent.selftest.samples import Samples
-from cm_agent.video.capture import Capture
+from cm_agent.video.camera import Camera
 from cm_agent.video.device import VideoDevice
 from cm_agent.video.discovery import find_camera
 from cm_agent.video.format import fourcc, fourcc_text
@@ -54,9 +54,8 @@ def register(sub: Subparsers) -> None:
         "--frames", type=positive_int, default=100, metavar="N", help="default: %(default)s"
     )
     unchanged = "default: what is set"
-    parser.add_argument("--width", type=positive_int, metavar="PIXELS", help=unchanged)
-    parser.add_argument("--height", type=positive_int, metavar="PIXELS", help=unchanged)
-    parser.add_argument("--pixelformat", type=_pixelformat, metavar="FOURCC", help=unchanged)
+    parser.add_argument("--size", type=_size, metavar="WIDTHxHEIGHT", help="in pixels, " + unchanged)
+    parser.add_argument("--format", type=_pixelformat, metavar="FOURCC", help=unchanged)
     parser.add_argument("--fps", type=_fps, metavar="RATE", help="frames per second, " + unchanged)
     parser.add_argument(
         "--buffers", type=_buffers, default=4, metavar="N", help="default: %(default)s"
@@ -103,10 +102,10 @@ def run(args: argparse.Namespace) -> int:
         report = _pipeline.run(args, Progress())
         print(json.dumps(report, indent=2) if args.json else _pipeline.describe(report))
         return 0 if report["ok"] else 1
-    return _capture(args)
+    return _film(args)
 
 
-def _capture(args: argparse.Namespace) -> int:
+def _film(args: argparse.Namespace) -> int:
     """Stream into buffers that nobody else reads, and print the report."""
     progress = Progress()
     with naming("DEVICE"):
@@ -116,25 +115,24 @@ def _capture(args: argparse.Namespace) -> int:
         allocated(
             args,
             device.capabilities.driver,
-            lambda context, deadline: Capture(
+            lambda context, deadline: Camera(
                 device,
                 context,
-                args.buffers,
-                width=args.width,
-                height=args.height,
-                pixelformat=args.pixelformat,
+                size=args.size,
+                format=args.format,
                 fps=args.fps,
+                buffers=args.buffers,
                 deadline=deadline,
             ),
         ) as allocation,
-        allocation.what as capture,
+        allocation.what as camera,
     ):
         if args.save:
             with naming("--save"):
-                require_convertible(capture.format)
-        samples = Samples(allocation.context, capture, progress=progress)
+                require_convertible(camera.format)
+        samples = Samples(allocation.context, camera, progress=progress)
         span = Span()
-        for frame in capture.frames(args.frames):
+        for frame in camera.frames(args.frames):
             samples.look(frame)
             span.add(frame)
             progress(f"frame {span.frames} of {args.frames}")
@@ -146,10 +144,10 @@ def _capture(args: argparse.Namespace) -> int:
 
 
 def _report(
-    args: argparse.Namespace, allocation: Allocation[Capture], samples: Samples, span: Span
+    args: argparse.Namespace, allocation: Allocation[Camera], samples: Samples, span: Span
 ) -> dict[str, Any]:
-    capture = allocation.what
-    device, counters = capture.device, capture.counters
+    camera = allocation.what
+    device, counters = camera.device, camera.counters
     verdicts = [entry.verification for entry in samples.chunks]
     contiguous = all(it.verdict is Verdict.CONTIGUOUS and it.agree for it in verdicts)
     return {
@@ -160,10 +158,10 @@ def _report(
         "context": allocation.context.name,
         "rule": str(allocation.rule) if allocation.rule else None,
         "refused": [{"context": it.context, "why": str(it)} for it in allocation.refusals],
-        "width": capture.format.width,
-        "height": capture.format.height,
-        "pixelformat": capture.format.pixelformat,
-        "planes": [{"size": p.size, "stride": p.stride} for p in capture.format.planes],
+        "width": camera.format.width,
+        "height": camera.format.height,
+        "pixelformat": camera.format.pixelformat,
+        "planes": [{"size": p.size, "stride": p.stride} for p in camera.format.planes],
         "buffers": [entry.to_json() for entry in samples.chunks],
         "contiguous": contiguous,
         "zero_copy": samples.zero_copy,
@@ -171,11 +169,11 @@ def _report(
         "seconds": span.seconds,
         "fps": span.fps,
         "fps_asked": args.fps,
-        "fps_set": capture.rate,
+        "fps_set": camera.rate,
         "dropped": counters.dropped,
         "errors": counters.errors,
         "bytes_copied_by_cpu": counters.bytes_copied,
-        "ioctls": capture.ioctls,
+        "ioctls": camera.ioctls,
         "saved": str(args.save) if args.save else None,
     }
 
@@ -284,6 +282,15 @@ def _buffers(text: str) -> int:
 
 def _count(text: str) -> int:
     return 0 if text == "0" else positive_int(text)
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    try:
+        return positive_int(width), positive_int(height)
+    except argparse.ArgumentTypeError:
+        message = f"{text!r} is no size in pixels, such as 640x480"
+        raise argparse.ArgumentTypeError(message) from None
 
 
 def _pixelformat(text: str) -> str:

@@ -3,7 +3,7 @@
 """Gaps in a driver's sequence numbers."""
 
 import pytest
-from cm_agent.video.capture import missed
+from cm_agent.video.camera import missed
 from hypothesis import given
 from hypothesis import strategies as st
 
