@@ -58,7 +58,7 @@ def test_a_mistake_in_the_configuration_ends_with_2(
     file = tmp_path / "broken.toml"
     file.write_text("[policy]\nmap = 's5p-mfc'\n")
     assert main(["policy", "s5p-mfc", "--config", str(file)]) == 2
-    expected = f"cm-agent policy: {file}: line 2, column 8: policy.map: 's5p-mfc' is no rule"
+    expected = f"cm-agent policy: {file}: policy.map: character 1 of the map: 's5p-mfc' is no"
     assert capsys.readouterr().err.startswith(expected)
 
 
