@@ -52,7 +52,7 @@ def test_no_rule_is_a_failure_that_lists_the_rules(
     assert "device 's5p-mfc', type 'common': looked at 's5p-mfc/f=fw', " in captured.err
 
 
-def test_a_mistake_in_the_configuration_ends_with_2(
+def test_an_error_in_the_configuration_ends_with_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "broken.toml"

@@ -54,7 +54,7 @@ def test_the_tally_adds_up() -> None:
     assert tally.record("right").last is None
 
 
-def test_a_context_without_room_is_not_asked(
+def test_a_context_without_free_space_is_not_probed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     board = Board(tmp_path / "cm", largest_hole=MIB // 2)
@@ -68,7 +68,7 @@ def test_a_context_without_room_is_not_asked(
 
 @pytest.mark.parametrize(
     ("failure", "words"),
-    [(OSError(errno.EIO, "was not told"), "was not told"), (RuntimeError("a bug"), "a bug")],
+    [(OSError(errno.EIO, "does not answer"), "does not answer"), (RuntimeError("a bug"), "a bug")],
 )
 def test_whatever_a_probe_meets_the_next_one_comes(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, failure: Exception, words: str
