@@ -26,7 +26,7 @@ def board_of_three(tmp_path: Path) -> tuple[Board, AgentCollector]:
     tally = Tally(clock=lambda: 1_790_000_000.25)
     tally.verified("left", Verification(Verdict.CONTIGUOUS, (), True, 1, "left"))
     tally.verified("left", Verification(Verdict.BOUNCED, (), False, 1, "left"))
-    tally.failed("left", ProbeFailure.NO_ROOM)
+    tally.failed("left", ProbeFailure.NO_SPACE)
     config = VerificationConfig(interval=60, contexts=("left",))
     verifier = Verifier(board.contexts, config, tally)
     return board, AgentCollector(board.contexts, tally, verifier, "0.1.0")
