@@ -27,6 +27,7 @@ PROGRAMS = {
 }
 OLDEST_PYTHON = (3, 11)
 ENVIRONMENT = PROJECT / "build/venv"
+EXTRAS = ("test", "bench", "docs")
 
 
 def programs() -> None:
@@ -78,14 +79,13 @@ def environment() -> Path:
 
 
 def _requirements() -> list[str]:
-    """Return what pyproject.toml asks for: to build, to run, to test, and to measure."""
+    """Return what pyproject.toml asks for: to build, to run, and by EXTRAS."""
     described = tomllib.loads((PROJECT / "pyproject.toml").read_text())
     project = described["project"]
     return [
         *described["build-system"]["requires"],
         *project["dependencies"],
-        *project["optional-dependencies"]["test"],
-        *project["optional-dependencies"]["bench"],
+        *(it for extra in EXTRAS for it in project["optional-dependencies"][extra]),
         "pip",
     ]
 

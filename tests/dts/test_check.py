@@ -62,7 +62,7 @@ def test_the_report_says_what_there_is_and_that_nothing_is_wrong(
         [
             "A board of the tests, armhf, 1,024 MiB of RAM: 0x80000000..0xbfffffff",
             "kept free of banks: 0x80000000..0x8fffffff, most boot loaders",
-            "who says so: a guess: dts/boards.toml does not know this board",
+            "source: a guess: dts/boards.toml does not know this board",
             "bank camera@a0000000 (0xa0000000..0xa3ffffff): 64 MiB, reusable",
             "bank codec@a8000000 (0xa8000000..0xa8ffffff): 16 MiB, reusable",
             "nothing is wrong, as far as a tree can tell",

@@ -107,12 +107,12 @@ def configure(board: Any, text: str) -> None:
 
 
 MISTAKES = {
-    "[metrics]\nlisten = 'nonsense'": ("line 2, column 11: metrics.listen", "is not ADDRESS:PORT"),
+    "[metrics]\nlisten = 'nonsense'": ("metrics.listen", "is not ADDRESS:PORT"),
     "[verification]\nintervall = 5": (
-        "line 2, column 1: verification.intervall",
+        "verification.intervall",
         "did you mean 'interval'",
     ),
-    "[verification": ("line 1, column", "Expected"),
+    "[verification": ("Expected", "at line 1, column 14"),
 }
 
 

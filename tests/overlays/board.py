@@ -45,7 +45,7 @@ class Board:
 
 @dataclass(frozen=True)
 class Memory:
-    """A board's RAM as it will be, what is taken of it, and who says so (for people)."""
+    """A board's RAM as it will be, what is taken of it, and the source of that (for people)."""
 
     ram: tuple[Span, ...]
     taken: tuple[Taken, ...]

@@ -31,7 +31,7 @@ def _describe(result: Result) -> list[str]:
     lines = [
         f"{merged.model}, {merged.architecture}, {memory.size // MIB:,} MiB of RAM: {ram}",
         *(f"kept free of banks: {it.span}, {it.by}" for it in memory.taken),
-        f"who says so: {memory.source}",
+        f"source: {memory.source}",
     ]
     for bank in sorted(result.banks, key=lambda it: it.span):
         kind = "reusable" if bank.reusable else "no-map" if bank.node.has("no-map") else "plain"

@@ -1,19 +1,18 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 cm-agent authors
-"""The service's configuration: one TOML file, every error named at once."""
+"""The service's configuration: one TOML file, all keys that have an error named at once."""
 
 from __future__ import annotations
 
 import ipaddress
 import math
-import re
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from cm_agent.config.position import Positions
-from cm_agent.config.section import Problem, Section
+from cm_agent.config.section import Section
 from cm_agent.core.errors import Error
 from cm_agent.core.name import check_name
 from cm_agent.core.size import parse_size
@@ -65,9 +64,10 @@ class Config:
 
 
 class ConfigError(Error):
-    """The configuration cannot be used; `problems` has one line each.
+    """The configuration cannot be used; `problems` has a line for each error.
 
-    It is `file: line 1, column 1: key: reason`, as far as the error has a key and a place.
+    It is `file: policy.rules[2].contexts: reason`, where arrays count from 0. Of a text that is not
+    TOML it is `file: reason`, with line and column.
     """
 
     def __init__(self, problems: tuple[str, ...]) -> None:
@@ -76,13 +76,13 @@ class ConfigError(Error):
 
 
 def load(path: Path | None = None) -> Config:
-    """Read the file, or the default one when it exists; raise ConfigError with all problems.
+    """Read the file, or the default one when it exists; ConfigError with one problem a key.
 
     Nothing is opened but the file, and nothing is changed.
     """
     chosen = path or DEFAULT_PATH
     try:
-        text = chosen.read_bytes().decode()
+        text = chosen.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         if path is None:
             return Config()
@@ -99,28 +99,18 @@ def parse(text: str, source: str) -> Config:
     """Return the configuration written in a TOML text; `source` names it in problems."""
     try:
         document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError((f"{source}: {_syntax(str(error), text)}",)) from None
-    problems: list[Problem] = []
-    top = Section(document, (), ("metrics", "verification", "policy"), problems)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError((f"{source}: {error}",)) from None
+    problems: list[str] = []
+    top = Section(document, "", ("metrics", "verification", "policy"), problems)
     config = Config(
         _metrics(top.section("metrics", ("listen",))),
         _verification(top.section("verification", ("interval", "size", "contexts"))),
         _policy(top.section("policy", ("map", "rules"))),
     )
     if problems:
-        positions = Positions(text)
-        raise ConfigError(tuple(f"{source}: {it.describe(positions)}" for it in problems))
+        raise ConfigError(tuple(f"{source}: {problem}" for problem in problems))
     return config
-
-
-def _syntax(message: str, text: str) -> str:
-    place = re.fullmatch(r"(.*) \(at line (\d+), column (\d+)\)", message, re.DOTALL)
-    if place:
-        return f"line {place[2]}, column {place[3]}: {place[1]}"
-    lines = text.split("\n")
-    reason = message.removesuffix(" (at end of document)")
-    return f"line {len(lines)}, column {len(lines[-1]) + 1}: {reason} at the end of the file"
 
 
 def _metrics(section: Section) -> MetricsConfig:
@@ -170,15 +160,24 @@ def _size(value: object) -> int:
     return parse_size(str(value))
 
 
-def _contexts(value: object) -> tuple[str, ...] | None:
-    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-        raise ValueError(f"{value!r} is not a list of context names")
+def _contexts(value: object) -> tuple[str, ...]:
+    if value == []:
+        raise ValueError(
+            "[] is empty: leave it out for every context, or set interval = 0 for none"
+        )
+    return _names(value)
+
+
+def _strings(value: object, check: Callable[[str], object]) -> tuple[str, ...]:
+    """Return a list of strings, none twice, that all pass `check`."""
+    if not isinstance(value, list) or not all(isinstance(it, str) for it in value):
+        raise ValueError(f"{value!r} is not a list of strings")
     if not value:
-        raise ValueError("is empty: leave it out for every context, or set interval = 0 for none")
-    for name in value:
-        check_name(name)
-        if value.count(name) > 1:
-            raise ValueError(f"{name!r} is listed more than once")
+        raise ValueError("[] is empty: list one string or more")
+    for it in value:
+        check(it)
+        if value.count(it) > 1:
+            raise ValueError(f"{it!r} is listed more than once")
     return tuple(value)
 
 
@@ -187,7 +186,7 @@ def _policy(section: Section) -> Policy:
     if "map" not in section:
         return Policy(tuple(rule for rule in rules if rule is not None))
     if "rules" in section:
-        section.note("cannot stand beside rules, as the first match wins: write one of them", "map")
+        section.note("map", "cannot stand beside rules, as the first match wins: write one of them")
     return section.read("map", _map, Policy())
 
 
@@ -199,13 +198,22 @@ def _map(value: object) -> Policy:
 
 def _rule(section: Section) -> Rule | None:
     """Return the rule of one table, None when it has an error, which is noted."""
-    devices = section.words("devices", Pattern)
-    types = (
-        section.words("types", lambda word: Pattern("*", word)) if "types" in section else [None]
-    )
-    contexts = section.words("contexts", check_name)
-    try:
-        patterns = tuple(Pattern(device, type) for device in devices for type in types)
-        return Rule(patterns, tuple(contexts))
-    except ValueError:
+    section.require("devices", "contexts")
+    devices: tuple[str, ...] = section.read("devices", _devices, ())
+    types: tuple[str | None, ...] = section.read("types", _types, (None,))
+    contexts: tuple[str, ...] = section.read("contexts", _names, ())
+    if not (devices and contexts):
         return None
+    return Rule(tuple(Pattern(device, type) for device in devices for type in types), contexts)
+
+
+def _devices(value: object) -> tuple[str, ...]:
+    return _strings(value, Pattern)
+
+
+def _types(value: object) -> tuple[str, ...]:
+    return _strings(value, lambda type: Pattern("*", type))
+
+
+def _names(value: object) -> tuple[str, ...]:
+    return _strings(value, check_name)

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 cm-agent authors
-"""The log: standard error, with the journal's priority prefix when the journal reads it."""
+"""The log: standard error, with the journal's priority prefix when the journal reads it.
+
+Not by systemd-python's JournalHandler, for the reason given in sdnotify.py.
+"""
 
 from __future__ import annotations
 

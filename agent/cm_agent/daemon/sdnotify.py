@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 cm-agent authors
-"""The service's side of systemd's notification protocol: sd_notify(3) by the standard library."""
+"""The service's side of systemd's notification protocol: sd_notify(3) by the standard library.
+
+Not by systemd-python, which PyPI has as source only: build/venv would need a compiler and the
+headers of libsystemd on every machine that runs the tests.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from collections.abc import Mapping
 
 
 class Notifier:
-    """Tell the service manager what the service is doing; do nothing where there is none.
+    """Report to the service manager what the service is doing; do nothing where there is none.
 
     No descriptor is kept between messages. A message that cannot be sent raises OSError.
     Synchronization: none needed, messages are independent datagrams.

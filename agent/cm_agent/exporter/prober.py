@@ -27,7 +27,7 @@ PROBE_NAME: Final = "cm-agent probe"
 class ProbeFailure(StrEnum):
     """Say why a probe came to no verdict."""
 
-    NO_ROOM = "NO_ROOM"
+    NO_SPACE = "NO_SPACE"
     ALLOCATION = "ALLOCATION"
     VERIFICATION = "VERIFICATION"
 
@@ -164,8 +164,8 @@ class Verifier:
             hole = context.query().largest_hole
             if hole < size:
                 words = f"largest hole {format_size(hole)}, the probe takes {format_size(size)}"
-                log.warning("context=%s not verified: no room: %s", name, words)
-                self._tally.failed(name, ProbeFailure.NO_ROOM)
+                log.warning("context=%s not verified: no free space for the probe: %s", name, words)
+                self._tally.failed(name, ProbeFailure.NO_SPACE)
                 return
             try:
                 buffer = context.alloc(size, deadline=DEADLINE, name=PROBE_NAME)

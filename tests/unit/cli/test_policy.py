@@ -52,13 +52,13 @@ def test_no_rule_is_a_failure_that_lists_the_rules(
     assert "device 's5p-mfc', type 'common': looked at 's5p-mfc/f=fw', " in captured.err
 
 
-def test_a_mistake_in_the_configuration_ends_with_2(
+def test_an_error_in_the_configuration_ends_with_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "broken.toml"
     file.write_text("[policy]\nmap = 's5p-mfc'\n")
     assert main(["policy", "s5p-mfc", "--config", str(file)]) == 2
-    expected = f"cm-agent policy: {file}: line 2, column 8: policy.map: 's5p-mfc' is no rule"
+    expected = f"cm-agent policy: {file}: policy.map: character 1 of the map: 's5p-mfc' is no"
     assert capsys.readouterr().err.startswith(expected)
 
 

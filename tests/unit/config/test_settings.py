@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 cm-agent authors
-"""The configuration: what it means, and what every mistake says."""
+"""The configuration: what it means, and what every error says."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from cm_agent.policy.rules import NoRuleError, Pattern, Policy, Rule
 
 EXAMPLES = Path(__file__).parents[3] / "agent/examples"
 
-MISTAKES = [
-    ("[metrics", "line 1, column 9: Expected ']' at the end of a table declaration at the end"),
-    ('a = 1\nb = "x\n', "line 2, column 7: Illegal character '\\n'"),
+ERRORS = [
+    ("[metrics\n", "Expected ']' at the end of a table declaration (at line 1, column 9)"),
+    ('a = 1\nb = "x\n', "Illegal character '\\n' (at line 2, column 7)"),
+    (f"a = {'1' * 5000}", "Exceeds the limit (4300 digits)"),
+    (f"a = {'[' * 9999}", ""),
     ("metrcs = {}", "metrcs: unknown key; did you mean 'metrics'?"),
     ("[storage]", "storage: unknown key; known here: metrics, verification, policy"),
-    ("metrics = 3", "metrics: must be a table: write [metrics]"),
+    ('[metrics]\n"a.b\\u001b" = 1', r"metrics.'a.b\x1b': unknown key; known here: listen"),
+    ("metrics = 3", "metrics: 3 is not a table: write [metrics]"),
     ("[metrics]\nlisten = 80", "metrics.listen: 80 is not a string; write address and port"),
     ("[metrics]\nlisten = '127.0.0.1'", "metrics.listen: '127.0.0.1' is not ADDRESS:PORT"),
     ("[metrics]\nlisten = '::1:80'", "metrics.listen: '::1:80' is not ADDRESS:PORT"),
@@ -41,75 +44,80 @@ MISTAKES = [
     ("[verification]\nsize = true", "verification.size: True is not a size: write bytes or"),
     ("[verification]\nsize = '1 MB'", "verification.size: '1 MB' has the unknown unit 'MB'"),
     ("[verification]\nsize = 0", "verification.size: '0' is out of range"),
-    ("[verification]\ncontexts = 'a'", "verification.contexts: 'a' is not a list of context"),
-    ("[verification]\ncontexts = [1]", "verification.contexts: [1] is not a list of context"),
-    ("[verification]\ncontexts = []", "verification.contexts: is empty: leave it out for every"),
+    ("[verification]\ncontexts = 'a'", "verification.contexts: 'a' is not a list of strings"),
+    ("[verification]\ncontexts = [1]", "verification.contexts: [1] is not a list of strings"),
+    ("[verification]\ncontexts = []", "verification.contexts: [] is empty: leave it out for every"),
     ("[verification]\ncontexts = ['a/b']", "verification.contexts: 'a/b' cannot be a context's"),
-    (f"[verification]\ncontexts = ['{'a' * 32}']", "cannot be a context's name: 1 to 31 of"),
+    (
+        f"[verification]\ncontexts = ['{'a' * 32}']",
+        f"verification.contexts: '{'a' * 32}' cannot be a context's name: 1 to 31 of",
+    ),
     ("[verification]\ncontexts = ['control']", "verification.contexts: 'control' is not a"),
     ("[verification]\ncontexts = ['a', 'a']", "verification.contexts: 'a' is listed more than"),
-    ("policy = '*=a'", "line 1, column 1: policy: must be a table: write [policy]"),
-    ("[policy]\nmap = 3", "line 2, column 7: policy.map: 3 is not a string; write rules, as in"),
-    ("[policy]\nmap = '*=a;b'", "line 2, column 12: policy.map: 'b' is no rule: write DEVICE="),
-    ("[policy]\nrule = 3", "line 2, column 1: policy.rule: unknown key; did you mean 'rules'?"),
-    ("[policy]\nrules = 3", "line 2, column 1: policy.rules: must be tables: write [[policy.rules"),
-    ("[policy]\nrules = [3]", "policy.rules: must be tables: write [[policy.rules]]"),
+    ("policy = '*=a'", "policy: '*=a' is not a table: write [policy]"),
+    ("[policy]\nmap = 3", "policy.map: 3 is not a string; write rules, as in '*=CONTEXT'"),
+    ("[policy]\nmap = '*=a;b'", "policy.map: character 5 of the map: 'b' is no rule: write DEV"),
+    ("[policy]\nrule = 3", "policy.rule: unknown key; did you mean 'rules'?"),
+    ("[policy]\nrules = 3", "policy.rules: 3 is not a list of tables: write [[policy.rules]]"),
+    ("[policy]\nrules = [3]", "policy.rules: [3] is not a list of tables: write [[policy.rules"),
     (
         "[policy]\nmap = '*=a'\n[[policy.rules]]\ndevices = ['*']\ncontexts = ['a']",
-        "line 2, column 1: policy.map: cannot stand beside rules",
+        "policy.map: cannot stand beside rules",
     ),
-    ("[[policy.rules]]\ncontexts = ['a']", "line 1, column 3: policy.rules: devices is missing"),
-    (
-        "[policy]\nrules = [{devices = ['*']}]",
-        "line 2, column 10: policy.rules: contexts is missing",
-    ),
+    ("[[policy.rules]]\ncontexts = ['a']", "policy.rules[0].devices: is missing"),
+    ("[policy]\nrules = [{devices = ['*']}]", "policy.rules[0].contexts: is missing"),
     (
         "[[policy.rules]]\ndevices = ['a']\ncontexts = ['b']\n"
         "[[policy.rules]]\ndevice = ['a']\ndevices = ['a']\ncontexts = ['b']",
-        "line 5, column 1: policy.rules.device: unknown key; did you mean 'devices'?",
+        "policy.rules[1].device: unknown key; did you mean 'devices'?",
     ),
     (
         "[[policy.rules]]\ndevices = ['a', 'b*c']\ncontexts = ['a']",
-        "line 2, column 18: policy.rules.devices: device 'b*c': '*' can only be its last",
+        "policy.rules[0].devices: device 'b*c': '*' can only be its last character",
     ),
     (
         "[[policy.rules]]\ndevices = ['a']\ntypes = ['f', '*']\ncontexts = ['a']",
-        "line 3, column 16: policy.rules.types: type '*': a type has no wildcards",
+        "policy.rules[0].types: type '*': a type has no wildcards",
     ),
     (
         "[[policy.rules]]\ndevices = ['a']\ntypes = []\ncontexts = ['a']",
-        "line 3, column 9: policy.rules.types: is empty",
+        "policy.rules[0].types: [] is empty: list one string or more",
     ),
     (
         "[[policy.rules]]\ndevices = 'a'\ncontexts = ['a']",
-        "line 2, column 12: policy.rules.devices: 'a' is not a list of strings",
+        "policy.rules[0].devices: 'a' is not a list of strings",
     ),
     (
         "[[policy.rules]]\ndevices = ['a']\ncontexts = ['a', 'B']",
-        "line 3, column 19: policy.rules.contexts: 'B' cannot be a context's name",
+        "policy.rules[0].contexts: 'B' cannot be a context's name",
     ),
 ]
 
 
-@pytest.mark.parametrize(("text", "mistake"), MISTAKES)
-def test_names_file_key_and_reason(text: str, mistake: str) -> None:
+@pytest.mark.parametrize(("text", "problem"), ERRORS, ids=[problem for _, problem in ERRORS])
+def test_an_error_names_file_path_value_and_what_is_right(text: str, problem: str) -> None:
     with pytest.raises(ConfigError) as caught:
         config.parse(text, "a.toml")
-    (problem,) = caught.value.problems
-    assert problem.startswith("a.toml: ")
-    assert mistake in problem
+    (found,) = caught.value.problems
+    assert found.startswith(f"a.toml: {problem}")
 
 
-def test_names_all_mistakes_at_once() -> None:
+def test_every_key_with_an_error_is_named() -> None:
     text = "extra = 1\n[metrics]\nlisten = 1\n[verification]\nsize = 'x'\ninterval = -1\n"
     with pytest.raises(ConfigError) as caught:
         config.parse(text, "a.toml")
-    assert [problem.split(": ")[1:3] for problem in caught.value.problems] == [
-        ["line 1, column 1", "extra"],
-        ["line 3, column 10", "metrics.listen"],
-        ["line 6, column 12", "verification.interval"],
-        ["line 5, column 9", "verification.size"],
+    assert [problem.split(": ")[1] for problem in caught.value.problems] == [
+        "extra",
+        "metrics.listen",
+        "verification.interval",
+        "verification.size",
     ]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text("[metrics]\nlisten = '127.0.0.1:1'\n", "utf-8-sig")
+    assert config.load(file).metrics.port == 1
 
 
 def test_reads_everything(tmp_path: Path) -> None:

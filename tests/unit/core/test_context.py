@@ -97,7 +97,7 @@ def test_allocation_error_has_the_numbers_and_what_to_do() -> None:
         (9 << 20, None, "free chunks of it, or make the context's bank larger"),
     ],
 )
-def test_who_asks_for_more_than_there_ever_is_is_not_told_to_free_chunks(
+def test_a_request_larger_than_the_context_is_not_advised_to_free_chunks(
     size: int, total: int | None, advice: str
 ) -> None:
     error = AllocationError(
@@ -128,7 +128,9 @@ def test_who_asks_for_more_than_there_ever_is_is_not_told_to_free_chunks(
         ),
     ],
 )
-def test_too_many_chunks_are_counted_and_whose_limit_it_is_is_told(chunks: int, text: str) -> None:
+def test_too_many_chunks_are_counted_and_the_error_says_whose_limit_it_is(
+    chunks: int, text: str
+) -> None:
     error = AllocationError(
         errno.EDQUOT,
         context="camera",

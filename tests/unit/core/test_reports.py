@@ -110,7 +110,7 @@ def test_attestation_with_addresses_keeps_address_zero() -> None:
     assert Attestation.read(got, runs).runs[0].address == 0
 
 
-def test_states_of_a_chunk_are_told_apart() -> None:
+def test_states_of_a_chunk_are_distinguished() -> None:
     names = ("immovable", "draining", "hidden")
     flags = (uapi.CHUNK_FIXED, uapi.CHUNK_DRAINING, uapi.CHUNK_HIDDEN)
     for flag, field in zip(flags, names, strict=True):
@@ -132,18 +132,18 @@ def test_no_limit_of_a_user_is_none_and_zero_is_zero() -> None:
     assert User.read(got) == User(7, 4096, None, 1, None)
 
 
-def test_what_is_held_and_what_is_lent_are_told_apart() -> None:
+def test_held_and_lent_bytes_are_distinguished() -> None:
     got = ContextStats.read(ffi.new("struct cm_stats *", {"held": 4096, "lent": 8192}))
     assert (got.held, got.lent) == (4096, 8192)
 
 
-def test_linear_pattern_is_told_apart() -> None:
+def test_linear_pattern_is_distinguished() -> None:
     for found, linear in ((0, False), (uapi.PATTERN_LINEAR, True)):
         got = ffi.new("struct cm_pattern *", {"found": found, "matched": 8, "size": 8})
         assert PatternResult.read(got) == PatternResult(8, 8, 0, 0, linear)
 
 
-def test_attestation_flags_are_told_apart() -> None:
+def test_attestation_flags_are_distinguished() -> None:
     runs = uapi.new_runs(0)
     for flag, field in (
         (uapi.ATTEST_BOUNCED, "bounced"),

@@ -23,18 +23,18 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[so
         yield receiver, name
 
 
-def test_says_each_thing(manager: tuple[socket.socket, str]) -> None:
+def test_sends_each_message(manager: tuple[socket.socket, str]) -> None:
     receiver, name = manager
     notifier = Notifier({"NOTIFY_SOCKET": name})
     assert notifier
-    for told, words in (
+    for notified, message in (
         (notifier.ready("2 contexts"), "READY=1\nSTATUS=2 contexts"),
         (notifier.status("one\nline"), "STATUS=one line"),
         (notifier.watchdog(), "WATCHDOG=1"),
         (notifier.stopping(), "STOPPING=1\nSTATUS=stopping"),
     ):
-        assert told is True
-        assert receiver.recv(4096).decode() == words
+        assert notified is True
+        assert receiver.recv(4096).decode() == message
 
 
 def test_reloading_carries_the_monotonic_clock(manager: tuple[socket.socket, str]) -> None:

@@ -49,7 +49,7 @@ def test_the_unit_is_valid(tmp_path: Path) -> None:
     assert verify(rooted(tmp_path, SERVICE.read_text())) == ""
 
 
-def test_a_mistake_in_the_unit_would_be_seen(tmp_path: Path) -> None:
+def test_an_error_in_the_unit_would_be_seen(tmp_path: Path) -> None:
     broken = SERVICE.read_text().replace("WatchdogSec=30s", "WatchdogSecs=30s")
     assert "WatchdogSecs" in verify(rooted(tmp_path, broken))
 

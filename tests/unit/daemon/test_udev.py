@@ -58,7 +58,7 @@ def multicast(*messages: bytes) -> None:
                 pytest.skip("sending as udevd needs root with CAP_NET_ADMIN")
 
 
-def test_tells_of_contexts_and_of_nothing_else() -> None:
+def test_reports_contexts_and_nothing_else() -> None:
     with ContextMonitor() as monitor:
         assert monitor.events() == []
         multicast(

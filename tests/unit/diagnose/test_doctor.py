@@ -108,14 +108,14 @@ def test_new_enough_kernel_is_fine(machine: Machine, release: str) -> None:
     assert not bad(replace(machine, release=release))
 
 
-def test_missing_overlay_is_told_with_how_to_apply_it(machine: Machine) -> None:
+def test_missing_overlay_is_found_and_how_to_apply_one(machine: Machine) -> None:
     (machine.procfs / "device-tree/context-camera/compatible").write_bytes(b"other\0")
     finding = only(machine)
     assert "no overlay applied" in finding.what
     assert "dts/" in finding.fix
 
 
-def test_machine_without_device_tree_is_told(machine: Machine, tmp_path: Path) -> None:
+def test_machine_without_device_tree_is_found(machine: Machine, tmp_path: Path) -> None:
     elsewhere = replace(machine, procfs=tmp_path / "other")
     assert "without a device tree" in bad(elsewhere)[0].what
 
@@ -148,7 +148,7 @@ def test_module_unknown_to_modprobe_is_found(machine: Machine) -> None:
     assert "depmod" in only(machine).fix
 
 
-def test_module_that_was_not_built_is_told_with_the_packages(machine: Machine) -> None:
+def test_module_that_was_not_built_is_found_and_the_packages_to_install(machine: Machine) -> None:
     unload(machine)
     assert "apt install linux-headers-6.12.1-test" in only(machine).fix
 
@@ -185,12 +185,12 @@ def test_missing_permission_names_the_group(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize(("bit", "name"), [(17, "CAP_SYS_RAWIO"), (21, "CAP_SYS_ADMIN")])
-def test_missing_capability_is_told_but_nothing_to_fix(
+def test_missing_capability_is_named_and_is_no_failure(
     machine: Machine, bit: int, name: str
 ) -> None:
     write(machine.procfs / "self/status", f"CapEff:\t{ALL & ~(1 << bit):016x}\n")
-    told = [finding for finding in examine(machine) if not finding.ok]
-    assert [(finding.ok, name in finding.what) for finding in told] == [(None, True)]
+    found = [finding for finding in examine(machine) if not finding.ok]
+    assert [(finding.ok, name in finding.what) for finding in found] == [(None, True)]
 
 
 State = Callable[[str], dict[str, str] | None]
@@ -259,5 +259,5 @@ def test_policy_is_not_checked_without_contexts(machine: Machine) -> None:
 def test_broken_configuration_is_found_with_its_place(machine: Machine) -> None:
     configure(machine, "[policy]\nmap = '*=camera;x'")
     finding = only(machine)
-    assert finding.what.startswith(f"{machine.config}: line 2, column 17: policy.map: 'x' is no")
+    assert finding.what.startswith(f"{machine.config}: policy.map: character 10 of the map: ")
     assert "does not start with it" in finding.fix

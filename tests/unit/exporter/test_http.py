@@ -56,9 +56,9 @@ def test_metrics(site: Site) -> None:
     assert 'cm_up{context="left"} 1.0' in text and "process_open_fds " in text
 
 
-def test_landing_page(site: Site) -> None:
+def test_status_page(site: Site) -> None:
     site.board.appear("left", "right", "silent")
-    site.board.opened[2].failure = OSError(errno.EIO, "<b>was not told</b>")
+    site.board.opened[2].failure = OSError(errno.EIO, "<b>does not answer</b>")
     site.tally.verified("left", Verification(Verdict.CONTIGUOUS, (), True, 1, "left"))
     response, text = site.ask("/")
     assert response.status == 200
@@ -69,12 +69,12 @@ def test_landing_page(site: Site) -> None:
         assert f"{name}</dt><dd>{size} MiB</dd>" in text
     for path in ("/metrics", "/-/healthy", "/-/ready"):
         assert f'href="{path}"' in text
-    assert "&lt;b&gt;was not told&lt;/b&gt;" in text
+    assert "&lt;b&gt;does not answer&lt;/b&gt;" in text
     for foreign in ("src=", "@import", "url(", "http://", "https://", "<script"):
         assert foreign not in text
 
 
-def test_landing_page_without_contexts_says_what_to_do(site: Site) -> None:
+def test_status_page_without_contexts_says_what_to_do(site: Site) -> None:
     assert "cm-agent doctor" in site.ask("/")[1]
 
 
@@ -82,13 +82,15 @@ def test_health(site: Site) -> None:
     response, text = site.ask("/-/healthy")
     assert (response.status, text) == (503, "no context: run cm-agent doctor\n")
     site.board.appear("left", "right")
-    site.board.opened[1].failure = OSError(errno.EIO, "was not told")
+    site.board.opened[1].failure = OSError(errno.EIO, "does not answer")
     response, text = site.ask("/-/healthy")
-    assert (response.status, text) == (200, "1 of 2 contexts answer\nright: was not told\n")
+    assert (response.status, text) == (200, "1 of 2 contexts answer\nright: does not answer\n")
     site.board.opened[0].failure = OSError(errno.ENODEV, "is gone")
     response, text = site.ask("/-/healthy")
     assert response.status == 503
-    assert text == ("no context answers: run cm-agent doctor\nleft: is gone\nright: was not told\n")
+    assert text == (
+        "no context answers: run cm-agent doctor\nleft: is gone\nright: does not answer\n"
+    )
 
 
 def test_readiness(site: Site) -> None:

@@ -22,11 +22,11 @@ def board_of_three(tmp_path: Path) -> tuple[Board, AgentCollector]:
     """Return a board where left was verified, right was not, and silent does not answer."""
     board = Board(tmp_path / "cm")
     board.appear("left", "right", "silent")
-    board.opened[2].failure = OSError(errno.EIO, "was not told its state")
+    board.opened[2].failure = OSError(errno.EIO, "no state was reported")
     tally = Tally(clock=lambda: 1_790_000_000.25)
     tally.verified("left", Verification(Verdict.CONTIGUOUS, (), True, 1, "left"))
     tally.verified("left", Verification(Verdict.BOUNCED, (), False, 1, "left"))
-    tally.failed("left", ProbeFailure.NO_ROOM)
+    tally.failed("left", ProbeFailure.NO_SPACE)
     config = VerificationConfig(interval=60, contexts=("left",))
     verifier = Verifier(board.contexts, config, tally)
     return board, AgentCollector(board.contexts, tally, verifier, "0.1.0")
@@ -45,7 +45,7 @@ def test_a_scrape_is_the_golden_one(tmp_path: Path) -> None:
     assert scrape(collector) == GOLDEN.read_text()
 
 
-def test_without_contexts_the_agent_still_tells_of_itself(tmp_path: Path) -> None:
+def test_without_contexts_the_agent_still_has_its_own_metrics(tmp_path: Path) -> None:
     contexts = Board(tmp_path / "cm").contexts
     verifier = Verifier(contexts, VerificationConfig(), Tally())
     registry = make_registry(AgentCollector(contexts, Tally(), verifier, "0.1.0"))

@@ -41,7 +41,7 @@ def promtool() -> str:
     found = sorted(cache.rglob("promtool")) if cache.is_dir() else []
     if not found:
         pytest.fail(
-            f"no promtool in $PROMTOOL, $PATH or below {cache}: run `make prerequisites`, "
+            f"no promtool in $PROMTOOL, $PATH or below {cache}: run `make test`, "
             "or install Debian's package prometheus"
         )
     return str(found[0])

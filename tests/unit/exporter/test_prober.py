@@ -45,16 +45,16 @@ def test_the_tally_adds_up() -> None:
     bad = Verification(Verdict.FRAGMENTED, (), False, 1, "left")
     for verification in (good, good, bad):
         tally.verified("left", verification)
-    tally.failed("left", ProbeFailure.NO_ROOM)
+    tally.failed("left", ProbeFailure.NO_SPACE)
     record = tally.record("left")
     assert record.verdicts == {Verdict.CONTIGUOUS: 2, Verdict.FRAGMENTED: 1}
-    assert record.failures == {ProbeFailure.NO_ROOM: 1}
+    assert record.failures == {ProbeFailure.NO_SPACE: 1}
     assert (record.disagreements, record.last) == (1, 1000.0)
     assert record.last_verdict is Verdict.FRAGMENTED
     assert tally.record("right").last is None
 
 
-def test_a_context_without_room_is_not_asked(
+def test_a_context_without_free_space_is_not_probed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     board = Board(tmp_path / "cm", largest_hole=MIB // 2)
@@ -62,13 +62,13 @@ def test_a_context_without_room_is_not_asked(
     tally = Tally()
     with running(board, VerificationConfig(), tally):
         eventually(lambda: bool(tally.record("left").failures))
-    assert tally.record("left").failures == {ProbeFailure.NO_ROOM: 1}
-    assert "no room: largest hole 512 KiB, the probe takes 1 MiB" in caplog.text
+    assert tally.record("left").failures == {ProbeFailure.NO_SPACE: 1}
+    assert "no free space for the probe: largest hole 512 KiB, the probe takes 1 MiB" in caplog.text
 
 
 @pytest.mark.parametrize(
     ("failure", "words"),
-    [(OSError(errno.EIO, "was not told"), "was not told"), (RuntimeError("a bug"), "a bug")],
+    [(OSError(errno.EIO, "does not answer"), "does not answer"), (RuntimeError("a bug"), "a bug")],
 )
 def test_whatever_a_probe_meets_the_next_one_comes(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, failure: Exception, words: str
@@ -94,7 +94,7 @@ def test_probes_what_the_schedule_covers_as_it_appears(tmp_path: Path) -> None:
         assert not tally.record("left").failures
         verifier.reconfigure(VerificationConfig(interval=3600))
         eventually(lambda: bool(tally.record("left").failures))
-        eventually(lambda: tally.record("right").failures[ProbeFailure.NO_ROOM] == 2)
+        eventually(lambda: tally.record("right").failures[ProbeFailure.NO_SPACE] == 2)
 
 
 def test_interval_zero_never_probes_and_stops_at_once(tmp_path: Path) -> None:

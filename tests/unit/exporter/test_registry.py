@@ -88,6 +88,6 @@ def test_observes_without_statistics_when_they_are_not_wanted(tmp_path: Path) ->
 def test_a_context_that_does_not_answer_is_an_observation_too(tmp_path: Path) -> None:
     board = Board(tmp_path / "cm")
     board.appear("left")
-    board.opened[0].failure = OSError(errno.EIO, "was not told its state")
+    board.opened[0].failure = OSError(errno.EIO, "no state was reported")
     (seen,) = board.contexts.observe()
-    assert (seen.opened, seen.state, seen.error) == (True, None, "was not told its state")
+    assert (seen.opened, seen.state, seen.error) == (True, None, "no state was reported")

@@ -132,7 +132,7 @@ def test_what_another_context_may_be_spared_moves_on(
         OSError(errno.EMFILE, "too many files"),
         OSError(errno.ENODEV, "the camera is gone"),
         TimeoutError(errno.ETIMEDOUT, "the camera is silent"),
-        ValueError("a mistake"),
+        ValueError("a bug"),
     ],
 )
 def test_what_would_fail_everywhere_does_not_move_on(
@@ -245,7 +245,7 @@ def test_the_deadline_is_shared_evenly_among_those_not_asked_yet(
     assert [asked[3] for asked in bank.asked] == [3.0, 3.5, 5.0]
 
 
-def test_when_time_is_up_the_rest_is_not_asked_and_that_is_told(
+def test_when_time_is_up_the_rest_is_not_asked_and_the_error_says_so(
     bank_of: Callable[..., Bank],
 ) -> None:
     bank = bank_of(left=refused("left", Reason.DEADLINE))
@@ -259,7 +259,7 @@ def test_when_time_is_up_the_rest_is_not_asked_and_that_is_told(
     assert caught.value.errno == errno.ETIMEDOUT
 
 
-def test_a_deadline_that_has_passed_is_a_mistake(bank_of: Callable[..., Bank]) -> None:
+def test_a_deadline_that_has_passed_is_refused(bank_of: Callable[..., Bank]) -> None:
     with pytest.raises(ValueError, match="a deadline of 0 s has passed already"):
         bank_of().alloc_by_policy(deadline=0)
 

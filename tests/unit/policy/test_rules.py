@@ -188,7 +188,7 @@ def test_no_rules_at_all_says_where_to_write_some() -> None:
         ("a= b", 2, "' b' cannot be a context's name"),
     ],
 )
-def test_a_broken_map_is_refused_at_its_mistake(text: str, offset: int, reason: str) -> None:
+def test_a_broken_map_is_refused_at_its_first_error(text: str, offset: int, reason: str) -> None:
     with pytest.raises(MapError) as caught:
         Policy.parse(text)
     assert caught.value.offset == offset
