@@ -24,9 +24,6 @@ debug := ioctl ioctl_rights mmap free pin lifetime module refusal attributes con
 	abandoned longterm vmap direct_io \
 	faults faults_module leaks
 
-# pdoc looks the types of a named tuple's members up outside of their module.
-unresolved := Error parsing type annotation ForwardRef('Frame') for cm_agent.video.Result.__init__
-
 .PHONY: help demo test test-kernels test-dkms test-debug test-board bench promises fuzz board \
 	module stage check-overlay prerequisites lint docs clean
 
@@ -96,8 +93,7 @@ lint: ## sparse, W=1, checkpatch and kernel-doc on the module; ruff and mypy on 
 
 docs: ## build/docs/index.html, the reference of the Python package, every warning an error
 	@$(boards) prerequisites
-	@$(venv) -W error -W "ignore:$(unresolved)" -m pdoc --output-directory build/docs \
-		cm_agent cm_agent.video
+	@$(venv) -W error -m pdoc --output-directory build/docs cm_agent cm_agent.video
 
 clean: ## remove build/ (downloads stay in the cache)
 	rm -rf build

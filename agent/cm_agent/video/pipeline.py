@@ -9,7 +9,8 @@ import select
 import time
 from collections import deque
 from collections.abc import Generator, Sequence
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
 from cm_agent.video.device import READY, VideoDevice
 from cm_agent.video.error import VideoError
@@ -41,7 +42,8 @@ class Watcher:
         """See a frame that the device behind the link has been given."""
 
 
-class Result(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Result:
     """An image of the source and what became of it; both are on loan to the reader."""
 
     source: Frame

@@ -93,6 +93,11 @@ class DataQueue:
         self.log.append(f"{self.name} format")
         return self.format
 
+    def set_rate(self, fps: float) -> float:
+        """Take any rate."""
+        self.log.append(f"{self.name} rate {fps:g}")
+        return fps
+
     def visible(self) -> tuple[int, int]:
         """All of it."""
         return self.format.width, self.format.height
