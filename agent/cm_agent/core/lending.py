@@ -189,8 +189,8 @@ def _array(view: memoryview, part: Part) -> Array:
         # Over frombuffer()'s array, which asks the view whether it may be made writable; ndarray()
         # would ask what is below the view, and that may.
         whole = numpy.frombuffer(view, numpy.uint8)
-        # A view of it: slices refer to what is below, so that emptying this one leaves them whole.
-        array: Array = numpy.ndarray(shape, dtype, whole, part.offset, part.strides)[...]
+        # Slices of it refer to that one below, too, so that emptying this one leaves them whole.
+        array: Array = numpy.ndarray(shape, dtype, whole, part.offset, part.strides)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"no array of shape {shape}, dtype {dtype} and strides {part.strides} "
