@@ -41,6 +41,7 @@ from cm_agent.core.reports import (
     Run,
     User,
 )
+from cm_agent.core.size import parse_size
 from cm_agent.core.uapi import Reason
 from cm_agent.policy.allocator import Allocation, Allocator, Refusal, RefusedError
 from cm_agent.policy.rules import MapError, NoRuleError, Policy
@@ -86,5 +87,6 @@ __all__ = [
     "Verification",
     "Witness",
     "contexts",
+    "parse_size",
     "verify",
 ]

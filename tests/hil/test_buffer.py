@@ -95,6 +95,27 @@ def test_another_process_adopts_a_chunk_with_full_proof(module: Any, context: st
     assert (got["verdict"], got["agree"], got["seen"]) == ("CONTIGUOUS", True, 3), got
 
 
+def own_copy(context: str, name: str | None) -> tuple[str, int, int | None]:
+    """Make a foreign Buffer of a chunk's descriptor; return its link in /proc, its size and id."""
+    import os
+
+    import cm_agent
+
+    with (
+        cm_agent.Context(context) as pool,
+        pool.alloc(8192, name=name) as buffer,
+        cm_agent.Buffer.from_fd(os.dup(buffer.fd)) as foreign,
+    ):
+        return os.readlink(f"/proc/self/fd/{foreign.fd}"), len(foreign), foreign.id
+
+
+@pytest.mark.every_board
+@pytest.mark.parametrize("name", [None, "camera"])
+def test_a_dma_buf_is_known_by_its_link(module: Any, name: str | None) -> None:
+    got = module.call(own_copy, context="shared", name=name)
+    assert tuple(got) == (f"/dmabuf:{name or ''}", 8192, None)
+
+
 def refuse(context: str, other: str, what: str) -> str:
     """Have a context adopt what is not its own, which stays open, and return the error."""
     import os

@@ -109,9 +109,7 @@ def run_unmapped(context: str, frames: int) -> dict[str, Any]:
             stack.enter_context(VideoDevice(path))
             for path in (find("vivid"), find_encoder("vicodec"), find_decoder("vicodec", "FWHT"))
         )
-        source = stack.enter_context(
-            Camera(camera, pool, size=(640, 480), format="YU12", fps=25)
-        )
+        source = stack.enter_context(Camera(camera, pool, size=(640, 480), format="YU12", fps=25))
         encoder = stack.enter_context(Encoder(coder, pool, format=source.format))
         decoder = stack.enter_context(Decoder(decoding, pool, format=encoder.output))
         seen = [mapped() for _ in Pipeline(source, [encoder, decoder]).run(frames)]
@@ -381,9 +379,7 @@ def stop_midway(context: str, how: str) -> dict[str, Any]:
             stack.enter_context(VideoDevice(path))
             for path in (find("vivid"), find_encoder("vicodec"), find_decoder("vicodec", "FWHT"))
         )
-        source = stack.enter_context(
-            Camera(camera, own, size=(640, 480), format="YU12", fps=25)
-        )
+        source = stack.enter_context(Camera(camera, own, size=(640, 480), format="YU12", fps=25))
         encoder = stack.enter_context(Encoder(coder, own, format=source.format))
         decoder = stack.enter_context(Decoder(decoding, own, format=encoder.output))
         results = Pipeline(source, [encoder, decoder]).run(1000)

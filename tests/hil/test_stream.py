@@ -368,4 +368,6 @@ def keep_all(context: str, count: int) -> dict[str, Any]:
 def test_who_keeps_all_frames_is_told_so_and_any_thread_gives_one_back(module: RemoteBoard) -> None:
     got = module.call(keep_all, context="shared", count=4)
     assert got["held"] == got["buffers"] and got["later"] > 0, got
-    assert f"all {got['buffers']} buffers are with their readers: give frames back" in got["error"], got
+    assert (
+        f"all {got['buffers']} buffers are with their readers: give frames back" in got["error"]
+    ), got

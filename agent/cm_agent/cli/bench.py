@@ -12,8 +12,9 @@ from dataclasses import asdict
 
 from cm_agent.cli import _table as table
 from cm_agent.cli._arguments import Subparsers, add_common, context_name, positive_int
-from cm_agent.core.context import Context, ContextState
+from cm_agent.core.context import Context
 from cm_agent.core.errors import AllocationError
+from cm_agent.core.reports import ContextState
 from cm_agent.core.size import format_size, parse_size
 from cm_agent.selftest.benchmark import Measured, Times, measure
 

@@ -11,7 +11,8 @@ from dataclasses import asdict
 
 from cm_agent.cli import _table as table
 from cm_agent.cli._arguments import Subparsers, add_common
-from cm_agent.core.context import Context, ContextState, contexts
+from cm_agent.core.context import Context, contexts
+from cm_agent.core.reports import ContextState
 from cm_agent.core.size import format_size
 from cm_agent.diagnose.doctor import Machine, examine
 

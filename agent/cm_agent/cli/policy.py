@@ -10,7 +10,8 @@ from dataclasses import asdict
 from typing import Any
 
 from cm_agent.cli._arguments import Subparsers, add_common, add_config, load_config
-from cm_agent.core.context import Context, ContextState
+from cm_agent.core.context import Context
+from cm_agent.core.reports import ContextState
 from cm_agent.core.size import format_size
 from cm_agent.policy.rules import COMMON
 

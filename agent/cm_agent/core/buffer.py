@@ -6,18 +6,19 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import operator
 import os
 import struct
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from cm_agent.core.descriptor import Descriptor
 from cm_agent.core.errors import ClosedError, explained, request_error
 from cm_agent.core.lending import LentArrays, Mapping, Part, import_numpy
+from cm_agent.core.uapi import ffi, ioctl
+from cm_agent.core.whole_number import require_whole
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -34,6 +35,9 @@ _SYNC = 1 << 30 | 8 << 16 | ord("b") << 8 | 0
 _SET_NAME = 1 << 30 | struct.calcsize("P") << 16 | ord("b") << 8 | 1
 NAME_MAX = 31
 
+DMA_BUF_LINK = "/dmabuf:"
+"""How the link of a dma-buf's descriptor in /proc begins, since Linux 5.3; its name follows."""
+
 _ACCESS: dict[str, int] = {
     "r": _SYNC_READ,
     "w": _SYNC_WRITE,
@@ -48,6 +52,8 @@ class Buffer(Descriptor):
     when a Context of this process allocated or adopted it; None for a foreign dma-buf.
 
     multiprocessing passes a Buffer to another process, which owns a descriptor of its own then.
+    Keep this one open until the other process has it: Queue.put() returns before the descriptor was
+    duplicated, which a thread does later.
 
     Synchronization: none required for close() against cpu_access(); a close() while a view
     is in use takes effect when the last `with` block ends.
@@ -57,7 +63,8 @@ class Buffer(Descriptor):
         self, fd: int, size: int, id: int | None = None, context: str | None = None
     ) -> None:
         """Take the descriptor over."""
-        super().__init__(fd, "foreign dma-buf" if id is None else f"chunk {id}")
+        of = f" of context {context!r}" if context else ""
+        super().__init__(fd, "foreign dma-buf" if id is None else f"chunk {id}{of}")
         self.size = size
         self.id = id
         self.context = context
@@ -70,16 +77,13 @@ class Buffer(Descriptor):
     def from_fd(cls, fd: int) -> Self:
         """Make a Buffer of any dma-buf's descriptor, which it owns if that succeeds.
 
-        OSError: it is no dma-buf, and stays the caller's. Context.adopt() knows chunks, too.
+        RequestError: it is no dma-buf (EINVAL, EBADF), and stays the caller's. Context.adopt()
+        knows chunks, too.
         """
-        try:
-            size = os.lseek(fd, 0, os.SEEK_END)
-        except (OSError, OverflowError, TypeError) as error:
-            number = error.errno if isinstance(error, OSError) else errno.EBADF
-            raise explained(
-                OSError(number, ""), f"descriptor {fd} has no size, so it is no dma-buf"
-            ) from None
-        return cls(fd, size)
+        link = _link(fd)
+        if not link.startswith(DMA_BUF_LINK):
+            raise request_error(errno.EINVAL, f"descriptor {fd} is {link!r}, and no dma-buf")
+        return cls(fd, os.lseek(fd, 0, os.SEEK_END))
 
     @property
     def fd(self) -> int:
@@ -112,7 +116,7 @@ class Buffer(Descriptor):
         """
         encoded = encode_name(name)
         try:
-            fcntl.ioctl(self.fd, _SET_NAME, encoded + b"\0")
+            ioctl(self.fd, _SET_NAME, ffi.new("char[]", encoded))
         except OSError as error:
             raise explained(error, f"{self._what} cannot be named {name!r}") from None
 
@@ -133,7 +137,7 @@ class Buffer(Descriptor):
         try:
             self._sync(fd, _SYNC_START | flags)
             try:
-                with mapping.lend(writable=writing) as view:
+                with mapping.lend(self._what, writable=writing) as view:
                     yield view
             finally:
                 self._sync(fd, _SYNC_END | flags)
@@ -156,13 +160,15 @@ class Buffer(Descriptor):
         As cpu_access(). shape: elements in each dimension; None for all that fits. offset and
         strides are bytes. Keep the array in a local variable; using it after the block raises,
         and KeptError says at the end of the block that anything else refers to it, or was made
-        of it. ValueError: it does not fit the buffer; ImportError:
-        without NumPy.
+        of it. What it raises then has the words "its block has ended", unless it is the IndexError
+        of NumPy that an array of 0 dimensions has no elements. ValueError: it does not fit the
+        buffer; ImportError: without NumPy.
         """
+        offset = require_whole("offset", offset, "bytes, a whole number")
         if shape is None:
             shape = (self.size - offset) // max(import_numpy().dtype(dtype).itemsize, 1)
-        whole = tuple(shape) if isinstance(shape, tuple | list) else (operator.index(shape),)
-        part = Part(0, offset, whole, dtype, strides)
+        steps = None if strides is None else _whole("strides", strides)
+        part = Part(0, offset, _whole("shape", shape), dtype, steps)
         with LentArrays([self.cpu_access(mode)], [part]) as arrays:
             yield arrays[0]
 
@@ -239,30 +245,52 @@ class Buffer(Descriptor):
     def _sync(self, fd: int, flags: int) -> None:
         while True:
             try:
-                fcntl.ioctl(fd, _SYNC, struct.pack("=Q", flags))
-                return
-            except (InterruptedError, BlockingIOError):
+                return ioctl(fd, _SYNC, ffi.new("uint64_t *", flags))
+            except BlockingIOError:
                 continue
             except OSError as error:
                 raise explained(error, f"{self._what}: CPU access cannot be synchronized") from None
 
 
+def _link(fd: int) -> str:
+    """Return what a descriptor's link in /proc says that it is; RequestError: it is none."""
+    try:
+        os.fstat(fd)
+    except (OSError, OverflowError, TypeError):
+        what = f"{fd!r} is no open descriptor, and so no dma-buf"
+        raise explained(OSError(errno.EBADF, ""), what) from None
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}")
+    except OSError as error:
+        raise explained(error, f"/proc does not say whether {fd} is a dma-buf") from None
+
+
 def _access(mode: Mode) -> int:
     try:
         return _ACCESS[mode]
-    except KeyError:
+    except (KeyError, TypeError):
         raise ValueError(f"{mode!r} is no mode of access: use 'r', 'w' or 'rw'") from None
+
+
+def _whole(name: str, numbers: int | Sequence[int]) -> tuple[int, ...]:
+    several = numbers if isinstance(numbers, tuple | list) else (numbers,)
+    what = "a whole number, or a tuple of such"
+    return tuple(require_whole(name, number, what) for number in several)
 
 
 def _received(
     kind: type[Buffer], passed: Any, size: int, id: int | None, context: str | None
 ) -> Buffer:
     """Make a Buffer of what came from another process."""
-    return kind(passed.detach(), size, id, context)
+    fd = passed.detach()
+    os.set_inheritable(fd, False)  # which it was, to reach a process that was spawned
+    return kind(fd, size, id, context)
 
 
 def encode_name(name: str) -> bytes:
     """Return a buffer's name in bytes; ValueError when the kernel would not take it."""
+    if not isinstance(name, str):
+        raise TypeError(f"{name!r} cannot name a buffer: a name is a str")
     encoded = name.encode(errors="surrogatepass")
     if len(encoded) > NAME_MAX or not name.isprintable():
         what = f"at most {NAME_MAX} bytes of characters that print"

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsFloat
 
 from cm_agent.core import uapi
 from cm_agent.core.buffer import Buffer, encode_name
@@ -21,34 +21,14 @@ from cm_agent.core.reports import (
     Compaction,
     ContextState,
     ContextStats,
-    LatencyHistogram,
     LayoutEntry,
     PatternResult,
     Pin,
-    Run,
     User,
 )
 from cm_agent.core.size import format_size
 from cm_agent.core.uapi import Reason
-
-__all__ = [
-    "Attestation",
-    "ChunkInfo",
-    "Compaction",
-    "Context",
-    "ContextState",
-    "ContextStats",
-    "LatencyHistogram",
-    "LayoutEntry",
-    "PatternResult",
-    "Pin",
-    "Reason",
-    "Run",
-    "User",
-    "contexts",
-    "is_name",
-    "node",
-]
+from cm_agent.core.whole_number import require_bytes, require_whole
 
 DEV = Path("/dev/cm")
 CONTROL = "control"
@@ -58,6 +38,7 @@ _ALLOCATION = "allocation of {}"
 _COMPACTION = "compaction for a hole of {}"
 _LARGEST = "compaction for the largest hole"
 _MOST_PID = _MOST_FD = (1 << 31) - 1
+_MOST_SECONDS = 1 << 34  # 64 bits hold so many ns
 _OWNER = {
     errno.EPERM: "it was to belong to process {}, which needs CAP_SYS_RESOURCE (root has it)",
     errno.ESRCH: "it was to belong to process {}, which has ended, is a thread, or has no number in"
@@ -93,8 +74,7 @@ class Context(Descriptor):
     """
 
     def __init__(self, name: str) -> None:
-        if not is_name(name):
-            raise ValueError(f"{name!r} cannot be the name of a context")
+        _require_name(name)
         self.name = name
         try:
             fd = os.open(node(name), os.O_RDWR | os.O_CLOEXEC)
@@ -135,7 +115,8 @@ class Context(Descriptor):
         """
         if name is not None:
             encode_name(name)
-        if not 0 <= owner_pid <= _MOST_PID:
+        size, alignment = require_bytes("size", size), require_bytes("alignment", alignment)
+        if not 0 <= require_whole("owner_pid", owner_pid) <= _MOST_PID:
             raise ValueError(f"{owner_pid} cannot be the number of a process")
         argument = uapi.prepare(
             "CM_IOC_ALLOC",
@@ -164,7 +145,7 @@ class Context(Descriptor):
         it is no chunk of this context (EXDEV), a stale one (ESTALE), or no dma-buf (EINVAL, EBADF);
         it stays the caller's.
         """
-        if not 0 <= fd <= _MOST_FD:
+        if not 0 <= require_whole("fd", fd) <= _MOST_FD:
             raise request_error(errno.EBADF, f"context {self.name!r}: {fd} is no descriptor")
         try:
             got = uapi.call(self.fileno(), "CM_IOC_INFO", fd=fd)
@@ -191,6 +172,7 @@ class Context(Descriptor):
         Only addresses change. deadline: seconds, None for the kernel's 10. AllocationError has
         the reason why there is no such hole; what was moved until then stays moved.
         """
+        size, alignment = require_bytes("size", size), require_bytes("alignment", alignment)
         argument = uapi.prepare(
             "CM_IOC_COMPACT", size=size, alignment=alignment, deadline_ns=_nanoseconds(deadline)
         )
@@ -354,9 +336,22 @@ class Context(Descriptor):
 def _nanoseconds(deadline: float | None) -> int:
     if deadline is None:
         return 0
+    if not isinstance(deadline, SupportsFloat):
+        raise TypeError(f"a deadline is seconds, not {deadline!r} ({type(deadline).__name__})")
     if deadline <= 0:
         raise ValueError(f"a deadline of {deadline} s has passed already")
+    if not deadline < _MOST_SECONDS:
+        raise ValueError(f"a deadline of {deadline} s cannot be: it is below {_MOST_SECONDS:,} s")
     return max(1, round(deadline * 1e9))
+
+
+def _require_name(name: str) -> None:
+    if not isinstance(name, str):
+        raise TypeError(f"a context is opened by its name, a str, not by {name!r}")
+    if not is_name(name):
+        last = os.path.basename(name.rstrip("/"))
+        fix = f": give its name alone, {last!r}" if name == str(node(last)) else ""
+        raise ValueError(f"{name!r} cannot be the name of a context{fix}")
 
 
 def _hint(error: OSError) -> str:

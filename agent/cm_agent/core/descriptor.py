@@ -10,6 +10,7 @@ import weakref
 from typing import Self
 
 from cm_agent.core.errors import ClosedError
+from cm_agent.core.uapi import ffi
 
 
 def _abandoned(fd: int, what: str) -> None:
@@ -28,7 +29,10 @@ class Descriptor:
     def __init__(self, fd: int, what: str) -> None:
         self._fd = fd
         self._what = what
-        self._abandon = weakref.finalize(self, _abandoned, fd, what)
+        # The garbage collector tracks no cdata: in a cycle it would have this object finalized
+        # before the end of an abandoned block of its own, which still needs the descriptor.
+        self._untracked = ffi.cast("int", fd)
+        self._abandon = weakref.finalize(self._untracked, _abandoned, fd, what)
         self._abandon.atexit = False
 
     def fileno(self) -> int:

@@ -123,8 +123,17 @@ class ClosedError(Error, ValueError):
 class KeptError(Error, BufferError):
     """Something that was made of a buffer's memory is still there when its `with` block ends.
 
-    It has a copy of the content from then on.
+    It has a copy of the content from then on. `of` names the chunk, and the frame, if it is one's;
+    `kept` is what is still there, as far as that is known.
     """
+
+    def __init__(self, of: str, kept: str = "something made of its memory") -> None:
+        super().__init__(
+            f"{of}: {kept} outlives its `with` block; copy what you keep, and delete the rest "
+            "before the block ends (an array may stay in a local variable, which is empty then)"
+        )
+        self.of = of
+        self.kept = kept
 
 
 class UnverifiableError(Error):

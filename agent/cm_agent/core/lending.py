@@ -37,11 +37,6 @@ _PRIVATE_ANONYMOUS = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
 _MAY_MOVE_FIXED = 1 | 2
 _PATIENCE = 20
 
-KEPT = (
-    "something made of a buffer's memory outlives its `with` block; copy what you keep, and delete "
-    "the rest before the block ends (an array may stay in a local variable, which is empty then)"
-)
-
 
 class Mapping:
     """The memory of a dma-buf in this process, lent to one block at a time.
@@ -61,10 +56,11 @@ class Mapping:
         self._block: Callable[[], object | None] = lambda: None
 
     @contextmanager
-    def lend(self, *, writable: bool) -> Iterator[memoryview]:
+    def lend(self, of: str, *, writable: bool) -> Iterator[memoryview]:
         """Lend a view; KeptError when something made of it outlives the block.
 
-        An error in the block goes before that one; is_kept() knows all the same.
+        of: whose memory it is, for that error. An error in the block goes before that one;
+        is_kept() knows all the same.
         """
         block = ffi.buffer(self._memory, self._size)
         self._block = weakref.ref(block)
@@ -78,7 +74,7 @@ class Mapping:
                     it.release()
             del it, shown, view, block
         if self.is_kept():
-            raise KeptError(KEPT)
+            raise KeptError(of)
 
     def is_kept(self) -> bool:
         """Return whether something made of the view of the last block is still there."""
@@ -128,10 +124,16 @@ class LentArrays:
     """
 
     def __init__(
-        self, accesses: Sequence[AbstractContextManager[memoryview]], parts: Sequence[Part]
+        self,
+        accesses: Sequence[AbstractContextManager[memoryview]],
+        parts: Sequence[Part],
+        of: str = "",
     ) -> None:
+        """Name whose memory it is, for a KeptError, before what the accesses call it."""
         self._accesses = accesses
         self._parts = parts
+        self._of = of
+        self._kept: list[str] = []
         self._held: list[Array] = []
         self._shown: list[Array] = []
         self._ends = ExitStack()
@@ -153,11 +155,30 @@ class LentArrays:
         self._shown.clear()
         try:
             while self._held:
-                if not _is_referred_to(self._held, inspect.currentframe()):
-                    _empty(self._held[-1])
+                self._end_last()
                 self._held.pop()
         finally:
-            self._ends.__exit__(kind, error, traceback)
+            try:
+                self._ends.__exit__(kind, error, traceback)
+            except KeptError as found:
+                of = f"{self._of}, {found.of}" if self._of else found.of
+                raise KeptError(of, ", ".join(self._kept) or found.kept) from None
+
+    def _end_last(self) -> None:
+        """Empty the last array, or note that it is kept."""
+        what = "an array of shape {0.shape} and dtype {0.dtype}".format(self._held[-1])
+        if not _is_referred_to(self._held, inspect.currentframe()):
+            memory = self._held[-1].base
+            _empty(self._held[-1])
+            # Between the two, another thread may have begun to read it, by a cell of a function.
+            if _outsiders(self._held, inspect.currentframe()) <= 0:
+                return
+            weakref.finalize(self._held[-1], _let_go, memory).atexit = False
+        self._kept.append(what)
+
+
+def _let_go(memory: object) -> None:
+    """Be the last to refer to the memory of an array that was emptied in use."""
 
 
 def _array(view: memoryview, part: Part) -> Array:
@@ -165,8 +186,11 @@ def _array(view: memoryview, part: Part) -> Array:
     shape, dtype = part.shape, numpy.dtype(part.dtype)
     try:
         _check_bounds(part, dtype, view.nbytes)
-        # A view of it: slices refer to what is below, so that emptying this one leaves them whole.
-        array: Array = numpy.ndarray(shape, dtype, view, part.offset, part.strides)[...]
+        # Over frombuffer()'s array, which asks the view whether it may be made writable; ndarray()
+        # would ask what is below the view, and that may.
+        whole = numpy.frombuffer(view, numpy.uint8)
+        # Slices of it refer to that one below, too, so that emptying this one leaves them whole.
+        array: Array = numpy.ndarray(shape, dtype, whole, part.offset, part.strides)
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"no array of shape {shape}, dtype {dtype} and strides {part.strides} "
@@ -227,7 +251,9 @@ def _is_referred_to(held: list[Any], frame: FrameType | None) -> bool:
     for _ in range(_PATIENCE):
         if _outsiders(held, frame) <= 0:
             return False
-        time.sleep(0.001)  # an executor's thread lets go of arguments after it has handed over
+        # An executor's thread hands its result over first, and lets go of the arguments then. It
+        # signals no end of that, so nothing but waiting shows whether it lets go at all.
+        time.sleep(0.001)
     gc.collect()
     return _outsiders(held, frame) > 0
 

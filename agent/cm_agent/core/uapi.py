@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import errno
+import operator
 import os
 from enum import IntEnum
+from functools import partial
 from typing import Any
 
 from cm_agent.core import _abi
@@ -15,6 +17,7 @@ from cm_agent.core.text import printable
 ffi: Any = _abi.ffi
 _IOCTLS: dict[str, tuple[int, int, int, str]] = _abi.IOCTLS
 libc: Any = ffi.dlopen(None)
+_errno = partial(getattr, ffi, "errno")
 
 
 def constant(name: str) -> int:
@@ -111,9 +114,18 @@ def submit(fd: int, request: str, argument: Any) -> None:
 
 
 def ioctl(fd: int, number: int, argument: Any) -> None:
-    """Do any request of any device, of which the argument is a pointer; OSError."""
-    if libc.ioctl(fd, number, argument) < 0:
-        raise OSError(ffi.errno, os.strerror(ffi.errno))
+    """Do any request of any device, of which the argument is a pointer; OSError.
+
+    Again when a signal interrupts it and its handler returns, as Python's own calls do (PEP 475).
+    """
+    request = partial(libc.ioctl, fd, number, argument)
+    while True:
+        # In one step: between two, the handler of a signal may do requests of its own.
+        result, error = map(operator.call, (request, _errno))
+        if result >= 0:
+            return
+        if error != errno.EINTR:
+            raise OSError(error, os.strerror(error))
 
 
 def call_nothing(fd: int) -> None:

@@ -8,7 +8,7 @@ import ctypes
 import os
 from pathlib import Path
 
-from cm_agent.core.buffer import Buffer
+from cm_agent.core.buffer import DMA_BUF_LINK, Buffer
 from cm_agent.core.errors import UsageError, explained, request_error
 
 # include/uapi/asm-generic/unistd.h; the same number on arm, arm64 and x86-64.
@@ -25,7 +25,7 @@ def take(pid: int, fd: int) -> Buffer:
         target = os.readlink(link)
     except OSError as error:
         raise explained(error, f"descriptor {fd} of process {pid} ({link})") from None
-    if not target.startswith("/dmabuf:"):
+    if not target.startswith(DMA_BUF_LINK):
         raise UsageError(f"--fd {fd}: in process {pid} it is {target!r} and not a dma-buf")
     taken = _duplicate(pid, fd)
     try:

@@ -25,7 +25,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from cm_agent.contiguity.verification import Verdict
-from cm_agent.core.context import ContextState, ContextStats, LatencyHistogram
+from cm_agent.core.reports import ContextState, ContextStats, LatencyHistogram
 from cm_agent.core.size import format_size
 from cm_agent.core.uapi import Reason
 from cm_agent.exporter.prober import ProbeFailure, Record, Tally, Verifier

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Self
 
-from cm_agent.core.context import Context, ContextState, ContextStats, contexts, node
+from cm_agent.core.context import Context, contexts, node
+from cm_agent.core.reports import ContextState, ContextStats
 
 log = logging.getLogger(__name__)
 

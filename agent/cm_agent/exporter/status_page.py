@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Final
 
-from cm_agent.core.context import ContextState
+from cm_agent.core.reports import ContextState
 from cm_agent.core.size import format_size
 from cm_agent.exporter.registry import Observation
 

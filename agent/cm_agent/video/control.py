@@ -74,5 +74,5 @@ class Control:
 
 
 def control_name(text: str) -> str:
-    """Return a driver's name of a control as v4l2-ctl shows it: "Video GOP Size" has underscores."""
+    """Return a driver's name of a control as v4l2-ctl shows it: video_gop_size."""
     return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")

@@ -53,9 +53,9 @@ class Counters:
 class Frame:
     """Lend one filled image to its readers; true until the last of them gives it back.
 
-    The chunks hold the image itself, not a copy, and go back to the driver that
-    filled them with the last release(), or at the end of a `with` block. Reading it
-    afterwards raises ClosedError, because the driver is filling it again.
+    The chunks hold the image itself, not a copy. They go back to the driver that filled them when
+    the first reader is done, by end() or at the end of a `with` block, and a release() undid each
+    retain(). Reading it afterwards raises ClosedError, because the driver is filling it again.
 
     Synchronization: none required; any thread may give it back.
     """
@@ -66,7 +66,7 @@ class Frame:
         "_lender",
         "_lent",
         "_lock",
-        "_readers",
+        "_retained",
         "filled",
         "format",
     )
@@ -86,30 +86,42 @@ class Frame:
         self._counters = counters
         self._lender = lender
         self._lock = threading.RLock()  # a collection may release it meanwhile
-        self._readers = 1
-        self._lent = True
+        self._lent = True  # to the first reader
+        self._retained = 0
 
     def retain(self) -> None:
         """Count one more reader, who will release() it; ClosedError when it went back already."""
         with self._lock:
             self._require_live()
-            self._readers += 1
+            self._retained += 1
 
     def release(self) -> None:
-        """Count one reader less; with the last one the chunks go back to their driver."""
+        """Undo one retain(), or, where there is none to undo, end()."""
         with self._lock:
             self._require_live()
-            self._readers -= 1
-            last = not self._readers
-        if last and self._lender:
-            self._lender.take_back(self._buffers)
+            if self._retained:
+                self._retained -= 1
+            else:
+                self._lent = False
+            last = not self
+        if last:
+            self._give_back()
 
     def end(self) -> None:
-        """Release it for its first reader; harmless when that is done already."""
+        """Be done with it as its first reader; harmless when done again.
+
+        This, and not release(), is how the reader of a loop or a `with` block gives it back before
+        its end.
+        """
         with self._lock:
-            lent, self._lent = self._lent, False
-        if lent and self:
-            self.release()
+            last = self._lent and not self._retained
+            self._lent = False
+        if last:
+            self._give_back()
+
+    def _give_back(self) -> None:
+        if self._lender:
+            self._lender.take_back(self._buffers)
 
     @property
     def awaited(self) -> bool:
@@ -148,7 +160,7 @@ class Frame:
         self.retain()
         try:
             accesses = [buffer.cpu_access(mode) for buffer in self._buffers]
-            with LentArrays(accesses, lent) as arrays:
+            with LentArrays(accesses, lent, f"frame {self.sequence}") as arrays:
                 yield arrays
         finally:
             self.release()
@@ -175,7 +187,7 @@ class Frame:
 
     @property
     def keyframe(self) -> bool:
-        """It can be decoded without those before it, as the driver reports; False if it does not."""
+        """It can be decoded without those before it; False where the driver does not report it."""
         return self.filled.keyframe
 
     @property
@@ -191,8 +203,12 @@ class Frame:
     def copy(self, plane: int = 0) -> bytes:
         """Copy the data of a plane out of its chunk, and count the bytes as copied."""
         payload = self.filled.payloads[plane]
-        with self.buffers[plane].cpu_access("r") as view:
-            data = bytes(view[payload.offset : payload.offset + payload.bytes_used])
+        self.retain()
+        try:
+            with self._buffers[plane].cpu_access("r") as view:
+                data = bytes(view[payload.offset : payload.offset + payload.bytes_used])
+        finally:
+            self.release()
         self._counters.bytes_copied += len(data)
         return data
 
@@ -211,7 +227,7 @@ class Frame:
             raise ClosedError(f"frame {self.sequence} has gone back to the driver")
 
     def __bool__(self) -> bool:
-        return self._readers > 0
+        return self._lent or self._retained > 0
 
     def __enter__(self) -> Self:
         self._require_live()

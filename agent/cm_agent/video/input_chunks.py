@@ -40,7 +40,9 @@ class InputChunks:
             self._idle: list[Planes] = [
                 tuple(
                     stack.enter_context(
-                        context.alloc(plane.size, deadline=deadline, name=f"{name} {index}.{number}")
+                        context.alloc(
+                            plane.size, deadline=deadline, name=f"{name} {index}.{number}"
+                        )
                     )
                     for number, plane in enumerate(format.planes)
                 )

@@ -8,6 +8,7 @@ import errno
 from abc import abstractmethod
 from collections.abc import AsyncIterable, Callable, Iterable, Sequence
 from contextlib import ExitStack
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,7 @@ class M2M(Stream):
             self.output_buffers.put(frame)
         finally:
             if frame is not image:
-                frame.release()
+                frame.end()
         if not self._put:
             self._began_ns = frame.timestamp_ns
         self._put += 1
@@ -169,9 +170,7 @@ class M2M(Stream):
     def _command_stop(self) -> None:
         """Have the driver drain; VideoError, ENOTTY, when it has no such command."""
 
-    def _negotiate_input(
-        self, size: tuple[int, int] | None, format: str | Format | None
-    ) -> Format:
+    def _negotiate_input(self, size: tuple[int, int] | None, format: str | Format | None) -> Format:
         """Agree on what is put in: another device's format, whose images are shared, or ours."""
         queue = self.device.output
         if not isinstance(format, Format):
@@ -192,7 +191,8 @@ class M2M(Stream):
         elif (format.strides, format.rows) != (mine.strides, mine.rows):
             hint = (
                 f"it wants rows of {mine} {_listed(mine.strides)} bytes apart, "
-                f"those it is fed are {_listed(format.strides)} bytes apart; copy them: put arrays in"
+                f"those it is fed are {_listed(format.strides)} bytes apart; put arrays in, "
+                "which are copied"
             )
         else:
             return
@@ -230,6 +230,7 @@ class M2M(Stream):
         """Make a frame of an image that is none."""
         if timestamp_ns is None:
             timestamp_ns = self._time(image)
+        timestamp_ns -= timestamp_ns % 1000  # all that a driver hands on
         chunks = image if isinstance(image, tuple | list) else (image,)
         if chunks and all(isinstance(chunk, Buffer) for chunk in chunks):
             return self._wrap(tuple(chunks), timestamp_ns)
@@ -244,9 +245,7 @@ class M2M(Stream):
 
     def _make_chunks(self, context: Context, deadline: float | None) -> InputChunks:
         count, name = self.output_buffers.count, f"{self.device.path.resolve().name} input"
-        return InputChunks(
-            self._input, context, count, self.counters, name=name, deadline=deadline
-        )
+        return InputChunks(self._input, context, count, self.counters, name=name, deadline=deadline)
 
     def _wrap(self, chunks: tuple[Buffer, ...], timestamp_ns: int) -> Frame:
         payloads = tuple(Payload(plane.size, 0) for plane in self._input.planes)
@@ -261,11 +260,12 @@ class M2M(Stream):
         return [plane.size for plane in self._input.planes]
 
     def _time(self, image: Any) -> int:
-        """Return when an image is to be shown, in ns: by what PyAV's packets have, or its number."""
+        """Return when it is to be shown, in ns: by what PyAV's packets have, or its number."""
         pts, base = getattr(image, "pts", None), getattr(image, "time_base", None)
         if pts is None or base is None:
             return self._put * self._interval_ns
-        return int(round(pts * base * 10**9))
+        seconds: Fraction = pts * base
+        return round(seconds * 10**9)
 
     def _collect(self) -> None:
         self.counters.errors += self.output_buffers.collect()
@@ -275,9 +275,8 @@ class M2M(Stream):
         return frame
 
     def _why_nothing_came(self) -> str:
-        if self.output_buffers.busy and not (self.capture_buffers and self.capture_buffers.busy):
-            if self.capture_buffers:
-                return self._all_are_read()
+        if self.capture_buffers and not self.capture_buffers.busy:
+            return self._all_are_read()
         if any(frame.awaited for frame in self.output_buffers.frames):
             return "it keeps what it was given: give the camera more buffers"
         return "was enough put in, and is every frame given back?"

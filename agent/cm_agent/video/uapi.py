@@ -68,14 +68,9 @@ class DeviceIoctls:
         self.count = 0
 
     def call(self, name: str, argument: Any) -> None:
-        """Make one ioctl, again when a signal interrupts it; the argument is filled in."""
-        while True:
-            self.count += 1
-            try:
-                ioctl(self._fd, NUMBERS[name], argument)
-            except InterruptedError:
-                continue
-            return
+        """Make one ioctl; the argument is filled in."""
+        self.count += 1
+        ioctl(self._fd, NUMBERS[name], argument)
 
     def query_capabilities(self) -> Capabilities:
         """Ask who the device is."""

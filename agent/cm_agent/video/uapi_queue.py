@@ -233,7 +233,7 @@ class QueueIoctls:
                 )
                 self._call("VIDIOC_EXPBUF", export)
                 descriptors.append(export.fd)
-        except OSError:
+        except BaseException:
             for fd in descriptors:
                 os.close(fd)
             raise

@@ -14,11 +14,11 @@ class MemfdBuffer(Buffer):
     syncs: list[int]
 
     @classmethod
-    def holding(cls, data: bytes) -> Self:
-        """Make one of these bytes."""
+    def holding(cls, data: bytes, id: int | None = None, context: str | None = None) -> Self:
+        """Make one of these bytes, as of a chunk of this number and context."""
         fd = os.memfd_create("test")
         os.write(fd, data)
-        buffer = cls(fd, len(data))
+        buffer = cls(fd, len(data), id, context)
         buffer.syncs = []
         return buffer
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from cm_agent.core.buffer import Buffer, encode_name
-from cm_agent.core.errors import ClosedError, Error
+from cm_agent.core.errors import ClosedError, RequestError
 from cm_agent.core.uapi import ffi
 from unit.core.memfd_buffer import MemfdBuffer
 
@@ -53,26 +53,42 @@ def mappings() -> int:
         return sum("/memfd:test" in line for line in maps)
 
 
-def test_size_of_a_foreign_descriptor_is_asked(memfd: int) -> None:
+@pytest.mark.parametrize("name", ["", "camera"])
+def test_size_of_a_foreign_dma_buf_is_asked(
+    memfd: int, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.readlink", {f"/proc/self/fd/{memfd}": f"/dmabuf:{name}"}.__getitem__)
     with Buffer.from_fd(memfd) as buffer:
         assert (buffer.size, buffer.id) == (SIZE, None)
 
 
-def test_what_is_no_dma_buf_stays_the_callers() -> None:
-    reader, writer = os.pipe()
-    os.close(writer)
-    with pytest.raises(OSError, match="no dma-buf") as caught:
-        Buffer.from_fd(reader)
-    assert caught.value.errno == errno.ESPIPE
-    assert is_open(reader)
-    os.close(reader)
+def test_what_is_no_dma_buf_stays_the_callers_and_is_named(memfd: int) -> None:
+    with pytest.raises(RequestError, match=rf"descriptor {memfd} is '/memfd:test .*no dma-buf") as (
+        caught
+    ):
+        Buffer.from_fd(memfd)
+    assert caught.value.errno == errno.EINVAL
+    assert os.lseek(memfd, 0, os.SEEK_CUR) == 0
+    os.close(memfd)
+
+
+def test_without_proc_nothing_is_taken_for_a_dma_buf(
+    memfd: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def readlink(path: str) -> str:
+        raise FileNotFoundError(errno.ENOENT, "no /proc", path)
+
+    monkeypatch.setattr("os.readlink", readlink)
+    with pytest.raises(RequestError, match="/proc does not say whether"):
+        Buffer.from_fd(memfd)
+    os.close(memfd)
 
 
 @pytest.mark.parametrize("fd", [-1, 1 << 31, "x", None])
 def test_what_is_no_descriptor_is_an_error_of_ours(fd: Any) -> None:
-    with pytest.raises(Error, match="no dma-buf") as caught:
+    with pytest.raises(RequestError, match="no dma-buf") as caught:
         Buffer.from_fd(fd)
-    assert isinstance(caught.value, OSError) and caught.value.errno == errno.EBADF
+    assert caught.value.errno == errno.EBADF
 
 
 def test_len_is_the_size_and_an_open_buffer_is_true(memfd: int) -> None:
@@ -110,9 +126,10 @@ def test_only_multiprocessing_pickles_a_buffer(memfd: int) -> None:
         pickle.dumps(buffer)
 
 
-def first_byte(buffer: Buffer) -> tuple[int, int | None, str | None, int]:
+def first_byte(buffer: Buffer) -> tuple[int, int | None, str | None, int, bool]:
     with buffer:
-        return os.pread(buffer.fd, 1, 0)[0], buffer.id, buffer.context, len(buffer)
+        inherited = os.get_inheritable(buffer.fd)
+        return os.pread(buffer.fd, 1, 0)[0], buffer.id, buffer.context, len(buffer), inherited
 
 
 def answer(buffer: Buffer, results: Any) -> None:
@@ -127,10 +144,10 @@ def test_multiprocessing_passes_a_buffer(memfd: int, method: str) -> None:
         results = ways.Queue()
         process = ways.Process(target=answer, args=(buffer, results))
         process.start()
-        assert results.get(timeout=60) == (ord("x"), 7, "camera", 4096)
+        assert results.get(timeout=60) == (ord("x"), 7, "camera", 4096, False)
         process.join()
         with ways.Pool(1) as pool:
-            assert pool.apply(first_byte, (buffer,)) == (ord("x"), 7, "camera", 4096)
+            assert pool.apply(first_byte, (buffer,)) == (ord("x"), 7, "camera", 4096, False)
         assert buffer and is_open(memfd)
 
 
@@ -140,11 +157,11 @@ def test_a_connection_passes_a_buffer(memfd: int) -> None:
     with Buffer(memfd, 4096) as buffer, here, there:
         here.send({"frame": [buffer]})
         (got,) = there.recv()["frame"]
-    assert first_byte(got) == (ord("x"), None, None, 4096)
+    assert first_byte(got) == (ord("x"), None, None, 4096, False)
 
 
 def test_close_closes_once(memfd: int) -> None:
-    buffer = Buffer.from_fd(memfd)
+    buffer = Buffer(memfd, SIZE)
     buffer.close()
     assert not buffer
     reused = os.dup2(0, memfd)
@@ -154,22 +171,43 @@ def test_close_closes_once(memfd: int) -> None:
 
 
 def test_descriptor_of_a_closed_buffer_is_refused(memfd: int) -> None:
-    buffer = Buffer.from_fd(memfd)
+    buffer = Buffer(memfd, SIZE)
     buffer.close()
     with pytest.raises(ClosedError):
         _ = buffer.fd
 
 
 def test_forgotten_buffer_warns_and_closes(memfd: int) -> None:
-    buffer = Buffer.from_fd(memfd)
+    buffer = Buffer(memfd, SIZE)
     with pytest.warns(ResourceWarning, match="never closed"):
         del buffer
         gc.collect()
     assert not is_open(memfd)
 
 
+def test_a_buffer_in_a_cycle_is_open_until_its_block_has_ended(memfd: int) -> None:
+    class Reader:
+        def __init__(self, buffer: MemfdBuffer) -> None:
+            self.buffer = buffer
+            self.views = self.read()
+            next(self.views)
+
+        def read(self) -> Iterator[memoryview]:
+            with self.buffer.cpu_access("rw") as view:
+                yield view
+
+    buffer = MemfdBuffer(memfd, SIZE)
+    syncs = buffer.syncs = []
+    Reader(buffer)
+    with pytest.warns(ResourceWarning, match="never closed"):
+        del buffer
+        gc.collect()
+    assert syncs == [3, 7]
+    assert not is_open(memfd) and mappings() == 0
+
+
 def test_what_is_no_dma_buf_is_called_so_by_errno(memfd: int) -> None:
-    with Buffer.from_fd(memfd) as buffer:
+    with Buffer(memfd, SIZE) as buffer:
         with pytest.raises(OSError) as caught, buffer.cpu_access("r"):
             pass
         assert caught.value.errno == errno.ENOTTY
@@ -177,7 +215,7 @@ def test_what_is_no_dma_buf_is_called_so_by_errno(memfd: int) -> None:
 
 
 def test_access_that_could_not_begin_does_not_hold_the_buffer_open(memfd: int) -> None:
-    buffer = Buffer.from_fd(memfd)
+    buffer = Buffer(memfd, SIZE)
     with pytest.raises(OSError), buffer.cpu_access("r"):
         pass
     buffer.close()
@@ -185,9 +223,19 @@ def test_access_that_could_not_begin_does_not_hold_the_buffer_open(memfd: int) -
 
 
 def test_name_that_fails_says_which(memfd: int) -> None:
-    with Buffer.from_fd(memfd) as buffer, pytest.raises(OSError, match="camera-0") as caught:
+    with Buffer(memfd, SIZE) as buffer, pytest.raises(OSError, match="camera-0") as caught:
         buffer.set_name("camera-0")
     assert caught.value.errno == errno.ENOTTY
+
+
+def test_a_chunk_is_called_by_its_number_and_its_context(memfd: int) -> None:
+    with Buffer(memfd, SIZE, 12, "shared") as buffer:
+        assert repr(buffer) == f"<chunk 12 of context 'shared' fd={memfd}>"
+
+
+def test_a_name_that_is_no_text_is_refused() -> None:
+    with pytest.raises(TypeError, match="b'x' cannot name a buffer: a name is a str"):
+        encode_name(b"x")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@
 import errno
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import numpy
 import pytest
 from cm_agent.core import uapi
 from cm_agent.core.context import Context, contexts
@@ -42,6 +43,56 @@ def test_unknown_context_is_answered_with_the_known_ones(tmp_path: Path) -> None
 def test_name_that_is_none_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="name of a context"):
         Context(name)
+
+
+def test_a_path_is_refused_with_the_name_to_give(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"give its name alone, 'shared'$"):
+        Context(f"{tmp_path}/shared")
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match="by its name, a str, not by PosixPath"):
+        Context(tmp_path)  # type: ignore[arg-type]
+
+
+WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
+    "text": ({"size": "8MiB"}, TypeError, r"use cm_agent.parse_size\('8MiB'\)"),
+    "fraction": ({"size": 1.5}, TypeError, "size is bytes, a whole number, not 1.5 .float."),
+    "negative": ({"size": -1}, ValueError, "size of -1 bytes: it is at least 0"),
+    "too large": ({"size": 1 << 64}, ValueError, f"size of {1 << 64} bytes"),
+    "alignment": ({"size": 1, "alignment": "4K"}, TypeError, "alignment is bytes, a whole number"),
+    "seconds": ({"size": 1, "deadline": "1"}, TypeError, "a deadline is seconds, not '1' .str."),
+    "forever": ({"size": 1, "deadline": float("inf")}, ValueError, "a deadline of inf s cannot be"),
+    "never": ({"size": 1, "deadline": float("nan")}, ValueError, "a deadline of nan s cannot be"),
+    "process": ({"size": 1, "owner_pid": "1"}, TypeError, "owner_pid is a whole number, not '1'"),
+    "name": ({"size": 1, "name": 5}, TypeError, "5 cannot name a buffer"),
+}
+
+
+@pytest.mark.parametrize(("given", "kind", "text"), WRONG.values(), ids=WRONG)
+def test_what_can_be_no_request_is_refused_with_a_sentence(
+    tmp_path: Path, given: dict[str, Any], kind: type[Exception], text: str
+) -> None:
+    (tmp_path / "left").touch()
+    with Context("left") as context, pytest.raises(kind, match=text):
+        context.alloc(**given)
+
+
+@pytest.mark.parametrize(
+    "given", [{"size": "8MiB"}, {"size": 1.5}, {"alignment": -1}, {"deadline": "1"}]
+)
+def test_compaction_is_as_strict(tmp_path: Path, given: dict[str, Any]) -> None:
+    (tmp_path / "left").touch()
+    with Context("left") as context, pytest.raises((TypeError, ValueError), match=r"whole|-1|sec"):
+        context.compact(**given)
+
+
+def test_numpys_integers_are_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "left").touch()
+    answer(monkeypatch, errno.EDQUOT, reason=Reason.CHUNKS.value)
+    with Context("left") as context, pytest.raises(AllocationError) as caught:
+        context.alloc(cast(int, numpy.uint32(8192)), alignment=cast(int, numpy.int64(4096)))
+    assert (type(caught.value.size), caught.value.size) == (int, 8192)
 
 
 def test_failed_call_names_the_context_and_keeps_errno(tmp_path: Path) -> None:

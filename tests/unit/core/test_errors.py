@@ -44,7 +44,7 @@ EXAMPLES: list[Error] = [
     FULL,
     ContextGoneError(errno.ENODEV, "it was destroyed"),
     ClosedError("it is closed"),
-    KeptError("it is kept"),
+    KeptError("chunk 12", "an array"),
     CommandError("it failed"),
     UnverifiableError("nothing can be seen"),
     UsageError("--size: too large"),

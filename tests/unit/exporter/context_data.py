@@ -7,7 +7,9 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from cm_agent.core.context import Context, ContextState, ContextStats, LatencyHistogram, Reason
+from cm_agent.core.context import Context
+from cm_agent.core.reports import ContextState, ContextStats, LatencyHistogram
+from cm_agent.core.uapi import Reason
 from cm_agent.exporter.registry import OpenContexts
 
 MIB = 1 << 20

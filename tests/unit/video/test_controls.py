@@ -50,7 +50,9 @@ class Driver:
         """Name an item; the second is not there."""
         if item.index == 1:
             raise OSError(errno.EINVAL, "no such item")
-        text = (400_000_000).to_bytes(8, "little") if item.id == 0x980903 else b"Bars %d" % item.index
+        text = (
+            (400_000_000).to_bytes(8, "little") if item.id == 0x980903 else b"Bars %d" % item.index
+        )
         item.name = text.ljust(32, b"\0")
 
     def g_ctrl(self, control: Any) -> None:
@@ -97,7 +99,7 @@ def test_an_item_may_be_a_large_number(controls: Controls) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
-        ("brightness", 260, "260 is no value of brightness \\(0 to 255 in steps of 5\\)"),
+        ("brightness", 260, r"260 is no value of brightness \(0 to 255 in steps of 5\)"),
         ("brightness", 7, "in steps of 5"),
         ("brightness", -5, "0 to 255"),
         ("test_pattern", 1, "test_pattern \\(0: Bars 0, 2: Bars 2\\)"),
@@ -113,7 +115,9 @@ def test_a_value_that_it_does_not_take_is_refused_with_those_that_it_does(
 
 
 def test_an_unknown_control_is_refused_with_those_that_there_are(controls: Controls) -> None:
-    with pytest.raises(VideoError, match="no control 'contrast': .*: its controls are brightness,"):
+    with pytest.raises(
+        VideoError, match=r"no control 'contrast': .*: its controls are brightness,"
+    ):
         controls["contrast"] = 1
     assert "contrast" not in controls and 0x980900 in controls
 

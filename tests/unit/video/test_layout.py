@@ -13,7 +13,7 @@ import pytest
 from cm_agent.core.errors import ClosedError, KeptError
 from cm_agent.video.format import Filled, Format, Payload, PlaneFormat
 from cm_agent.video.frame import Counters, Frame
-from cm_agent.video.layout import PACKED, parts
+from cm_agent.video.layout import parts
 from unit.core.memfd_buffer import MemfdBuffer
 
 MakeFrame = Callable[..., Frame]

@@ -33,15 +33,11 @@ def encoder(device: DataDevice, context: DataContext) -> Encoder:
 
 
 def decoder(device: DataDevice, context: DataContext) -> Decoder:
-    return Decoder(
-        cast(Any, device), cast(Any, context), format=CODED, inputs=2, buffers=2
-    )
+    return Decoder(cast(Any, device), cast(Any, context), format=CODED, inputs=2, buffers=2)
 
 
 def converter(device: DataDevice, context: DataContext) -> Converter:
-    return Converter(
-        cast(Any, device), cast(Any, context), format=RAW, inputs=2, buffers=2
-    )
+    return Converter(cast(Any, device), cast(Any, context), format=RAW, inputs=2, buffers=2)
 
 
 def taken(frame: Frame | None) -> Frame:
@@ -66,9 +62,7 @@ def test_room_for_coded_images_is_asked_for_when_their_format_will_not_change(
     context: DataContext,
 ) -> None:
     device = DataDevice(CODED, RAW)
-    Encoder(
-        cast(Any, device), cast(Any, context), format=RAW, to="FWHT", coded_size=2_000_000
-    )
+    Encoder(cast(Any, device), cast(Any, context), format=RAW, to="FWHT", coded_size=2_000_000)
     assert device.log[:3] == ["capture format", "output format", "capture format"]
 
 

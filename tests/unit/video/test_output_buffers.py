@@ -5,6 +5,7 @@
 from typing import Any, cast
 
 import pytest
+from cm_agent.core.buffer import Buffer
 from cm_agent.video.error import VideoError
 from cm_agent.video.format import Filled, Format, Payload
 from cm_agent.video.frame import Counters, Frame
@@ -17,9 +18,12 @@ class Loan:
 
     awaits_frames = False
 
-    def __init__(self, id: int, time: int = 7, format: Format = RAW) -> None:
-        filled = Filled(0, (Payload(460_800, 0),), 0, time, error=False)
-        chunks = cast(Any, (DataChunk(id, 462_848),))
+    def __init__(
+        self, id: int, time: int = 7, format: Format = RAW, chunk: Buffer | None = None
+    ) -> None:
+        used = chunk.size if chunk else 460_800
+        filled = Filled(0, (Payload(used, 0),), 0, time, error=False)
+        chunks = cast(Any, (chunk or DataChunk(id, 462_848),))
         self.back = False
         self.frame = Frame(chunks, filled, format, Counters(), self)
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -134,17 +135,29 @@ def test_events_are_taken_until_there_are_none() -> None:
     ]
 
 
-def test_a_call_that_a_signal_interrupts_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    answers = [InterruptedError(), None]
-
-    def ioctl(fd: int, number: int, argument: object) -> None:
-        if error := answers.pop(0):
-            raise error
-
-    monkeypatch.setattr("cm_agent.video.uapi.ioctl", ioctl)
+def test_calls_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cm_agent.video.uapi.ioctl", lambda fd, number, argument: None)
     ioctls = DeviceIoctls(-1)
     ioctls.set_control(1, 2)
-    assert (ioctls.count, answers) == (2, [])
+    assert ioctls.get_control(1) == 0 and ioctls.count == 2
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EINVAL, "no"), KeyboardInterrupt()])
+def test_planes_that_were_exported_are_closed_when_the_next_one_fails(error: BaseException) -> None:
+    exported = os.memfd_create("plane 0")
+
+    def driver(name: str, argument: Any) -> None:
+        if name == "VIDIOC_QUERYBUF":
+            argument.length = 2
+        elif argument.plane:
+            raise error
+        else:
+            argument.fd = exported
+
+    with pytest.raises(type(error)):
+        queue(driver, multiplanar=True).export_buffer(0)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(exported)
 
 
 @pytest.mark.parametrize("multiplanar", [False, True])

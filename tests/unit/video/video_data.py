@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 cm-agent authors
-"""A video device that is data: queues that note what they are given, and give back when a test says so."""
+"""A video device that is data: queues that note what they get and give it back on demand."""
 
 from __future__ import annotations
 

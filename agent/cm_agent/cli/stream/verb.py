@@ -54,7 +54,9 @@ def register(sub: Subparsers) -> None:
         "--frames", type=positive_int, default=100, metavar="N", help="default: %(default)s"
     )
     unchanged = "default: what is set"
-    parser.add_argument("--size", type=_size, metavar="WIDTHxHEIGHT", help="in pixels, " + unchanged)
+    parser.add_argument(
+        "--size", type=_size, metavar="WIDTHxHEIGHT", help="in pixels, " + unchanged
+    )
     parser.add_argument("--format", type=_pixelformat, metavar="FOURCC", help=unchanged)
     parser.add_argument("--fps", type=_fps, metavar="RATE", help="frames per second, " + unchanged)
     parser.add_argument(
