@@ -5,6 +5,7 @@ GStreamer's good plugins pull in half a desktop; of that the board gets what its
 So do libcamera's tools; of these it gets `lc-compliance`, which draws nothing.
 """
 
+import sys
 import tarfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 from . import cache
 from .apt import Archive, unpack
 from .board import Board
+from .error import run
 from .progress import step
 
 GSTREAMER = (
@@ -31,6 +33,10 @@ LIBCAMERA = (
     "libunistring5", "libyaml-0-2", "libyuv0",
 )  # fmt: skip
 NUMPY = ("libblas3", "libgcc-s1", "libgfortran5", "liblapack3", "libstdc++6", "python3-numpy")
+MACHINES = {"arm64": "aarch64"}
+PLATFORMS = ("manylinux_2_28", "manylinux2014")
+PYTHON = "3.13"
+"""Of Debian 13; packages for it that keep to the stable ABI suit later ones."""
 TOOLS = ("lc-compliance",)
 ELSEWHERE = ("./usr/share", "./etc", "./var")
 
@@ -50,6 +56,24 @@ def libcamera(board: Board) -> Path:
 def numpy(board: Board) -> Path:
     """Return an archive of NumPy."""
     return _make(board, "numpy", NUMPY, _used_of_numpy)
+
+
+def wheels(board: Board, *names: str) -> Path:
+    """Return an archive of packages from PyPI that have all they need but NumPy in them."""
+    inputs = {"machine": board.machine, "names": names, "sources": cache.sources("bundle.py")}
+
+    def fill(into: Path) -> None:
+        with step(f"fetching {' and '.join(names)} for {board.architecture} from PyPI"):
+            platforms = [f"--platform={it}_{MACHINES[board.architecture]}" for it in PLATFORMS]
+            words = ["--only-binary=:all:", "--no-deps", f"--python-version={PYTHON}", *platforms]
+            pip = [sys.executable, "-m", "pip", "install", "--quiet", *words]
+            target = into / "tree/usr/lib/python3/dist-packages"
+            run([*pip, "--target", target, *names], doing="fetching packages from PyPI")
+        with tarfile.open(into / "wheels.tar.gz", "w:gz", compresslevel=1) as packed:
+            packed.add(into / "tree", ".")
+        cache.remove(into / "tree")
+
+    return cache.entry(f"wheels-{board.machine}", inputs, fill) / "wheels.tar.gz"
 
 
 def _make(board: Board, name: str, packages: Sequence[str], used: Filter) -> Path:
