@@ -66,11 +66,11 @@ def wheels(board: Board, *names: str) -> Path:
         with step(f"fetching {' and '.join(names)} for {board.architecture} from PyPI"):
             platforms = [f"--platform={it}_{MACHINES[board.architecture]}" for it in PLATFORMS]
             words = ["--only-binary=:all:", "--no-deps", f"--python-version={PYTHON}", *platforms]
-            pip = [sys.executable, "-m", "pip", "install", "--quiet", *words]
+            pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", *words]
             target = into / "tree/usr/lib/python3/dist-packages"
             run([*pip, "--target", target, *names], doing="fetching packages from PyPI")
         with tarfile.open(into / "wheels.tar.gz", "w:gz", compresslevel=1) as packed:
-            packed.add(into / "tree", ".")
+            packed.add(into / "tree", ".", filter=_used_of_wheels)
         cache.remove(into / "tree")
 
     return cache.entry(f"wheels-{board.machine}", inputs, fill) / "wheels.tar.gz"
@@ -125,3 +125,8 @@ def _used_of_numpy(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
     if path.parent.name in ("blas", "lapack"):
         member.name = f"./{path.parent.parent / path.name}"
     return member
+
+
+def _used_of_wheels(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    """Leave out what only compilers and checkers of types read."""
+    return None if member.name.endswith((".pyi", ".pyx", ".pxd", ".h", ".xml")) else member
