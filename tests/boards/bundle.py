@@ -59,7 +59,10 @@ def numpy(board: Board) -> Path:
 
 
 def wheels(board: Board, *names: str) -> Path:
-    """Return an archive of packages from PyPI that have all they need but NumPy in them."""
+    """Return an archive of packages from PyPI that have all they need but NumPy in them.
+
+    To be unpacked into a folder of Python's path.
+    """
     inputs = {"machine": board.machine, "names": names, "sources": cache.sources("bundle.py")}
 
     def fill(into: Path) -> None:
@@ -67,8 +70,7 @@ def wheels(board: Board, *names: str) -> Path:
             platforms = [f"--platform={it}_{MACHINES[board.architecture]}" for it in PLATFORMS]
             words = ["--only-binary=:all:", "--no-deps", f"--python-version={PYTHON}", *platforms]
             pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-compile", *words]
-            target = into / "tree/usr/lib/python3/dist-packages"
-            run([*pip, "--target", target, *names], doing="fetching packages from PyPI")
+            run([*pip, "--target", into / "tree", *names], doing="fetching packages from PyPI")
         with tarfile.open(into / "wheels.tar.gz", "w:gz", compresslevel=1) as packed:
             packed.add(into / "tree", ".", filter=_used_of_wheels)
         cache.remove(into / "tree")
