@@ -5,8 +5,8 @@
 
     encode_numpy.py vicodec shared /tmp/gradient.mov
 
-The images are copied into chunks of the context; the encoder reads them there and writes its packets
-into others. Needs python3-numpy and python3-av (Debian's names).
+The images are copied into chunks of the context; the encoder reads them there and writes its
+packets into others. Needs python3-numpy and python3-av (Debian's names).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 from cm_agent import video
 
 CODECS = {"H264": "h264", "HEVC": "hevc", "VP80": "vp8", "JPEG": "mjpeg", "FWHT": "rawvideo"}
-"""PyAV's names of V4L2's formats. No player knows FWHT, which vicodec makes; it is kept as it is."""
+"""PyAV's names of V4L2's formats. No player knows FWHT, which vicodec makes: kept as it is."""
 FPS, SIZE = 25, (640, 480)
 
 

@@ -31,7 +31,7 @@ def drivers(board: RemoteBoard) -> Iterator[None]:
     if board.strategy.power:
         it = descriptions.read(board.name)
         wheels = bundle.wheels(it, "opencv-python-headless", "av")
-        board.check(f"mount -o remount,size=80% / && mkdir {PACKAGES}")
+        board.check(f"mount -o remount,size=80% / && mkdir -p {PACKAGES}")
         for archive, into in ((bundle.numpy(it), "/"), (wheels, PACKAGES)):
             board.put(archive, "/tmp/bundle.tar.gz")
             board.check(f"tar -C {into} --keep-directory-symlink -xzf /tmp/bundle.tar.gz")
