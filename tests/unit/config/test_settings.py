@@ -50,7 +50,7 @@ MISTAKES = [
     ("[verification]\ncontexts = ['a', 'a']", "verification.contexts: 'a' is listed more than"),
     ("policy = '*=a'", "line 1, column 1: policy: must be a table: write [policy]"),
     ("[policy]\nmap = 3", "line 2, column 7: policy.map: 3 is not a string; write rules, as in"),
-    ("[policy]\nmap = '*=a;b'", "line 2, column 12: policy.map: 'b' is no rule: write DEVICE="),
+    ("[policy]\nmap = '*=a;b'", "line 2, column 12: policy.map: 'b' is not a rule: write DEVICE="),
     ("[policy]\nrule = 3", "line 2, column 1: policy.rule: unknown key; did you mean 'rules'?"),
     ("[policy]\nrules = 3", "line 2, column 1: policy.rules: must be tables: write [[policy.rules"),
     ("[policy]\nrules = [3]", "policy.rules: must be tables: write [[policy.rules]]"),
