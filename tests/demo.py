@@ -82,7 +82,7 @@ def show(board: RemoteBoard, report: Report) -> None:
     report.add(f"service {board.check('systemctl is-active cm-agent.service')}")
     report.add()
     report.add(board.check("cm-agent list"))
-    contexts = [it["name"] for it in json.loads(board.check("cm-agent list --json"))]
+    contexts = [it["name"] for it in json.loads(board.check("cm-agent list --json"))["result"]]
     if not contexts:
         raise DemoError("the board has no contexts")
     for context in contexts:

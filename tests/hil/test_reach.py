@@ -46,7 +46,7 @@ def look_at(high: Any) -> dict[str, Any]:
         "streamed": dict(zip(take, high.call(stream_each, asked=take), strict=True)),
         "by policy": high.run(f"cm-agent stream vivid --config {CONFIG} --frames 2"),
         "log": high.check("dmesg").splitlines(),
-        "left": json.loads(high.check("cm-agent list --json")),
+        "left": json.loads(high.check("cm-agent list --json"))["result"],
     }
 
 

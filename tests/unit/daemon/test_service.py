@@ -225,8 +225,9 @@ def test_mistakes_in_the_configuration_are_all_told_and_nothing_is_opened(tmp_pa
     )
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
-        f"{file}: line 1, column 1: extra: unknown key; known here: metrics, verification, policy",
-        f"{file}: line 3, column 10: metrics.listen: 80 is not a string;"
+        f"cm-agent serve: {file}: line 1, column 1: extra: unknown key; known here: metrics,"
+        " verification, policy",
+        f"cm-agent serve: {file}: line 3, column 10: metrics.listen: 80 is not a string;"
         " write address and port: '127.0.0.1:28877'",
     ]
 
