@@ -286,16 +286,17 @@ def stream(config: str, taken: dict[str, int]) -> dict[str, Any]:
     from cm_agent.cli import main
     from cm_agent.core.context import Context
 
-    out, err = io.StringIO(), io.StringIO()
+    out = io.StringIO()
     with contextlib.ExitStack() as kept:
         for name, size in taken.items():
             kept.enter_context(kept.enter_context(Context(name)).alloc(size))
         kept.enter_context(contextlib.redirect_stdout(out))
-        kept.enter_context(contextlib.redirect_stderr(err))
         arguments = ["--width", "640", "--height", "480", "--pixelformat", "RGB3"]
         arguments += ["--frames", "10", "--config", config, "--json"]
         code = main(["stream", "vivid", *arguments])
-    return {"code": code, "report": json.loads(out.getvalue() or "null"), "err": err.getvalue()}
+    document = json.loads(out.getvalue())
+    err = "".join(error["message"] for error in document["errors"])
+    return {"code": code, "report": document["result"], "err": err}
 
 
 @pytest.mark.lg_feature("vivid")

@@ -78,10 +78,12 @@ def stream_each(asked: list[tuple[str, str]]) -> list[list[Any]]:
     for context, size in asked:
         width, height = size.split("x")
         words = ["--width", width, "--height", height, "--pixelformat", "RGB3", "--frames", "10"]
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
             code = main(["stream", "vivid", context, *words, "--json"])
-        told.append([code, json.loads(out.getvalue() or "null"), err.getvalue()])
+        document = json.loads(out.getvalue())
+        said = "".join(error["message"] for error in document["errors"])
+        told.append([code, document["result"], said])
     return told
 
 
