@@ -165,7 +165,7 @@ def command(words: list[str]) -> dict[str, Any]:
         ("conjure", "there is no verb 'conjure'; the verbs are alloc, bench,"),
         ("destroy nowhere", "there is no such context; there are private, shared"),
         ("quota nowhere 1MiB", "there is no such context; there are private, shared"),
-        ("create left nowhere", "'nowhere'"),
+        ("create left nowhere", "there is no /reserved-memory/nowhere; there are "),
         ("create left " + "x" * 100, "BANK: "),
         ("verify --pid 2000000000 --fd 0", "descriptor 0 of process 2000000000"),
         ("", "the following arguments are required: VERB"),
