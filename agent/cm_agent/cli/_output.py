@@ -115,8 +115,11 @@ def fail(verb: str | None, error: BaseException, *, as_json: bool) -> int:
     if as_json:
         _print_document(verb, False, None, problems)
     elif not isinstance(error, KeyboardInterrupt):
-        _warn(getattr(error, "usage", ""))
-        _complain(verb, problems)
+        try:
+            flush()
+        finally:
+            _warn(getattr(error, "usage", ""))
+            _complain(verb, problems)
     return _code(error)
 
 

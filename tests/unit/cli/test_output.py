@@ -53,6 +53,22 @@ def test_a_full_disk_ends_it_with_1_and_a_sentence(line: str, unbuffered: str) -
     assert said.endswith(": standard output cannot be written: No space left on device\n")
 
 
+def test_an_error_comes_after_what_was_printed_before_it() -> None:
+    program = (
+        "from cm_agent.cli._output import fail, say\n"
+        "say('chunk 1')\n"
+        "fail('alloc', OSError(5, 'no answer'), as_json=False)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(AGENT), "PYTHONUNBUFFERED": ""},
+    )
+    assert done.stdout == "chunk 1\ncm-agent alloc: no answer\n"
+
+
 def test_a_closed_standard_output_is_no_traceback() -> None:
     line = f"exec {sys.executable} -m cm_agent --version >&-"
     env = {**os.environ, "PYTHONPATH": str(AGENT)}
