@@ -82,7 +82,7 @@ def show(board: RemoteBoard, report: Report) -> None:
     report.add(f"service {board.check('systemctl is-active cm-agent.service')}")
     report.add()
     report.add(board.check("cm-agent list"))
-    contexts = [it["name"] for it in json.loads(board.check("cm-agent list --json"))]
+    contexts = [it["name"] for it in json.loads(board.check("cm-agent list --json"))["result"]]
     if not contexts:
         raise DemoError("the board has no contexts")
     for context in contexts:
@@ -116,7 +116,7 @@ def stream(board: RemoteBoard, context: str, report: Report) -> None:
         f" --fps {FPS} --format RGB3 --save /tmp/frame.png --json",
         timeout=300,
     )
-    seen: dict[str, Any] = json.loads(said)
+    seen: dict[str, Any] = json.loads(said)["result"]
     picture = OUTPUT / f"frame-{context}.png"
     board.get("/tmp/frame.png", picture)
     # What saving one picture costs is the only copy there may be.
@@ -143,7 +143,7 @@ def code(board: RemoteBoard, context: str, report: Report) -> None:
         " --write /tmp/stream.fwht --save-source /tmp/source.png --save /tmp/decoded.png --json",
         timeout=300,
     )
-    seen: dict[str, Any] = json.loads(said)
+    seen: dict[str, Any] = json.loads(said)["result"]
     for name in ("stream.fwht", "source.png", "decoded.png"):
         board.get(f"/tmp/{name}", OUTPUT / name)
     beside(OUTPUT / "source.png", OUTPUT / "decoded.png", OUTPUT / "side-by-side.png")

@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
+from unit.cli.schema import check as document
 
 MIB = 1 << 20
 
@@ -29,7 +29,7 @@ def test_list_shows_each_context_on_a_line(board: Any) -> None:
 
 
 def test_list_as_json_has_bytes(board: Any, page_size: int) -> None:
-    private, shared = json.loads(board.check("cm-agent list --json"))
+    private, shared = document(board.check("cm-agent list --json"))["result"]
     for state, name in ((private, "private"), (shared, "shared")):
         assert (state["name"], state["private"]) == (name, name == "private")
         assert state["size"] == state["free"] == state["largest_hole"] == 64 * MIB
@@ -50,12 +50,12 @@ def test_alloc_tells_the_chunks_and_what_is_left(board: Any) -> None:
 
 def test_alloc_as_json_tells_who_asked(board: Any) -> None:
     got = board.check("cm-agent alloc shared 1MiB/2MiB --count 2 --name camera --verify --json")
-    told = json.loads(got)
+    told = document(got)["result"]
     assert [chunk["name"] for chunk in told["chunks"]] == ["camera"] * 2
     assert [chunk["alignment"] for chunk in told["chunks"]] == [2 * MIB] * 2
     assert [chunk["uid"] for chunk in told["chunks"]] == [0] * 2
     assert [it["verdict"] for it in told["verifications"]] == ["CONTIGUOUS"] * 2
-    assert (told["state"]["free"], told["error"]) == (62 * MIB, None)
+    assert told["state"]["free"] == 62 * MIB
 
 
 def test_alloc_that_fails_ends_with_1_and_frees_what_it_had(board: Any) -> None:
@@ -65,13 +65,14 @@ def test_alloc_that_fails_ends_with_1_and_frees_what_it_had(board: Any) -> None:
     assert "alloc: context 'private': allocation of 24 MiB failed: FULL;" in got.stderr
     assert "16 MiB free, largest hole 16 MiB" in got.stderr
     assert got.stdout.count("chunk ") == 2
-    assert json.loads(board.check("cm-agent list --json"))[0]["free"] == 64 * MIB
+    assert document(board.check("cm-agent list --json"))["result"][0]["free"] == 64 * MIB
 
 
 def test_alloc_that_fails_tells_the_reason_in_json(board: Any) -> None:
     got = board.run("cm-agent alloc private 65MiB --json")
-    error = json.loads(got.stdout)["error"]
-    assert (got.code, error["errno"], error["reason"]) == (1, 12, "FULL")
+    (error,) = document(got.stdout)["errors"]
+    assert (got.code, error["errno"], error["reason"]) == (1, "ENOMEM", "FULL")
+    assert (error["size"], error["free"], got.stderr) == (65 * MIB, 64 * MIB, "")
 
 
 def test_a_deadline_can_be_given(board: Any) -> None:
@@ -82,12 +83,12 @@ def test_a_deadline_can_be_given(board: Any) -> None:
 
 
 def test_bench_measures_each_size_and_leaves_nothing(board: Any) -> None:
-    told = json.loads(board.check("cm-agent bench private 64KiB 1MiB --count 5 --json"))
+    told = document(board.check("cm-agent bench private 64KiB 1MiB --count 5 --json"))["result"]
     assert [(it["size"], it["count"]) for it in told["measured"]] == [(64 << 10, 5), (MIB, 5)]
     for it in told["measured"]:
         assert all(0 < it[what]["p50"] <= it[what]["p99"] for what in ("alloc", "memset", "ioctl"))
-    assert (told["private"], told["error"]) == (True, None)
-    assert json.loads(board.check("cm-agent list --json"))[0]["chunks"] == 0
+    assert told["private"] is True
+    assert document(board.check("cm-agent list --json"))["result"][0]["chunks"] == 0
 
 
 def test_bench_prints_a_line_for_each_size(board: Any) -> None:
@@ -117,15 +118,15 @@ def test_verify_names_three_witnesses(board: Any, linear: dict[str, bool]) -> No
     ]
 
 
-def test_verify_as_json_is_a_line_for_each_size(board: Any, page_size: int) -> None:
-    told = board.check(f"cm-agent verify private {page_size} 3MiB/1MiB --json").splitlines()
-    verifications = [json.loads(line) for line in told]
+def test_verify_as_json_is_a_list(board: Any, page_size: int) -> None:
+    told = board.check(f"cm-agent verify private {page_size} 3MiB/1MiB --json")
+    verifications = document(told)["result"]
     assert [it["size"] for it in verifications] == [page_size, 3 * MIB]
     assert all(it["agree"] and it["verdict"] == "CONTIGUOUS" for it in verifications)
     assert verifications[1]["witnesses"][0]["address"] % MIB == 0
 
 
-# -- mistakes
+# -- errors of the caller
 
 
 def command(words: list[str]) -> dict[str, Any]:
@@ -151,21 +152,28 @@ def command(words: list[str]) -> dict[str, Any]:
         ("alloc shared much", "'much' is not a size"),
         ("alloc shared 1XB", "unknown unit 'XB'"),
         ("alloc shared -- -1", "'-1' is not a size"),
-        ("alloc shared 1MiB/3000", "'3000' is no alignment: use a power of two"),
+        ("alloc shared 1MiB/3000", "'3000' is not an alignment: use a power of two"),
         ("alloc shared 1MiB --count 0", "'0' is not a whole number above 0"),
         ("alloc shared 1MiB --deadline never", "'never' is not a number of seconds"),
-        ("alloc control 1MiB", "'control' cannot be the name of a context"),
-        ("alloc ../null 1MiB", "'../null' cannot be the name of a context"),
-        ("alloc shared", "give SIZE, or --interactive or --replay"),
+        ("alloc control 1MiB", "'control' is not a context"),
+        ("alloc ../null 1MiB", "'../null' cannot be a context's name"),
+        ("alloc shared", "give SIZE, --interactive or --replay"),
         ("verify", "give CONTEXT and SIZE, or --pid and --fd"),
         ("verify shared --pid 1", "--pid and --fd go together"),
         ("verify shared 1MiB --dma-bits 65", "more than the 64 address bits"),
         ("verify --pid 1 --fd 0", "and not a dma-buf"),
-        ("conjure", "invalid choice: 'conjure'"),
+        ("conjure", "there is no verb 'conjure'; the verbs are alloc, bench,"),
+        ("destroy nowhere", "there is no such context; there are private, shared"),
+        ("quota nowhere 1MiB", "there is no such context; there are private, shared"),
+        ("create left nowhere", "there is no /reserved-memory/nowhere; there are "),
+        ("create left " + "x" * 100, "BANK: "),
+        ("verify --pid 2000000000 --fd 0", "descriptor 0 of process 2000000000"),
         ("", "the following arguments are required: VERB"),
     ],
 )
-def test_a_mistake_ends_with_2_and_a_sentence(board: Any, words: str, sentence: str) -> None:
+def test_an_error_of_the_caller_ends_with_2_and_a_sentence(
+    board: Any, words: str, sentence: str
+) -> None:
     got = board.call(command, words=words.split())
     assert (got["code"], sentence in got["stderr"]) == (2, True), got
 
@@ -173,14 +181,14 @@ def test_a_mistake_ends_with_2_and_a_sentence(board: Any, words: str, sentence: 
 def test_the_program_ends_with_the_same_code_and_sentence(board: Any) -> None:
     got = board.run("cm-agent alloc shared much")
     assert (got.code, got.stdout) == (2, "")
-    assert got.stderr.splitlines()[-1].startswith("cm-agent alloc: error: ")
+    assert got.stderr.splitlines()[-1].startswith("cm-agent alloc: argument ")
     assert "'much' is not a size" in got.stderr
 
 
-@pytest.mark.parametrize("verb", ["alloc", "verify"])
-def test_an_unknown_context_ends_with_1_and_names_those_there_are(board: Any, verb: str) -> None:
+@pytest.mark.parametrize("verb", ["alloc", "bench", "verify"])
+def test_an_unknown_context_ends_with_2_and_names_those_there_are(board: Any, verb: str) -> None:
     got = board.call(command, words=[verb, "nowhere", "1MiB"])
-    assert got["code"] == 1
+    assert got["code"] == 2
     assert "context 'nowhere'" in got["stderr"] and "there: private, shared" in got["stderr"]
 
 
@@ -198,13 +206,51 @@ def test_an_alignment_below_a_page_is_met(board: Any) -> None:
         ),
     ],
 )
-def test_a_mistake_in_a_configuration_names_file_and_key(
+def test_an_error_in_a_configuration_names_file_and_key(
     board: Any, text: str, sentence: str
 ) -> None:
     got = board.run(f'printf "{text}" > /tmp/c.toml; cm-agent serve --config /tmp/c.toml')
     assert (got.code, sentence in got.stderr) == (2, True), got
 
 
-def test_a_configuration_that_is_not_there_is_a_mistake(board: Any) -> None:
+def test_a_configuration_that_is_not_there_is_an_error(board: Any) -> None:
     got = board.run("cm-agent serve --config /tmp/none.toml")
-    assert (got.code, got.stderr) == (2, "/tmp/none.toml: there is no such file")
+    assert (got.code, got.stderr) == (2, "cm-agent serve: /tmp/none.toml: there is no such file")
+
+
+# -- what all verbs have in common
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "alloc shared 1MiB --verify",
+        "alloc shared 65MiB",
+        "bench shared 4KiB --count 2",
+        "create left nowhere",
+        "destroy nowhere",
+        "doctor",
+        "list",
+        "policy vivid",
+        "quota shared",
+        "quota shared --user 0",
+        "verify shared 4KiB 1MiB",
+        "verify shared 4KiB --dma-bits 30",
+    ],
+)
+def test_json_is_one_document_with_the_exit_code_of_text(board: Any, line: str) -> None:
+    told = board.call(command, words=[*line.split(), "--json"])
+    text = board.call(command, words=line.split())
+    assert (told["code"], told["stderr"]) == (text["code"], ""), (told, text)
+    assert document(told["stdout"])["ok"] == (told["code"] == 0)
+
+
+def test_a_reader_that_has_gone_ends_it_in_silence(board: Any) -> None:
+    got = board.run("bash -c 'cm-agent list | true; echo ${PIPESTATUS[0]}'")
+    assert got.stdout in ("0", "141") and got.stderr == "", got
+
+
+def test_a_full_disk_ends_it_with_1_and_a_sentence(board: Any) -> None:
+    got = board.run("cm-agent list > /dev/full")
+    said = "cm-agent list: standard output cannot be written: No space left on device"
+    assert (got.code, got.stderr) == (1, said)

@@ -164,7 +164,7 @@ def scattered(board: Any) -> Iterator[str]:
 @pytest.mark.lg_feature("udmabuf")
 def test_a_deliberately_scattered_buffer_is_fragmented(board: Any, scattered: str) -> None:
     got = board.run(f"cm-agent verify shared {scattered} --json")
-    found = json.loads(got.stdout)
+    (found,) = json.loads(got.stdout)["result"]
     assert (found["verdict"], found["agree"]) == ("FRAGMENTED", True), found
     runs = {witness["name"]: witness["runs"] for witness in found["witnesses"]}
     assert runs["attestation"] == 64

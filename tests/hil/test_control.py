@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import errno
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -94,7 +95,17 @@ def test_the_command_line_creates_and_destroys(bare: Any, banks: dict[str, str])
     assert bare.call(look, sizes={"it": [8 * MIB]})["it"][:2] == [8 * MIB, True]
     assert bare.check("cm-agent destroy it") == "it: destroyed"
     got = bare.run("cm-agent destroy it")
-    assert got.code == 1 and "there are none: run `cm-agent doctor`" in got.stderr
+    assert got.code == 2 and "there are none: run `cm-agent doctor`" in got.stderr
+
+
+def test_the_doctor_accepts_what_was_made_at_run_time(bare: Any, banks: dict[str, str]) -> None:
+    left = {"name": "left", "bank": banks["private"], "size": 16 * MIB, "private": True}
+    shared = {"name": "shared", "bank": banks["shared"]}
+    assert bare.call(create, specs=[left, shared]) == ["", ""]
+    findings = json.loads(bare.run("cm-agent doctor --json").stdout)["result"]
+    ours = [it for it in findings if it["what"].startswith("context ")]
+    judged = {it["what"].split()[1]: it["ok"] for it in ours}
+    assert judged == {"'left'": True, "'shared'": True, "'private'": None}, ours
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {

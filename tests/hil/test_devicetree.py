@@ -79,9 +79,9 @@ def look_at(broken: Any) -> dict[str, Any]:
     seen = {
         "log": broken.check("dmesg | grep cm-context").splitlines(),
         "nodes": broken.check("ls /dev/cm").split(),
-        "doctor": [doctor.code, json.loads(doctor.stdout)],
+        "doctor": [doctor.code, json.loads(doctor.stdout)["result"]],
         "used": {name: broken.call(use, context=name) for name in GOOD},
-        "free": [it["free"] for it in json.loads(broken.check("cm-agent list --json"))],
+        "free": [it["free"] for it in json.loads(broken.check("cm-agent list --json"))["result"]],
     }
     broken.check(f"rmmod cm && modprobe cm 'contexts={PARAMETER}'")
     return seen | {"extra": {name: broken.call(use, context=name) for name in EXTRA}}

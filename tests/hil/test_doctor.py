@@ -16,7 +16,9 @@ GUEST = "setpriv --reuid guest --regid guest --clear-groups"
 def examine(board: Any, prefix: str = "") -> tuple[int, dict[str, str]]:
     """Return doctor's exit code and, for each thing to fix, how."""
     got = board.run(f"{prefix} cm-agent doctor --json")
-    return got.code, {it["what"]: it["fix"] for it in json.loads(got.stdout) if it["ok"] is False}
+    return got.code, {
+        it["what"]: it["fix"] for it in json.loads(got.stdout)["result"] if it["ok"] is False
+    }
 
 
 def test_a_board_that_has_all_is_told_so(agent: Any) -> None:
@@ -61,6 +63,12 @@ def test_a_user_who_may_not_open_the_nodes_is_told_the_group(agent: Any) -> None
 def test_a_member_of_the_group_is_well_without_capabilities(agent: Any) -> None:
     code, wrong = examine(agent, "setpriv --reuid guest --regid guest --groups cm")
     assert (code, wrong) == (0, {})
+
+
+def test_capabilities_of_a_user_namespace_do_not_count(agent: Any) -> None:
+    got = agent.run("unshare --user --map-root-user cm-agent doctor")
+    assert "you have CAP_SYS_RAWIO in a user namespace only, where it does not count" in got.stdout
+    assert "ok    you have CAP_SYS_RAWIO" in agent.run("cm-agent doctor").stdout
 
 
 def test_a_user_who_may_not_open_a_context_is_told_so_by_alloc(agent: Any) -> None:

@@ -60,7 +60,7 @@ def stream(context: str, arguments: list[str]) -> dict[str, Any]:
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         code = main(["stream", "vivid", context, *common, *arguments])
-    return {"code": code, "report": json.loads(out.getvalue() or "null")}
+    return {"code": code, "report": json.loads(out.getvalue())["result"]}
 
 
 CODED = ["--format", "YU12", "--fps", "25", "--encode", "vicodec", "--decode", "vicodec"]
@@ -151,7 +151,7 @@ def keep_stream(context: str, path: str) -> dict[str, Any]:
         os.unlink(name)
     return {
         "code": code,
-        "report": json.loads(out.getvalue()),
+        "report": json.loads(out.getvalue())["result"],
         "bytes": len(data),
         "headers": data.count(bytes.fromhex("4f4f4f4fffffffff")),
         "begin": data[:8].hex(),

@@ -264,14 +264,14 @@ def test_the_command_tells_rule_and_room(module: Any) -> None:
         "  shared: shared, 64 MiB, 64 MiB free, largest hole 64 MiB",
     ]
     got = module.run(f"cm-agent policy vivid a --json --config {CONFIG}")
-    (context,) = json.loads(got.stdout)["contexts"]
+    (context,) = json.loads(got.stdout)["result"]["contexts"]
     assert (got.code, context["name"], context["state"]) == (1, "nowhere", None)
 
 
 def test_the_doctor_names_a_rule_whose_context_is_not_there(agent: Any) -> None:
     configure(agent, "vivid=private,nowhere")
     got = agent.run(f"cm-agent doctor --json --config {CONFIG}")
-    (finding,) = [it for it in json.loads(got.stdout) if it["ok"] is False]
+    (finding,) = [it for it in json.loads(got.stdout)["result"] if it["ok"] is False]
     assert got.code == 1
     assert "rule 'vivid=private,nowhere' of the policy names context 'nowhere'" in finding["what"]
     assert "(private, shared)" in finding["fix"]
@@ -286,16 +286,17 @@ def stream(config: str, taken: dict[str, int]) -> dict[str, Any]:
     from cm_agent.cli import main
     from cm_agent.core.context import Context
 
-    out, err = io.StringIO(), io.StringIO()
+    out = io.StringIO()
     with contextlib.ExitStack() as kept:
         for name, size in taken.items():
             kept.enter_context(kept.enter_context(Context(name)).alloc(size))
         kept.enter_context(contextlib.redirect_stdout(out))
-        kept.enter_context(contextlib.redirect_stderr(err))
         arguments = ["--size", "640x480", "--format", "RGB3"]
         arguments += ["--frames", "10", "--config", config, "--json"]
         code = main(["stream", "vivid", *arguments])
-    return {"code": code, "report": json.loads(out.getvalue() or "null"), "err": err.getvalue()}
+    document = json.loads(out.getvalue())
+    err = "".join(error["message"] for error in document["errors"])
+    return {"code": code, "report": document["result"], "err": err}
 
 
 @pytest.mark.lg_feature("vivid")

@@ -18,7 +18,11 @@ from boards import bundle
 from boards.remote import RemoteBoard
 
 pytestmark = [
-    pytest.mark.lg_feature(feature) for feature in ("vivid", "vicodec", "numpy", "opencv", "pyav")
+    pytest.mark.lg_feature("vivid"),
+    pytest.mark.lg_feature("vicodec"),
+    pytest.mark.lg_feature("numpy"),
+    pytest.mark.lg_feature("opencv"),
+    pytest.mark.lg_feature("pyav"),
 ]
 LINES = 12
 PACKAGES, PATH_FILE = "/opt/packages", "/usr/lib/python3/dist-packages/packages.pth"

@@ -228,9 +228,9 @@ def test_other_users_are_told_of_themselves_only(unlimited: Any) -> None:
     none = {"bytes": 0, "chunks": 0}
     mine = none | {"uid": guest, "quota": 2 * MIB, "max_chunks": 3}
     other = none | {"uid": WITH_OWN, "quota": MIB, "max_chunks": None}
-    told = json.loads(unlimited.check(f"{GUEST} {ask}"))
-    assert told == {"everybody": None, "users": [mine]}
-    told = json.loads(unlimited.check(ask))
+    told = json.loads(unlimited.check(f"{GUEST} {ask}"))["result"]
+    assert told == {"context": "shared", "everybody": None, "users": [mine]}
+    told = json.loads(unlimited.check(ask))["result"]
     assert told["everybody"] == {"quota": 8 * MIB, "max_chunks": None}
     assert sorted(told["users"], key=lambda it: it["uid"]) == [mine, other]
 
@@ -239,7 +239,7 @@ def test_a_quota_of_a_context_that_is_not_there_is_answered_with_those_that_are(
     module: Any,
 ) -> None:
     got = module.run("cm-agent quota nowhere")
-    assert got.code == 1
+    assert got.code == 2
     assert "there is no such context; there are private, shared" in got.stderr
 
 

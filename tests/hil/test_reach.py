@@ -46,7 +46,7 @@ def look_at(high: Any) -> dict[str, Any]:
         "streamed": dict(zip(take, high.call(stream_each, asked=take), strict=True)),
         "by policy": high.run(f"cm-agent stream vivid --config {CONFIG} --frames 2"),
         "log": high.check("dmesg").splitlines(),
-        "left": json.loads(high.check("cm-agent list --json")),
+        "left": json.loads(high.check("cm-agent list --json"))["result"],
     }
 
 
@@ -78,10 +78,12 @@ def stream_each(asked: list[tuple[str, str]]) -> list[list[Any]]:
     for context, size in asked:
         width, height = size.split("x")
         words = ["--size", f"{width}x{height}", "--format", "RGB3", "--frames", "10"]
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
             code = main(["stream", "vivid", context, *words, "--json"])
-        told.append([code, json.loads(out.getvalue() or "null"), err.getvalue()])
+        document = json.loads(out.getvalue())
+        said = "".join(error["message"] for error in document["errors"])
+        told.append([code, document["result"], said])
     return told
 
 

@@ -90,7 +90,7 @@ def stream_by_command(context: str, frames: int, save: str | None) -> dict[str, 
         middles = range(3 * (400 * 640 + 40), 3 * 401 * 640, 3 * 80)
         picture = [list(rows[at : at + 3]) for at in middles]
         os.unlink(save)
-    return {"code": code, "report": json.loads(out.getvalue()), "picture": picture}
+    return {"code": code, "report": json.loads(out.getvalue())["result"], "picture": picture}
 
 
 @pytest.mark.parametrize("context", CONTEXTS)

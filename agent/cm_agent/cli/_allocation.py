@@ -24,7 +24,7 @@ def add_context(parser: argparse.ArgumentParser) -> None:
         type=context_name,
         nargs="?",
         metavar="CONTEXT",
-        help="where the buffers come from (default: as the policy says)",
+        help="where the buffers come from (default: what the policy says)",
     )
     add_config(parser)
 

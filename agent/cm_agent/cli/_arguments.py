@@ -1,28 +1,41 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 cm-agent authors
-"""Arguments that several verbs take, and the block that shows a verification."""
+"""Arguments that several verbs take, and the alarm of a verification."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeAlias
 
+from cm_agent.cli._output import MisuseError, Problem
+from cm_agent.cli._parser import Subparsers, add_verb
 from cm_agent.config import settings as config
 from cm_agent.config.settings import Config, ConfigError
 from cm_agent.contiguity.verification import Verification
-from cm_agent.core.context import is_name
-from cm_agent.core.errors import UsageError
+from cm_agent.core.name import check_name
 from cm_agent.core.size import parse_request, parse_size
 
-Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+__all__ = [
+    "Subparsers",
+    "add_common",
+    "add_config",
+    "add_verb",
+    "alarms",
+    "byte_count",
+    "context_name",
+    "load_config",
+    "positive_int",
+    "request",
+    "seconds",
+]
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
     """Add --json."""
-    parser.add_argument("--json", action="store_true", help="print JSON, sizes in bytes")
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON document, sizes in bytes"
+    )
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
@@ -31,22 +44,24 @@ def add_config(parser: argparse.ArgumentParser) -> None:
         "--config",
         type=Path,
         metavar="FILE",
-        help=f"TOML file with the policy (default: {config.DEFAULT_PATH}, if any)",
+        help=f"configuration in TOML (default: {config.DEFAULT_PATH}, if it exists)",
     )
 
 
 def load_config(args: argparse.Namespace) -> Config:
-    """Read the file of --config or the default one; UsageError with every error in it."""
+    """Read the file of --config or the default one; MisuseError with every error in it."""
     try:
         return config.load(args.config)
     except ConfigError as error:
-        raise UsageError(str(error)) from None
+        raise MisuseError(*error.problems) from None
 
 
 def context_name(text: str) -> str:
     """Check the name of a context."""
-    if not is_name(text):
-        raise argparse.ArgumentTypeError(f"{text!r} cannot be the name of a context")
+    try:
+        check_name(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     return text
 
 
@@ -84,15 +99,14 @@ def seconds(text: str) -> float:
     return value
 
 
-def show_verification(verification: Verification, *, as_json: bool) -> None:
-    """Print a verdict with its witnesses, and shout when they disagree."""
-    if as_json:
-        print(json.dumps(verification.to_json()))
-    else:
-        print(verification.describe())
-    if not verification.agree:
-        print(
-            "*** THE WITNESSES DISAGREE. Do not use this buffer for DMA; please report this with "
-            "the lines above and the kernel log. ***",
-            file=sys.stderr,
+def alarms(verifications: Iterable[Verification]) -> list[Problem]:
+    """Return an alarm for each verification whose witnesses disagree."""
+    return [
+        Problem(
+            "THE WITNESSES DISAGREE. Do not use this buffer for DMA; please report this with the "
+            "output and the kernel log",
+            context=verification.context,
         )
+        for verification in verifications
+        if not verification.agree
+    ]

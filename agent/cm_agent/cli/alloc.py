@@ -5,57 +5,68 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
 
 from cm_agent.cli._arguments import (
     Subparsers,
     add_common,
+    add_verb,
+    alarms,
     context_name,
     positive_int,
     request,
     seconds,
-    show_verification,
 )
+from cm_agent.cli._output import Problem, say, show
 from cm_agent.cli.shell.prompt import converse
 from cm_agent.cli.shell.session import Session, read_sequence
 from cm_agent.contiguity.verification import Verdict, Verification, verify
 from cm_agent.core.buffer import Buffer, encode_name
 from cm_agent.core.context import Context
-from cm_agent.core.errors import AllocationError, CommandError, UsageError
+from cm_agent.core.errors import UsageError
+from cm_agent.core.reports import ChunkInfo, ContextState
 from cm_agent.core.size import format_size
 
+_DESCRIPTION = """\
+Allocate chunks from a context, and free them at the end. With SIZE, they are allocated at once.
+Without SIZE, on a terminal or with --interactive, a prompt takes commands: `help` lists them, and
+`record FILE` writes them to a file. --replay FILE runs such a file until a command fails."""
 _EPILOG = """\
-With SIZE, chunks are allocated at once. Without SIZE, on a terminal or with --interactive, a prompt
-takes commands: `help` lists them, `record FILE` writes down what was done, and --replay FILE does
-it again until a command fails. All chunks are freed at the end.
-Exit codes: 0 all is well, or a person was at the prompt; 1 something failed; 2 bad usage, or a line
-that is no command."""
+Exit codes: 0 all chunks were allocated and, with --verify, are CONTIGUOUS; 1 not all, or a command
+of the prompt or the replay failed; 2 an error in the arguments, or a line that is not a command. A
+prompt on a terminal always ends with 0: its user saw the errors."""
 _AT_ONCE = ("count", "name", "verify", "hold", "json")
 
 
 def register(sub: Subparsers) -> None:
     """Add the verb to the command line."""
-    parser = sub.add_parser(
-        "alloc",
-        help="allocate chunks and try things with them",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    parser = add_verb(
+        sub, "alloc", "allocate chunks and try things with them", _DESCRIPTION, _EPILOG
     )
-    parser.add_argument("context", type=context_name, metavar="CONTEXT")
+    parser.add_argument("context", type=context_name, metavar="CONTEXT", help="name of the context")
     parser.add_argument(
         "request", type=request, nargs="?", metavar="SIZE[/ALIGN]", help="as in 8MiB/1MiB"
     )
     _add_session(parser)
-    parser.add_argument("--deadline", type=seconds, metavar="SECONDS", help="default: 10")
+    parser.add_argument(
+        "--deadline", type=seconds, metavar="SECONDS", help="of each allocation (default: 10)"
+    )
     once = parser.add_argument_group("with SIZE")
-    once.add_argument("--count", type=positive_int, metavar="N", help="default: 1")
-    once.add_argument("--name", type=_name, metavar="TEXT", help="name of the buffers")
+    once.add_argument(
+        "--count", type=positive_int, metavar="N", help="number of chunks (default: 1)"
+    )
+    once.add_argument("--name", type=_name, metavar="TEXT", help="name of the chunks")
     once.add_argument("--verify", action="store_true", help="verify every chunk")
-    once.add_argument("--hold", type=seconds, metavar="SECONDS", help="keep the chunks so long")
+    once.add_argument(
+        "--hold",
+        type=seconds,
+        metavar="SECONDS",
+        help="keep the chunks for this long, or until Ctrl-C",
+    )
     add_common(parser)
     parser.set_defaults(run=run)
 
@@ -66,10 +77,10 @@ def _add_session(parser: argparse.ArgumentParser) -> None:
         "-i",
         "--interactive",
         action="store_true",
-        help="take commands from standard input, also when it is no terminal",
+        help="take commands from standard input, even if it is not a terminal",
     )
     session.add_argument(
-        "--replay", metavar="FILE", help="do a recorded sequence; - is standard input"
+        "--replay", metavar="FILE", help="run a recorded sequence; `-` is standard input"
     )
 
 
@@ -90,14 +101,14 @@ def _check(args: argparse.Namespace) -> None:
         if getattr(args, option):
             raise UsageError(f"--{option} goes with SIZE; a session has commands for it")
     if not args.interactive and args.replay is None and not sys.stdin.isatty():
-        raise UsageError("give SIZE, or --interactive or --replay, as this is no terminal")
+        raise UsageError("give SIZE, --interactive or --replay: standard input is not a terminal")
 
 
 def _session(args: argparse.Namespace) -> int:
     """Converse, or replay; all chunks are freed at the end."""
     with (
         Context(args.context) as context,
-        Session(context, deadline=args.deadline) as session,
+        Session(context, deadline=args.deadline, show=say) as session,
     ):
         if args.replay is None:
             return converse(session, context.name)
@@ -105,22 +116,17 @@ def _session(args: argparse.Namespace) -> int:
 
 
 def _replay(session: Session, path: str) -> int:
-    try:
-        if path == "-":
-            session.replay(read_sequence("/dev/stdin"), "standard input")
-        else:
-            session.replay(read_sequence(path), path)
-    except CommandError as error:
-        sys.stdout.flush()
-        print(f"cm-agent alloc: {error}", file=sys.stderr)
-        return 1
+    if path == "-":
+        session.replay(read_sequence("/dev/stdin"), "standard input")
+    else:
+        session.replay(read_sequence(path), path)
     return 0
 
 
 def _at_once(args: argparse.Namespace) -> int:
     """Allocate until the count is reached or one fails; all chunks are freed at the end."""
-    failure: OSError | None = None
     buffers: list[Buffer] = []
+    problems: list[Problem] = []
     with ExitStack() as held:
         context = held.enter_context(Context(args.context))
         size, alignment = args.request
@@ -129,16 +135,47 @@ def _at_once(args: argparse.Namespace) -> int:
                 buffer = context.alloc(size, alignment, deadline=args.deadline, name=args.name)
                 buffers.append(held.enter_context(buffer))
         except OSError as error:
-            failure = error
+            problems.append(Problem.of(error, args.context))
         verifications = [verify(buffer, context) for buffer in buffers] if args.verify else []
-        report = _report_json if args.json else _report
-        report(context, buffers, verifications, failure)
-        sys.stdout.flush()
+        code = _show(args, context, buffers, verifications, problems)
         if args.hold:
             with suppress(KeyboardInterrupt):
                 time.sleep(args.hold)
-    proven = all(v.verdict is Verdict.CONTIGUOUS for v in verifications)
-    return 0 if failure is None and proven else 1
+    return code
+
+
+def _show(
+    args: argparse.Namespace,
+    context: Context,
+    buffers: list[Buffer],
+    verifications: list[Verification],
+    problems: list[Problem],
+) -> int:
+    chunks = [context.info(buffer) for buffer in buffers]
+    state = context.query()
+    result = {
+        "chunks": [asdict(chunk) for chunk in chunks],
+        "verifications": [verification.to_json() for verification in verifications],
+        "state": asdict(state),
+    }
+    return show(
+        args,
+        result,
+        _lines(chunks, verifications, state),
+        [*problems, *alarms(verifications)],
+        ok=all(it.verdict is Verdict.CONTIGUOUS for it in verifications),
+    )
+
+
+def _lines(
+    chunks: list[ChunkInfo], verifications: list[Verification], state: ContextState
+) -> Iterator[str]:
+    for chunk in chunks:
+        alignment = format_size(chunk.alignment)
+        yield f"chunk {chunk.id}: {format_size(chunk.size)}, aligned to {alignment}"
+    for verification in verifications:
+        yield verification.describe()
+    yield f"free: {format_size(state.free)}, largest hole {format_size(state.largest_hole)}"
 
 
 def _name(text: str) -> str:
@@ -147,39 +184,3 @@ def _name(text: str) -> str:
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return text
-
-
-def _report(
-    context: Context,
-    buffers: list[Buffer],
-    verifications: list[Verification],
-    failure: OSError | None,
-) -> None:
-    for buffer in buffers:
-        alignment = format_size(context.info(buffer).alignment)
-        print(f"chunk {buffer.id}: {format_size(buffer.size)}, aligned to {alignment}")
-    for verification in verifications:
-        show_verification(verification, as_json=False)
-    state = context.query()
-    print(f"free: {format_size(state.free)}, largest hole {format_size(state.largest_hole)}")
-    if failure is not None:
-        print(f"cm-agent alloc: {failure.strerror}", file=sys.stderr)
-
-
-def _report_json(
-    context: Context,
-    buffers: list[Buffer],
-    verifications: list[Verification],
-    failure: OSError | None,
-) -> None:
-    error = None
-    if failure is not None:
-        reason = failure.reason.name if isinstance(failure, AllocationError) else None
-        error = {"errno": failure.errno, "reason": reason, "message": failure.strerror}
-    document = {
-        "chunks": [asdict(context.info(buffer)) for buffer in buffers],
-        "verifications": [verification.to_json() for verification in verifications],
-        "state": asdict(context.query()),
-        "error": error,
-    }
-    print(json.dumps(document, indent=2))

@@ -5,44 +5,81 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from dataclasses import asdict
 
-from cm_agent.cli._arguments import Subparsers, byte_count, context_name
+from cm_agent.cli._arguments import Subparsers, add_common, add_verb, byte_count, context_name
+from cm_agent.cli._output import show
 from cm_agent.core.context import Context
 from cm_agent.core.control import Control
+from cm_agent.core.errors import UsageError
 from cm_agent.core.size import format_size
+
+_DESCRIPTION = """\
+Make a context over a part of a bank that no other context uses; needs root. It lasts until it is
+destroyed or the board reboots. Parts of a reusable bank begin and end at multiples of 2 MiB, or of
+less on some kernels; the error message has the number. The banks are the folders in
+/proc/device-tree/reserved-memory."""
+_EPILOG = """\
+Exit codes: 0 the context was made; 1 it was not; 2 an error in the arguments, or there is no such
+bank."""
 
 
 def register(sub: Subparsers) -> None:
     """Add the verb to the command line."""
-    parser: Any = sub.add_parser("create", help="make a context over a part of a bank (root)")
-    parser.description = (
-        "Make a context over a part of a bank that no other context has. Parts of a reusable bank"
-        " begin and end at multiples of 2 MiB, or less: an error has the number."
-        " The banks: ls /proc/device-tree/reserved-memory"
+    what = "make a context over a part of a bank (root only)"
+    parser = add_verb(sub, "create", what, _DESCRIPTION, _EPILOG)
+    parser.add_argument(
+        "context", type=context_name, metavar="CONTEXT", help="the name of the new context"
     )
-    parser.add_argument("context", type=context_name, help="what it will be called")
-    parser.add_argument("bank", help="node below /reserved-memory, as in camera@70000000")
-    parser.add_argument("--offset", type=byte_count, default=0, metavar="SIZE")
-    parser.add_argument("--size", type=byte_count, default=0, metavar="SIZE", help="default: rest")
-    parser.add_argument("--min-alignment", type=byte_count, default=0, metavar="SIZE")
-    parser.add_argument("--private", action="store_true", help="take the memory for itself, now")
+    parser.add_argument(
+        "bank", metavar="BANK", help="node below /reserved-memory, as in camera@70000000"
+    )
+    parser.add_argument(
+        "--offset",
+        type=byte_count,
+        default=0,
+        metavar="SIZE",
+        help="where in the bank the context begins (default: 0)",
+    )
+    parser.add_argument(
+        "--size",
+        type=byte_count,
+        default=0,
+        metavar="SIZE",
+        help="size of the context (default: the rest of the bank)",
+    )
+    parser.add_argument(
+        "--min-alignment",
+        type=byte_count,
+        default=0,
+        metavar="SIZE",
+        help="minimum alignment of its chunks (default: a page)",
+    )
+    parser.add_argument(
+        "--private",
+        action="store_true",
+        help="reserve the memory for this context alone",
+    )
+    add_common(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Make it, and print what it is."""
     with Control() as control:
-        control.create(
-            args.context,
-            args.bank,
-            offset=args.offset,
-            size=args.size,
-            min_alignment=args.min_alignment,
-            private=args.private,
-        )
+        try:
+            control.create(
+                args.context,
+                args.bank,
+                offset=args.offset,
+                size=args.size,
+                min_alignment=args.min_alignment,
+                private=args.private,
+            )
+        except ValueError as error:
+            raise UsageError(f"BANK: {error}") from None
     with Context(args.context) as context:
         state = context.query()
     kind = "private" if state.private else "shared"
-    print(f"{args.context}: {kind}, {format_size(state.size)} of {args.bank}")
-    return 0
+    line = f"{args.context}: {kind}, {format_size(state.size)} of {args.bank}"
+    return show(args, asdict(state), [line])

@@ -5,18 +5,27 @@
 from __future__ import annotations
 
 import argparse
-import json
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 
-from cm_agent.cli._arguments import Subparsers, add_common, add_config
+from cm_agent.cli._arguments import Subparsers, add_common, add_config, add_verb
+from cm_agent.cli._output import show
 from cm_agent.diagnose.doctor import Finding, Machine, examine
 
 _MARKS = {True: "ok  ", False: "FAIL", None: "-   "}
+_DESCRIPTION = """\
+Check everything that contexts need on this machine, from the kernel to the service, and show what
+is missing and how to fix it. Nothing is changed."""
+_EPILOG = """\
+A line begins with `ok`, with `FAIL` when something must be fixed, and with `-` for what cannot be
+judged or need not be fixed.
+Exit codes: 0 nothing must be fixed; 1 something must be; 2 an error in the arguments."""
 
 
 def register(sub: Subparsers) -> None:
     """Add the verb to the command line."""
-    parser = sub.add_parser("doctor", help="show what is missing and how to fix it")
+    what = "show what is missing and how to fix it"
+    parser = add_verb(sub, "doctor", what, _DESCRIPTION, _EPILOG)
     add_config(parser)
     add_common(parser)
     parser.set_defaults(run=run)
@@ -25,15 +34,12 @@ def register(sub: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print every finding; 1 when something must be fixed."""
     findings = examine(replace(Machine(), config=args.config))
-    if args.json:
-        print(json.dumps([asdict(finding) for finding in findings], indent=2))
-    else:
-        for finding in findings:
-            _show(finding)
-    return 1 if any(finding.ok is False for finding in findings) else 0
+    good = all(finding.ok is not False for finding in findings)
+    return show(args, [asdict(it) for it in findings], _lines(findings), ok=good)
 
 
-def _show(finding: Finding) -> None:
-    print(f"{_MARKS[finding.ok]}  {finding.what}")
-    if finding.fix:
-        print(f"      -> {finding.fix}")
+def _lines(findings: Iterable[Finding]) -> Iterator[str]:
+    for finding in findings:
+        yield f"{_MARKS[finding.ok]}  {finding.what}"
+        if finding.fix:
+            yield f"      -> {finding.fix}"

@@ -5,57 +5,62 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 
 from cm_agent.cli import _table as table
-from cm_agent.cli._arguments import Subparsers, add_common
+from cm_agent.cli._arguments import Subparsers, add_common, add_verb
+from cm_agent.cli._output import Problem, show
 from cm_agent.core.context import Context, contexts
 from cm_agent.core.reports import ContextState
 from cm_agent.core.size import format_size
 from cm_agent.diagnose.doctor import Machine, examine
 
 _HEADINGS = ("NAME", "KIND", "SIZE", "FREE", "LARGEST HOLE", "PINNED", "CHUNKS")
+_DESCRIPTION = """\
+Show every context: whether it is shared with the system or private, its size, its free space, the
+largest hole, which is what fits without moving chunks, how much is pinned, and the number of
+chunks."""
+_EPILOG = """\
+Exit codes: 0 every context was asked; 1 one could not be, or there is none; 2 an error in the
+arguments."""
 
 
 def register(sub: Subparsers) -> None:
     """Add the verb to the command line."""
-    parser = sub.add_parser("list", help="show the contexts and how full they are")
+    parser = add_verb(sub, "list", "show the contexts and how full they are", _DESCRIPTION, _EPILOG)
     add_common(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print one line per context; 1 when there is none or one cannot be asked."""
-    states, failures = _ask()
-    if args.json:
-        print(json.dumps([asdict(state) for state in states], indent=2))
-    elif states:
-        for line in table.lines([_HEADINGS, *map(_row, states)], "<<>>>>>"):
-            print(line)
-    if not states and not failures:
-        failures = [_nothing()]
-    for failure in failures:
-        print(f"cm-agent list: {failure}", file=sys.stderr)
-    return 1 if failures else 0
+    """Print one line per context; 1 when there is none or one does not answer."""
+    states, problems = _ask()
+    if not states and not problems:
+        problems = [_nothing()]
+    return show(args, [asdict(state) for state in states], _lines(states), problems)
 
 
-def _ask() -> tuple[list[ContextState], list[str]]:
-    states, failures = [], []
+def _lines(states: list[ContextState]) -> Iterator[str]:
+    if states:
+        yield from table.lines([_HEADINGS, *map(_row, states)], "<<>>>>>")
+
+
+def _ask() -> tuple[list[ContextState], list[Problem]]:
+    states, problems = [], []
     for name in contexts():
         try:
             with Context(name) as context:
                 states.append(context.query())
         except OSError as error:
-            failures.append(str(error.strerror))
-    return states, failures
+            problems.append(Problem.of(error, name))
+    return states, problems
 
 
-def _nothing() -> str:
+def _nothing() -> Problem:
     causes = [finding for finding in examine(Machine()) if finding.ok is False]
     why = f": {causes[0].what}" if causes else ""
-    return f"there is no context{why}; `cm-agent doctor` shows how to fix it"
+    return Problem(f"there is no context{why}; `cm-agent doctor` shows how to fix it")
 
 
 def _row(state: ContextState) -> tuple[str, ...]:

@@ -5,33 +5,38 @@
 from __future__ import annotations
 
 import argparse
-import json
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from cm_agent.cli._arguments import Subparsers, add_common, add_config, load_config
+from cm_agent.cli._arguments import Subparsers, add_common, add_config, add_verb, load_config
+from cm_agent.cli._output import Problem, show
 from cm_agent.core.context import Context
 from cm_agent.core.reports import ContextState
 from cm_agent.core.size import format_size
 from cm_agent.policy.rules import COMMON
 
+_DESCRIPTION = """\
+Show which rule of the policy applies to a device, and the contexts its buffers come from, in the
+order in which they are tried, with their free space."""
 _EPILOG = """\
-DEVICE is the name that rules match: of a video device, that of its driver. It need not be there.
-Exit codes: 0 every context of the rule can be asked; 1 no rule matches, or a context is not there;
-2 an error in the arguments or the configuration."""
+DEVICE is the name that rules match; for a video device, the name of its driver. The device need not
+exist.
+Exit codes: 0 every context of the rule is there; 1 one is not, or no rule matches; 2 an error in
+the arguments or the configuration."""
 
 
 def register(sub: Subparsers) -> None:
     """Add the verb to the command line."""
-    parser = sub.add_parser(
-        "policy",
-        help="tell which rule holds for a device, and where its buffers would come from",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    what = "show which rule applies to a device, and where its buffers come from"
+    parser = add_verb(sub, "policy", what, _DESCRIPTION, _EPILOG)
     parser.add_argument("device", metavar="DEVICE", help="as a rule names it, such as s5p-mfc")
     parser.add_argument(
-        "type", metavar="TYPE", nargs="?", default=COMMON, help="default: %(default)s"
+        "type",
+        metavar="TYPE",
+        nargs="?",
+        default=COMMON,
+        help="type of buffer (default: %(default)s)",
     )
     add_config(parser)
     add_common(parser)
@@ -39,43 +44,41 @@ def register(sub: Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the rule and its contexts, in order; 1 when one of them cannot be asked."""
+    """Print the rule and its contexts, in order; 1 when one of them does not answer."""
     policy = load_config(args).policy
     rule = policy.match(args.device, args.type)
-    asked = {name: _ask(name) for name in rule.contexts}
-    report = {
+    problems: list[Problem] = []
+    states = {name: _ask(name, problems) for name in rule.contexts}
+    result = {
         "device": args.device,
         "type": args.type,
         "number": policy.rules.index(rule) + 1,
         "rule": str(rule),
-        "contexts": [_to_json(name, answer) for name, answer in asked.items()],
+        "contexts": [
+            {"name": name, "state": state and asdict(state)} for name, state in states.items()
+        ],
     }
-    if args.json:
-        print(json.dumps(report, indent=2))
-    else:
-        print("device {device!r}, type {type!r}: rule {number}, {rule}".format(**report))
-        for name, answer in asked.items():
-            print(f"  {name}: {_describe(answer)}")
-    return 1 if any(isinstance(answer, OSError) for answer in asked.values()) else 0
+    return show(args, result, _lines(result, states), problems)
 
 
-def _ask(name: str) -> ContextState | OSError:
+def _ask(name: str, problems: list[Problem]) -> ContextState | None:
     try:
         with Context(name) as context:
             return context.query()
     except OSError as error:
-        return error
+        problems.append(Problem.of(error, name))
+        return None
 
 
-def _to_json(name: str, answer: ContextState | OSError) -> dict[str, Any]:
-    if isinstance(answer, OSError):
-        return {"name": name, "state": None, "error": answer.strerror}
-    return {"name": name, "state": asdict(answer), "error": None}
+def _lines(result: Mapping[str, Any], states: dict[str, ContextState | None]) -> Iterator[str]:
+    yield "device {device!r}, type {type!r}: rule {number}, {rule}".format_map(result)
+    for name, state in states.items():
+        yield f"  {name}: {_describe(state)}"
 
 
-def _describe(answer: ContextState | OSError) -> str:
-    if isinstance(answer, OSError):
-        return str(answer.strerror)
-    kind = "private" if answer.private else "shared"
-    free, hole = format_size(answer.free), format_size(answer.largest_hole)
-    return f"{kind}, {format_size(answer.size)}, {free} free, largest hole {hole}"
+def _describe(state: ContextState | None) -> str:
+    if state is None:
+        return "not available"
+    kind = "private" if state.private else "shared"
+    free, hole = format_size(state.free), format_size(state.largest_hole)
+    return f"{kind}, {format_size(state.size)}, {free} free, largest hole {hole}"

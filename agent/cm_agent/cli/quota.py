@@ -5,16 +5,16 @@
 from __future__ import annotations
 
 import argparse
-import json
 import pwd
+from collections.abc import Iterator
 from dataclasses import asdict
-from typing import Final
+from typing import Any, Final
 
 from cm_agent.cli import _table as table
-from cm_agent.cli._arguments import Subparsers, byte_count, context_name
+from cm_agent.cli._arguments import Subparsers, add_common, add_verb, byte_count, context_name
+from cm_agent.cli._output import show
 from cm_agent.core.context import Context
 from cm_agent.core.control import Control
-from cm_agent.core.errors import UsageError
 from cm_agent.core.reports import Quota, User
 from cm_agent.core.size import format_size
 from cm_agent.core.uapi import QUOTA_ANYBODY, QUOTA_NO_CHUNKS
@@ -24,22 +24,23 @@ _KEPT: Final = object()
 """A limit that is not given."""
 _HEADINGS = ("USER", "IN USE", "QUOTA", "CHUNKS", "MAX CHUNKS")
 _ANYBODY = "each user without a quota of their own"
+_DESCRIPTION = """\
+Limit how many bytes of a context, in how many chunks, a user may have; needs root. A limit that is
+not given stays as it is. With --user alone, show what applies to this user and what is in use; with
+CONTEXT alone, show it for all users who have chunks or a quota of their own or, without root, for
+yourself. Limits last until the context is destroyed or the board reboots."""
+_EPILOG = """\
+Users with CAP_SYS_RESOURCE, as root has, may exceed their limits, but not the number of chunks that
+a context may have (the module's parameter max_chunks).
+Exit codes: 0 it was set or shown; 1 it was not; 2 an error in the arguments, or there is no such
+context."""
 
 
 def register(sub: Subparsers) -> None:
     """Add the verb to the command line."""
-    parser = sub.add_parser(
-        "quota", help="limit how much of a context a user may have (root), or show it"
-    )
-    parser.description = (
-        "Limit how many bytes of a context, in how many chunks, a user may have. A limit that is"
-        " not given stays as it is. With --user alone, show what applies and what is in use; with"
-        " CONTEXT alone, show this of all users who have chunks or a quota of their own, or, unless"
-        " you are root, of yourself. Users with CAP_SYS_RESOURCE, as root has, may exceed their"
-        " limits, but not the number of chunks that a context has at most (the module's parameter"
-        " max_chunks)."
-    )
-    parser.add_argument("context", type=context_name, metavar="CONTEXT")
+    what = "limit how much of a context a user may have (root only), or show it"
+    parser = add_verb(sub, "quota", what, _DESCRIPTION, _EPILOG)
+    parser.add_argument("context", type=context_name, metavar="CONTEXT", help="name of the context")
     parser.add_argument(
         "size",
         type=_limit,
@@ -58,38 +59,42 @@ def register(sub: Subparsers) -> None:
     parser.add_argument(
         "--user",
         type=_user,
-        metavar="U",
-        help="name or number; default: each user without a quota of their own",
+        metavar="USER",
+        help=f"name or number (default: {_ANYBODY})",
     )
-    parser.add_argument(
-        "--json", action="store_true", help="with CONTEXT alone: print JSON, sizes in bytes"
-    )
+    add_common(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Set what is given, and print what applies then; list the users when nothing is given."""
     if args.size is _KEPT and args.chunks is _KEPT and args.user is None:
-        return _list(args.context, as_json=args.json)
-    if args.json:
-        raise UsageError("--json goes with CONTEXT alone, to list the users")
+        return _list(args)
     return _set_or_show(args)
 
 
-def _list(name: str, *, as_json: bool) -> int:
-    everybody = _everybody(name)
-    with Context(name) as context:
+def _list(args: argparse.Namespace) -> int:
+    everybody = _everybody(args.context)
+    with Context(args.context) as context:
         users = context.users()
-    if as_json:
-        limits = everybody and {"quota": everybody.size, "max_chunks": everybody.chunks}
-        print(json.dumps({"everybody": limits, "users": list(map(asdict, users))}, indent=2))
-        return 0
+    limits = _limits(everybody.size, everybody.chunks) if everybody else None
+    lines = _table(args.context, everybody, users)
+    return show(args, _result(args.context, limits, users), lines)
+
+
+def _result(name: str, everybody: dict[str, Any] | None, users: list[User]) -> dict[str, Any]:
+    return {"context": name, "everybody": everybody, "users": [asdict(user) for user in users]}
+
+
+def _limits(size: int | None, chunks: int | None) -> dict[str, Any]:
+    return {"quota": size, "max_chunks": chunks}
+
+
+def _table(name: str, everybody: Quota | None, users: list[User]) -> Iterator[str]:
     if everybody:
-        print(f"{name}: {_ANYBODY} may have {_most(everybody.size, everybody.chunks)}")
+        yield f"{name}: {_ANYBODY} may have {_most(everybody.size, everybody.chunks)}"
     if users:
-        for line in table.lines([_HEADINGS, *map(_row, users)], "<>>>>"):
-            print(line)
-    return 0
+        yield from table.lines([_HEADINGS, *map(_row, users)], "<>>>>")
 
 
 def _everybody(name: str) -> Quota | None:
@@ -125,8 +130,13 @@ def _set_or_show(args: argparse.Namespace) -> int:
     whose = _ANYBODY if args.user is None else f"user {args.user}"
     excess = "; root may exceed it" if args.user == 0 and (size, chunks) != (None, None) else ""
     used = f"; in use: {_used(before)}" if shown else ""
-    print(f"{args.context}: {whose} may have {_most(size, chunks)}{excess}{used}")
-    return 0
+    line = f"{args.context}: {whose} may have {_most(size, chunks)}{excess}{used}"
+    if args.user is None:
+        result = _result(args.context, _limits(size, chunks), [])
+    else:
+        user = User(args.user, before.used, size, before.used_chunks, chunks)
+        result = _result(args.context, None, [user])
+    return show(args, result, [line])
 
 
 def _most(size: int | None, chunks: int | None) -> str:
@@ -151,7 +161,7 @@ def _count(text: str) -> int | None:
         return None
     if not (text.isascii() and text.isdecimal() and int(text) < QUOTA_NO_CHUNKS):
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no number of chunks from 0 to {QUOTA_NO_CHUNKS - 1}"
+            f"{text!r} is not a number of chunks from 0 to {QUOTA_NO_CHUNKS - 1}"
         )
     return int(text)
 

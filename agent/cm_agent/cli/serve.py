@@ -5,38 +5,32 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cm_agent import __version__
-from cm_agent.config.settings import DEFAULT_PATH, ConfigError
+from cm_agent.cli._arguments import Subparsers, add_config, add_verb
+from cm_agent.cli._output import MisuseError
+from cm_agent.config.settings import ConfigError
 
-if TYPE_CHECKING:
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
-
+_DESCRIPTION = """\
+Serve metrics for Prometheus and a status page, and verify the contexts on a schedule, until SIGTERM
+or SIGINT. On SIGHUP the configuration is read again; if it has an error, this is logged and the old
+configuration stays in effect."""
 _EPILOG = """\
-While the service runs it keeps the contexts open, so `rmmod cm` needs it stopped first.
-SIGHUP reads the configuration again; an error in it is logged and the old one stays.
-Exit codes: 0 stopped by a signal, 1 could not serve, 2 an error in the configuration."""
+While the service runs it keeps the contexts open: stop it before `rmmod cm`.
+Exit codes: 0 stopped by a signal; 1 it cannot serve; 2 an error in the arguments or the
+configuration."""
 
 
 def register(sub: Subparsers) -> None:
     """Add the verb to the command line."""
-    parser = sub.add_parser(
-        "serve",
-        help="serve metrics and verify the contexts on a schedule",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--config", type=Path, metavar="FILE", help=f"TOML file (default: {DEFAULT_PATH}, if any)"
-    )
+    what = "serve metrics and verify the contexts on a schedule"
+    parser = add_verb(sub, "serve", what, _DESCRIPTION, _EPILOG)
+    add_config(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until stopped; return the exit code."""
+    """Serve until a signal ends it; return the exit code."""
     from cm_agent.daemon import journal
     from cm_agent.daemon.service import serve
 
@@ -44,7 +38,5 @@ def run(args: argparse.Namespace) -> int:
     try:
         serve(args.config, __version__)
     except ConfigError as error:
-        for problem in error.problems:
-            print(problem, file=sys.stderr)
-        return 2
+        raise MisuseError(*error.problems) from None
     return 0

@@ -10,49 +10,53 @@ from contextlib import ExitStack
 from cm_agent.cli._arguments import (
     Subparsers,
     add_common,
+    add_verb,
+    alarms,
     context_name,
     positive_int,
     request,
-    show_verification,
 )
+from cm_agent.cli._output import Problem, show
 from cm_agent.contiguity.verification import Verdict, Verification, verify
 from cm_agent.core.context import Context, contexts
 from cm_agent.core.errors import UsageError
 from cm_agent.diagnose import foreign
 
+_DESCRIPTION = """\
+Prove that buffers are contiguous, by three witnesses: the kernel's attestation, pagemap, and a
+pattern that kernel and user write and read. A chunk of each SIZE is allocated, verified and freed;
+with --pid and --fd, a dma-buf of another process is verified."""
 _EPILOG = """\
-A chunk of every SIZE is allocated, verified and freed, or the dma-buf that process PID has as
-descriptor N is verified. That one is only read, unless --pattern is given: the pattern overwrites
-it and puts the old content back, and what others write meanwhile is lost.
-With --json every verification is one line.
-Exit codes: 0 all are CONTIGUOUS, 1 one is not or could not be allocated, 2 bad usage."""
+The dma-buf of another process is only read, unless --pattern is given: the pattern overwrites it,
+and the old content is restored afterwards. What others write in the meantime is lost.
+Exit codes: 0 all are CONTIGUOUS; 1 one is not, or could not be allocated; 2 an error in the
+arguments, or there is no such context or descriptor."""
 
 
 def register(sub: Subparsers) -> None:
     """Add the verb to the command line."""
-    parser = sub.add_parser(
-        "verify",
-        help="prove that buffers are contiguous",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = add_verb(sub, "verify", "prove that buffers are contiguous", _DESCRIPTION, _EPILOG)
     parser.add_argument(
         "context",
         type=context_name,
         nargs="?",
         metavar="CONTEXT",
-        help="whom to ask; with --pid any context will do",
+        help="where the chunks come from; with --pid, any context, or none",
     )
-    parser.add_argument("sizes", type=request, nargs="*", metavar="SIZE[/ALIGN]")
+    parser.add_argument(
+        "sizes", type=request, nargs="*", metavar="SIZE[/ALIGN]", help="as in 8MiB/1MiB"
+    )
     parser.add_argument("--pid", type=positive_int, metavar="PID", help="process with the dma-buf")
     parser.add_argument("--fd", type=int, metavar="N", help="its descriptor in that process")
-    parser.add_argument("--pattern", action="store_true", help="write the dma-buf of --pid")
+    parser.add_argument(
+        "--pattern", action="store_true", help="write the pattern to the dma-buf of --pid, too"
+    )
     parser.add_argument(
         "--dma-bits",
         type=_dma_bits,
         default=64,
         metavar="BITS",
-        help="address bits of the device that must reach it (default: %(default)s)",
+        help="address bits of the device that is to reach the buffer (default: %(default)s)",
     )
     add_common(parser)
     parser.set_defaults(run=run)
@@ -61,8 +65,15 @@ def register(sub: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Verify what the arguments name and print every verdict."""
     _check(args)
-    verdicts = _foreign(args) if args.pid is not None else _own(args)
-    return 0 if all(verdict is Verdict.CONTIGUOUS for verdict in verdicts) else 1
+    problems: list[Problem] = []
+    verifications = [_foreign(args)] if args.pid is not None else _own(args, problems)
+    return show(
+        args,
+        [verification.to_json() for verification in verifications],
+        [verification.describe() for verification in verifications],
+        [*problems, *alarms(verifications)],
+        ok=all(it.verdict is Verdict.CONTIGUOUS for it in verifications),
+    )
 
 
 def _dma_bits(text: str) -> int:
@@ -83,25 +94,23 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError("--pattern is for --pid; a chunk of our own always gets the pattern")
 
 
-def _own(args: argparse.Namespace) -> list[Verdict]:
-    verdicts = []
+def _own(args: argparse.Namespace, problems: list[Problem]) -> list[Verification]:
+    """Verify a chunk of each size, until one fails."""
+    verifications = []
     with Context(args.context) as context:
-        for size, alignment in args.sizes:
-            with context.alloc(size, alignment, name="cm-agent verify") as buffer:
-                found = verify(buffer, context, dma_bits=args.dma_bits, preserve=False)
-                verdicts.append(_shown(found, args))
-    return verdicts
+        try:
+            for size, alignment in args.sizes:
+                with context.alloc(size, alignment, name="cm-agent verify") as buffer:
+                    found = verify(buffer, context, dma_bits=args.dma_bits, preserve=False)
+                    verifications.append(found)
+        except OSError as error:
+            problems.append(Problem.of(error, args.context))
+    return verifications
 
 
-def _foreign(args: argparse.Namespace) -> list[Verdict]:
+def _foreign(args: argparse.Namespace) -> Verification:
     name = args.context or next(iter(contexts()), None)
     with ExitStack() as held:
         buffer = held.enter_context(foreign.take(args.pid, args.fd))
         context = held.enter_context(Context(name)) if name else None
-        found = verify(buffer, context, dma_bits=args.dma_bits, write=args.pattern)
-        return [_shown(found, args)]
-
-
-def _shown(verification: Verification, args: argparse.Namespace) -> Verdict:
-    show_verification(verification, as_json=args.json)
-    return verification.verdict
+        return verify(buffer, context, dma_bits=args.dma_bits, write=args.pattern)

@@ -6,6 +6,7 @@ import re
 
 UNITS = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _FACTORS = {**UNITS, "": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+_WRITTEN = "B, KiB or K, MiB or M, GiB or G, each 1,024 times the one before"
 _SIZE = re.compile(r"(\d+)\s*([A-Za-z]*)", re.ASCII)
 
 
@@ -19,7 +20,7 @@ def parse_size(text: str) -> int:
         raise ValueError(f"{text!r} is not a size: write a whole number and a unit, as in '1 MiB'")
     number, unit = match.groups()
     if unit not in _FACTORS:
-        raise ValueError(f"{text!r} has the unknown unit {unit!r}: use {', '.join(UNITS)}")
+        raise ValueError(f"{text!r} has the unknown unit {unit!r}: use {_WRITTEN}")
     size = int(number) * _FACTORS[unit]
     if not 1 <= size < 1 << 63:
         raise ValueError(f"{text!r} is out of range: a size is at least 1 byte and below 8 EiB")
@@ -34,7 +35,7 @@ def parse_request(text: str) -> tuple[int, int]:
     size, slash, alignment = text.partition("/")
     wanted = parse_size(size), parse_size(alignment) if slash else 0
     if wanted[1] & (wanted[1] - 1):
-        raise ValueError(f"{alignment!r} is no alignment: use a power of two")
+        raise ValueError(f"{alignment!r} is not an alignment: use a power of two")
     return wanted
 
 

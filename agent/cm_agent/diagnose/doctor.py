@@ -24,6 +24,9 @@ _CAPABILITIES = {
     "CAP_SYS_RAWIO": (17, "pinning and physical addresses"),
     "CAP_SYS_ADMIN": (21, "verification by pagemap"),
 }
+# PROC_USER_INIT_INO in include/linux/proc_ns.h: capabilities count for the module there only.
+_INITIAL_USER_NAMESPACE = "user:[4026531837]"
+_AT_RUN_TIME = "by the module's parameter or `cm-agent create`"
 _APPLY = (
     "compile your board's overlay (dtc -@ -I dts -O dtb -o cm.dtbo dts/BOARD.dtso), have the boot "
     "loader apply it or merge it (fdtoverlay -i OLD.dtb -o NEW.dtb cm.dtbo), and reboot; "
@@ -80,7 +83,7 @@ def examine(machine: Machine | None = None) -> list[Finding]:
     made = _made(machine.sysfs)
     return [
         *_versions(machine),
-        *_device_tree(machine, wanted),
+        *_device_tree(machine, wanted, made),
         _module(machine, loaded),
         *_contexts(wanted, made, loaded),
         *_nodes(machine, made),
@@ -113,7 +116,9 @@ def _carries(kernel: tuple[int, int]) -> bool:
     return kernel == (5, 10) or kernel >= (6, 0)
 
 
-def _device_tree(machine: Machine, wanted: list[ContextNode]) -> list[Finding]:
+def _device_tree(
+    machine: Machine, wanted: list[ContextNode], made: dict[str, str]
+) -> list[Finding]:
     if not (machine.procfs / "device-tree").is_dir():
         return [
             Finding(
@@ -123,8 +128,10 @@ def _device_tree(machine: Machine, wanted: list[ContextNode]) -> list[Finding]:
             )
         ]
     if not wanted:
-        what = f'the device tree has no node with compatible "{COMPATIBLE}": no overlay applied'
-        return [Finding(False, what, _APPLY)]
+        what = f'the device tree has no node with compatible "{COMPATIBLE}"'
+        if _at_run_time(made):
+            return [Finding(None, f"{what}: all contexts were made {_AT_RUN_TIME}")]
+        return [Finding(False, f"{what}: no overlay applied", _APPLY)]
     return [_bank(node) for node in wanted]
 
 
@@ -158,7 +165,9 @@ def _module(machine: Machine, loaded: bool) -> Finding:
 
 
 def _made(sysfs: Path) -> dict[str, str]:
-    """Return for each context there is the path of the device tree node it was made for."""
+    """Return for each context there is the path of its device tree node; "" for one that was made
+    by the module's parameter or at run time.
+    """
     links = {
         name: sysfs / "class/cm" / name / "device/of_node" for name in _listed(sysfs / "class/cm")
     }
@@ -172,21 +181,39 @@ def _listed(folder: Path) -> list[str]:
         return []
 
 
+def _at_run_time(made: dict[str, str]) -> list[str]:
+    return [name for name, path in made.items() if not path]
+
+
 def _contexts(wanted: list[ContextNode], made: dict[str, str], loaded: bool) -> list[Finding]:
     if not loaded:
         return [_skipped("contexts", "the module is not loaded")]
+    others = set(_at_run_time(made)) - {node.name for node in wanted}
     return [
-        Finding(True, f"the module made context {node.name!r}")
-        if made.get(node.name) == node.path
-        else Finding(
-            False,
-            f"context {node.name!r} at {node.path} is not there: refused, or destroyed since",
-            "if refused, the reason is in dmesg | grep cm-context; if destroyed, it is back when "
-            "the module is loaded anew: stop what uses it (systemctl stop cm-agent), rmmod cm, "
-            "modprobe cm",
-        )
-        for node in wanted
+        *(_context(node, made) for node in wanted),
+        *(Finding(True, f"context {name!r} was made {_AT_RUN_TIME}") for name in sorted(others)),
     ] or [_skipped("contexts", "the device tree asks for none")]
+
+
+def _context(node: ContextNode, made: dict[str, str]) -> Finding:
+    """Judge a context of the device tree. The kernel does not report which bank a context has."""
+    path = made.get(node.name)
+    if path == node.path:
+        return Finding(True, f"the module made context {node.name!r}")
+    if path == "":
+        what = f"context {node.name!r} was made {_AT_RUN_TIME}, in place of {node.path}"
+        return Finding(True, what)
+    what = f"context {node.name!r} at {node.path} is not there: refused, or destroyed since"
+    others = _at_run_time(made) if path is None else []
+    if others:
+        what += f"; its bank may be in use by {', '.join(map(repr, others))}, made {_AT_RUN_TIME}"
+    return Finding(
+        None if others else False,
+        what,
+        "if refused, the reason is in dmesg | grep cm-context; if destroyed, it is back when "
+        "the module is loaded again: stop what uses it (systemctl stop cm-agent), rmmod cm, "
+        "modprobe cm",
+    )
 
 
 def _nodes(machine: Machine, made: dict[str, str]) -> list[Finding]:
@@ -245,12 +272,28 @@ def _capabilities(machine: Machine) -> list[Finding]:
     if match is None:
         return [_skipped("capabilities", f"{status} does not have them")]
     held = int(match[1], 16)
+    initial = _in_initial_user_namespace(machine)
     return [
-        Finding(True, f"you have {name}: {use}")
-        if held >> bit & 1
-        else Finding(None, f"you do not have {name}: no {use}", "only if you need it: run as root")
+        _capability(name, use, held=bool(held >> bit & 1), initial=initial)
         for name, (bit, use) in _CAPABILITIES.items()
     ]
+
+
+def _capability(name: str, use: str, *, held: bool, initial: bool) -> Finding:
+    if held and initial:
+        return Finding(True, f"you have {name}: {use}")
+    if held:
+        what = f"you have {name} in a user namespace only, where it does not count: no {use}"
+        return Finding(None, what, "only if you need it: run as root, outside of the namespace")
+    return Finding(None, f"you do not have {name}: no {use}", "only if you need it: run as root")
+
+
+def _in_initial_user_namespace(machine: Machine) -> bool:
+    """A kernel without user namespaces has no such link."""
+    try:
+        return os.readlink(machine.procfs / "self/ns/user") == _INITIAL_USER_NAMESPACE
+    except OSError:
+        return True
 
 
 def _service(machine: Machine) -> Finding:

@@ -152,7 +152,8 @@ def _rules(text: str) -> Iterator[Rule]:
 def _rule(text: str, offset: int, device: str | None) -> Rule:
     patterns, equals, contexts = text.partition("=")
     if not equals:
-        raise MapError(offset, f"{text!r} is no rule: write DEVICE=CONTEXT or DEVICE/TYPE=CONTEXT")
+        why = f"{text!r} is not a rule: write DEVICE=CONTEXT or DEVICE/TYPE=CONTEXT"
+        raise MapError(offset, why)
     found = []
     for begin, word in _words(patterns, offset):
         found.append(_pattern(word, begin, device))

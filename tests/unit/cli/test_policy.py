@@ -23,24 +23,32 @@ def options(tmp_path: Path) -> list[str]:
     return ["--config", str(config)]
 
 
-def test_tells_the_rule_and_its_contexts_in_order(
+def test_shows_the_rule_and_its_contexts_in_order(
     options: list[str], nodes: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["policy", "s5p-mfc", "a", *options]) == 1
-    head, *contexts = capsys.readouterr().out.splitlines()
-    assert head == "device 's5p-mfc', type 'a': rule 2, s5p-mfc/a=left,right"
-    assert [line.split(" has no such node")[0] for line in contexts] == [
-        f"  {name}: context {name!r}: {nodes}" for name in ("left", "right")
+    shown = capsys.readouterr()
+    assert shown.out.splitlines() == [
+        "device 's5p-mfc', type 'a': rule 2, s5p-mfc/a=left,right",
+        "  left: not available",
+        "  right: not available",
+    ]
+    assert [line.split(" has no such node")[0] for line in shown.err.splitlines()] == [
+        f"cm-agent policy: context {name!r}: {nodes}" for name in ("left", "right")
     ]
 
 
-def test_tells_programs_the_same(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_shows_programs_the_same(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["policy", "s5p-mfc", "f", "--json", *options]) == 1
-    report = json.loads(capsys.readouterr().out)
-    (context,) = report.pop("contexts")
-    assert report == {"device": "s5p-mfc", "type": "f", "number": 1, "rule": "s5p-mfc/f=fw"}
-    assert (context["name"], context["state"]) == ("fw", None)
-    assert "context 'fw'" in context["error"]
+    document = json.loads(capsys.readouterr().out)
+    assert document["result"] == {
+        "device": "s5p-mfc",
+        "type": "f",
+        "number": 1,
+        "rule": "s5p-mfc/f=fw",
+        "contexts": [{"name": "fw", "state": None}],
+    }
+    assert [(it["context"], it["errno"]) for it in document["errors"]] == [("fw", "ENOENT")]
 
 
 def test_no_rule_is_a_failure_that_lists_the_rules(

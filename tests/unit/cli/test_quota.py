@@ -34,11 +34,14 @@ class Data:
         """Return the users."""
         return self._users
 
-    def quota(self, name: str) -> Quota:
-        """Return what applies to everybody."""
+    def quota(self, name: str, uid: int | None = None) -> Quota:
+        """Return what applies to everybody, and to a user."""
         if self._limits is None:
             raise PermissionError("that needs root")
         return self._limits
+
+    def set_quota(self, name: str, size: int | None, **more: int | None) -> None:
+        """Take it."""
 
 
 def ask(monkeypatch: pytest.MonkeyPatch, line: str, users: list[User], limits: Quota | None) -> int:
@@ -74,15 +77,31 @@ def test_json_has_the_same_in_bytes(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], limits: Quota | None
 ) -> None:
     assert ask(monkeypatch, "quota left --json", USERS[1:], limits) == 0
-    assert json.loads(capsys.readouterr().out) == {
+    assert json.loads(capsys.readouterr().out)["result"] == {
+        "context": "left",
         "everybody": limits and {"quota": 8 * MIB, "max_chunks": None},
         "users": [{"uid": NOBODYS, "bytes": 0, "quota": MIB, "chunks": 0, "max_chunks": 7}],
     }
 
 
-@pytest.mark.parametrize("words", ["1MiB", "--chunks 1", "--user 0"])
-def test_json_is_for_the_list_alone(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str
+def test_json_has_what_applies_to_everybody_once_it_is_set(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert ask(monkeypatch, f"quota left {words} --json", USERS, None) == 2
-    assert "--json" in capsys.readouterr().err
+    assert ask(monkeypatch, "quota left 1MiB --json", [], Quota(8 * MIB, 5, 0, 0)) == 0
+    assert json.loads(capsys.readouterr().out)["result"] == {
+        "context": "left",
+        "everybody": {"quota": MIB, "max_chunks": 5},
+        "users": [],
+    }
+
+
+def test_json_has_what_applies_to_a_user_and_what_is_in_use(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    limits = Quota(8 * MIB, None, 3 * MIB, 2)
+    assert ask(monkeypatch, "quota left --chunks 4 --user 0 --json", [], limits) == 0
+    assert json.loads(capsys.readouterr().out)["result"] == {
+        "context": "left",
+        "everybody": None,
+        "users": [{"uid": 0, "bytes": 3 * MIB, "quota": 8 * MIB, "chunks": 2, "max_chunks": 4}],
+    }

@@ -78,7 +78,7 @@ class Bench(DataContext):
         if buffer.id == 103:
             raise OSError(errno.EPERM, "context 'left' did not free it: not permitted")
         if buffer.id == 101:
-            raise OSError(errno.EBUSY, "context 'left' did not free it: busy")
+            raise OSError(errno.EBUSY, f"context 'left' did not free {buffer!r}: busy")
 
 
 @pytest.fixture
@@ -130,13 +130,14 @@ def test_a_chunk_that_is_not_there_is_answered_with_those_there_are(scene: Scene
     with pytest.raises(CommandError, match=r"no chunk 1 \(there: none, use `alloc`\)"):
         scene.run("free 1")
     scene.run("alloc 1MiB", "alloc 1MiB", "close 1")
-    with pytest.raises(CommandError, match=r"no chunk 1 \(there: 2\)"):
+    with pytest.raises(CommandError, match=r"no chunk 1 \(there: 2 \(id 101\)\)"):
         scene.run("info 1")
 
 
 def test_a_failure_names_the_chunk_and_what_to_do(scene: Scene) -> None:
     scene.run("alloc 1MiB", "alloc 1MiB")
-    with pytest.raises(CommandError, match=r"chunk 2: .* busy; `unpin` it, or stop the driver"):
+    sentence = r"^chunk 2 \(id 101\): context 'left' did not free it: busy; `unpin` it, or stop"
+    with pytest.raises(CommandError, match=sentence):
         scene.run("free 2")
 
 
@@ -195,10 +196,10 @@ def test_a_recording_is_replayed_in_order(scene: Scene, bench: Bench, tmp_path: 
 
 def test_a_replay_stops_at_the_first_command_that_fails(scene: Scene, bench: Bench) -> None:
     text = "alloc 1MiB\n\nalloc 2MiB\n-free 2\nfree 2\nalloc 3MiB\n"
-    with pytest.raises(CommandError, match=r"^file: line 5: free 2: chunk 2: .* busy"):
+    with pytest.raises(CommandError, match=r"^file: line 5: free 2: chunk 2 \(id 101\): .* busy"):
         scene.session.replay(text, "file")
     assert bench.asked == ["alloc 1", "alloc 2", "free 101", "free 101"]
-    assert any(line.startswith("failed, which it may: chunk 2: ") for line in scene.shown)
+    assert any(line.startswith("failed, which it may: chunk 2 (id 101): ") for line in scene.shown)
 
 
 def test_a_replay_that_cannot_be_read_does_nothing(scene: Scene, bench: Bench) -> None:
@@ -218,11 +219,19 @@ def test_the_chunks_of_a_replay_count_from_those_there_are(
     assert (tmp_path / "all").read_text().splitlines()[-2:] == ["alloc 4MiB  # chunk 3", "free 3"]
 
 
+def test_a_sequence_may_begin_with_a_byte_order_mark(
+    scene: Scene, bench: Bench, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_bytes(b"\xef\xbb\xbfalloc 1MiB\n")
+    scene.run(f"replay {tmp_path / 'file'}")
+    assert bench.asked == ["alloc 1"]
+
+
 @pytest.mark.parametrize("kind", ["absent", "folder", "bytes"])
 def test_a_sequence_that_is_none_is_named(scene: Scene, tmp_path: Path, kind: str) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "bytes").write_bytes(b"\xff\xfe")
-    with pytest.raises(UsageError, match=f"{kind} (cannot be read|is no sequence): "):
+    with pytest.raises(UsageError, match=f"{kind} (cannot be read|is not a sequence): "):
         scene.run(f"replay {tmp_path / kind}")
 
 
@@ -264,7 +273,7 @@ def test_a_session_goes_on_after_a_failure(
 ) -> None:
     typed(monkeypatch, io.StringIO("aloc 1MiB\nalloc 17MiB\nalloc 1MiB\n"), scene)
     first, second = capsys.readouterr().err.splitlines()
-    assert first == "'aloc' is no command; `help` lists them"
+    assert first == "'aloc' is not a command; `help` lists them"
     assert second.startswith("context 'left': allocation of 17 MiB failed: FULL;")
     assert scene.shown == ["chunk 2 (id 100): 1 MiB, aligned to 4 KiB"]
 

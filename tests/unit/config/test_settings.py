@@ -56,7 +56,7 @@ ERRORS = [
     ("[verification]\ncontexts = ['a', 'a']", "verification.contexts: 'a' is listed more than"),
     ("policy = '*=a'", "policy: '*=a' is not a table: write [policy]"),
     ("[policy]\nmap = 3", "policy.map: 3 is not a string; write rules, as in '*=CONTEXT'"),
-    ("[policy]\nmap = '*=a;b'", "policy.map: character 5 of the map: 'b' is no rule: write DEV"),
+    ("[policy]\nmap = '*=a;b'", "policy.map: character 5 of the map: 'b' is not a rule: write"),
     ("[policy]\nrule = 3", "policy.rule: unknown key; did you mean 'rules'?"),
     ("[policy]\nrules = 3", "policy.rules: 3 is not a list of tables: write [[policy.rules]]"),
     ("[policy]\nrules = [3]", "policy.rules: [3] is not a list of tables: write [[policy.rules"),

@@ -12,6 +12,7 @@ from importlib import import_module
 
 import cm_agent
 import pytest
+from cm_agent.cli._output import MisuseError, OutputError
 from cm_agent.config.settings import ConfigError
 from cm_agent.core.errors import (
     AllocationError,
@@ -49,6 +50,8 @@ EXAMPLES: list[Error] = [
     UnverifiableError("nothing can be seen"),
     UsageError("--size: too large"),
     ConfigError(("file: a: wrong", "file: b: wrong")),
+    MisuseError("unknown option", usage="usage: cm-agent list"),
+    OutputError(OSError(errno.ENOSPC, "No space left on device")),
     MapError(3, "has no context"),
     NoRuleError("vivid", "a", ()),
     REFUSED,

@@ -30,7 +30,7 @@ def test_parses(text: str, size: int) -> None:
         ("", "is not a size"),
         ("-1", "is not a size"),
         ("1.5 MiB", "whole number"),
-        ("1 MB", "unknown unit 'MB': use B, KiB, MiB, GiB"),
+        ("1 MB", "unknown unit 'MB': use B, KiB or K, MiB or M, GiB or G, each 1,024 times"),
         ("0", "at least 1 byte"),
         ("9000000000 GiB", "below 8 EiB"),
         ("\u0661 MiB", "is not a size"),

@@ -261,3 +261,64 @@ def test_broken_configuration_is_found_with_its_place(machine: Machine) -> None:
     finding = only(machine)
     assert finding.what.startswith(f"{machine.config}: policy.map: character 10 of the map: ")
     assert "does not start with it" in finding.fix
+
+
+# -- contexts made by the module's parameter or at run time
+
+
+def make_at_run_time(machine: Machine, name: str) -> None:
+    """Do what the module and udev do for a context that has no node in the device tree."""
+    (machine.sysfs / "class/cm" / name).mkdir(parents=True)
+    write(machine.dev / name)
+
+
+def remove(machine: Machine, name: str) -> None:
+    """Do what the module and udev do when a context is destroyed."""
+    shutil.rmtree(machine.sysfs / "class/cm" / name)
+    (machine.dev / name).unlink()
+
+
+def test_context_made_at_run_time_is_fine(machine: Machine) -> None:
+    make_at_run_time(machine, "left")
+    findings = examine(machine)
+    assert all(finding.ok for finding in findings)
+    assert any(it.what.startswith("context 'left' was made by the module's") for it in findings)
+
+
+def test_context_made_in_place_of_the_device_trees_is_fine(machine: Machine) -> None:
+    remove(machine, "camera")
+    make_at_run_time(machine, "camera")
+    findings = examine(machine)
+    assert all(finding.ok for finding in findings)
+    assert any("in place of /context-camera" in finding.what for finding in findings)
+
+
+def test_context_destroyed_for_others_is_no_fault(machine: Machine) -> None:
+    remove(machine, "camera")
+    make_at_run_time(machine, "left")
+    make_at_run_time(machine, "right")
+    (finding,) = [it for it in examine(machine) if not it.ok]
+    assert finding.ok is None
+    assert "its bank may be in use by 'left', 'right'" in finding.what
+
+
+def test_contexts_are_fine_without_an_overlay(machine: Machine) -> None:
+    remove(machine, "camera")
+    make_at_run_time(machine, "left")
+    shutil.rmtree(machine.procfs / "device-tree/context-camera")
+    (finding,) = [it for it in examine(machine) if not it.ok]
+    assert finding.ok is None
+    assert "all contexts were made by the module's parameter" in finding.what
+
+
+# -- capabilities in a user namespace
+
+
+@pytest.mark.parametrize(("number", "ok"), [(4026531837, True), (4026532451, None)])
+def test_capabilities_count_in_the_initial_user_namespace(
+    machine: Machine, number: int, ok: bool | None
+) -> None:
+    (machine.procfs / "self/ns").mkdir()
+    (machine.procfs / "self/ns/user").symlink_to(f"user:[{number}]")
+    found = [it for it in examine(machine) if it.what.startswith("you have CAP_")]
+    assert [finding.ok for finding in found] == [ok, ok]

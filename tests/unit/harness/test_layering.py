@@ -42,7 +42,7 @@ ONLY_IN = {
     "prometheus_client": {"exporter"},
     "pyudev": {"daemon.udev"},
     "PIL": {"video.image", "selftest.psnr"},
-    "asyncio": {"daemon", "video.frames"},
+    "asyncio": {"daemon", "video.device", "video.feed", "video.stream"},
 }
 # What a command in a shell must not wait for.
 SLOW = {"prometheus_client", "pyudev", "asyncio", "PIL", "cm_agent.daemon", "cm_agent.exporter"}

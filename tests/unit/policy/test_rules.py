@@ -162,10 +162,10 @@ def test_no_rules_at_all_says_where_to_write_some() -> None:
 @pytest.mark.parametrize(
     ("text", "offset", "reason"),
     [
-        (";", 0, "'' is no rule: write DEVICE=CONTEXT"),
-        ("a=b;;", 4, "'' is no rule"),
-        ("a=b;;c=d", 4, "'' is no rule"),
-        ("a=b;video", 4, "'video' is no rule"),
+        (";", 0, "'' is not a rule: write DEVICE=CONTEXT"),
+        ("a=b;;", 4, "'' is not a rule"),
+        ("a=b;;c=d", 4, "'' is not a rule"),
+        ("a=b;video", 4, "'video' is not a rule"),
         ("=a", 0, "there is no device"),
         ("a,=b", 2, "there is no device"),
         ("a=", 2, "'' cannot be a context's name"),

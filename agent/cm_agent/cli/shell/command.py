@@ -18,7 +18,7 @@ MAY_FAIL = "-"
 
 def _chunk(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and int(text)):
-        raise ValueError(f"{text!r} is no chunk: use the number that `alloc` gave it")
+        raise ValueError(f"{text!r} is not a chunk: use the number that `alloc` printed")
     return int(text)
 
 
@@ -30,7 +30,7 @@ def _name(text: str) -> str:
 def _seed(text: str) -> int:
     seed = _whole(text)
     if seed is None or not 0 <= seed < 1 << 64:
-        raise ValueError(f"{text!r} is no seed: use a whole number of up to 64 bits")
+        raise ValueError(f"{text!r} is not a seed: use a whole number of up to 64 bits")
     return seed
 
 
@@ -79,9 +79,9 @@ class Verb:
 
 
 VERBS = {
-    "list": Verb("the chunks of this session, and what is free"),
+    "list": Verb("show the chunks of this session, and what is free"),
     "alloc": Verb("allocate a chunk, as in `alloc 8MiB/1MiB camera`", ("SIZE[/ALIGN]",), ("NAME",)),
-    "free": Verb("give its memory back now; its descriptor is stale from then on", ("CHUNK",)),
+    "free": Verb("free its memory now; its descriptor is stale from then on", ("CHUNK",)),
     "close": Verb("close its descriptor, the last one, which frees it", ("CHUNK",)),
     "write": Verb("write the pattern through the user's mapping", ("CHUNK", "SEED")),
     "verify": Verb(
@@ -92,14 +92,14 @@ VERBS = {
     "kernel-write": Verb("write the pattern through the kernel's mapping", ("CHUNK", "SEED")),
     "kernel-verify": Verb("read the pattern through the kernel's mapping", ("CHUNK", "SEED")),
     "dump": Verb("show its bytes, 256 of them or LENGTH", ("CHUNK",), ("OFFSET", "LENGTH")),
-    "pin": Verb("fix its place and tell the physical address", ("CHUNK",)),
+    "pin": Verb("fix its place and show the physical address", ("CHUNK",)),
     "unpin": Verb("undo one pin of this session", ("CHUNK",)),
-    "info": Verb("what the kernel knows of it", ("CHUNK",)),
-    "compact": Verb("move chunks for a hole of SIZE, or as large as can be", (), ("SIZE[/ALIGN]",)),
-    "layout": Verb("which chunk lies where in the context, everybody's"),
+    "info": Verb("show what the kernel knows about it", ("CHUNK",)),
+    "compact": Verb("move chunks to make a hole of SIZE, or the largest", (), ("SIZE[/ALIGN]",)),
+    "layout": Verb("show where each chunk of the context lies, other users' too"),
     "record": Verb("write all commands so far and from now on to a new file", ("FILE",), (), True),
-    "replay": Verb("do the commands in a file until one fails", ("FILE",), (), True),
-    "help": Verb("this list", at_prompt=True),
+    "replay": Verb("run the commands of a file until one fails", ("FILE",), (), True),
+    "help": Verb("show this list", at_prompt=True),
     "quit": Verb("free all chunks and end", at_prompt=True),
 }
 
@@ -117,9 +117,13 @@ class Command:
         """Return a line that parse() reads as this command again."""
         return (MAY_FAIL if self.may_fail else "") + shlex.join((self.verb, *self.words))
 
+    def is_about_chunk(self) -> bool:
+        """Return whether its first argument is the number of a chunk."""
+        return VERBS[self.verb].needs[:1] == ("CHUNK",)
+
     def shifted(self, by: int) -> Command:
         """Return the command for the chunk whose number is higher by so much."""
-        if not by or VERBS[self.verb].needs[:1] != ("CHUNK",):
+        if not by or not self.is_about_chunk():
             return self
         number = self.arguments[0] + by
         return replace(
@@ -143,7 +147,7 @@ def parse(line: str) -> Command | None:
         return None
     verb, *rest = words
     if verb not in VERBS:
-        raise UsageError(f"{verb!r} is no command; `help` lists them")
+        raise UsageError(f"{verb!r} is not a command; `help` lists them")
     return Command(verb, tuple(rest), _arguments(verb, rest), text.startswith(MAY_FAIL))
 
 
@@ -169,7 +173,7 @@ def describe() -> str:
     """Return what `help` shows."""
     width = max(len(verb.usage(name)) for name, verb in VERBS.items())
     lines = [f"{verb.usage(name):<{width}}  {verb.what}" for name, verb in VERBS.items()]
-    return "\n".join([*lines, "# begins a comment; a command with - before it may fail."])
+    return "\n".join([*lines, "# begins a comment; a command with - before it is allowed to fail."])
 
 
 def _arguments(name: str, words: list[str]) -> tuple[Any, ...]:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 
+from cm_agent.cli._output import flush, say
 from cm_agent.cli.shell.command import VERBS, parse
 from cm_agent.cli.shell.session import Session
 from cm_agent.core.errors import CommandError, UsageError
@@ -29,9 +30,9 @@ def converse(session: Session, name: str) -> int:
             if code is None:
                 break
             worst = max(worst, code)
-            sys.stdout.flush()
+            flush()
     except KeyboardInterrupt:
-        print()
+        say()
     return 0 if person else worst
 
 
@@ -44,7 +45,7 @@ def _do(session: Session, line: str) -> int | None:
         if command:
             session.run(command)
     except (CommandError, UsageError) as error:
-        sys.stdout.flush()
+        flush()
         print(error, file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
     return 0
@@ -56,7 +57,7 @@ def _typed(prompt: str) -> Iterator[str]:
         try:
             yield input(prompt)
         except EOFError:
-            print()
+            say()
             return
 
 

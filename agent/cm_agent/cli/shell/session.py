@@ -48,6 +48,10 @@ class Chunk:
     def __str__(self) -> str:
         return f"chunk {self.number}"
 
+    def both(self) -> str:
+        """Return its number here and the kernel's id, which errors of the context have."""
+        return f"{self.number} (id {self.buffer.id})"
+
 
 class Session:
     """Do commands with chunks of a context, and free those chunks in the end.
@@ -115,11 +119,12 @@ class Session:
 
     def _do(self, command: Command) -> None:
         action = getattr(self, f"_{command.verb.replace('-', '_')}")
+        chunk = self._chunks.get(command.arguments[0]) if command.is_about_chunk() else None
         self._record_begin(command)
         try:
             action(*command.arguments)
         except OSError as error:
-            raise CommandError(_sentence(command, error)) from None
+            raise CommandError(_sentence(command.verb, chunk, error)) from None
 
     def _record_begin(self, command: Command) -> None:
         if not VERBS[command.verb].at_prompt:
@@ -133,7 +138,7 @@ class Session:
             rows = [("CHUNK", "ID", "SIZE", "PINS", "STATE", "NAME"), *map(_row, self._all())]
             self._show_lines(table.lines(rows, ">>>><<"))
         else:
-            self._show("this session holds no chunk")
+            self._show("this session has no chunks")
         self._show_free()
 
     def _alloc(self, request: tuple[int, int], name: str | None = None) -> None:
@@ -141,9 +146,7 @@ class Session:
         buffer = self._context.alloc(*request, deadline=self._deadline, name=name)
         chunk = self._chunks[self._last] = Chunk(self._last, buffer, name or "")
         size, aligned = buffer.size, self._context.info(buffer).alignment
-        self._show(
-            f"{chunk} (id {buffer.id}): {format_size(size)}, aligned to {format_size(aligned)}"
-        )
+        self._show(f"chunk {chunk.both()}: {format_size(size)}, aligned to {format_size(aligned)}")
 
     def _free(self, number: int) -> None:
         chunk = self._chunk(number)
@@ -238,7 +241,7 @@ class Session:
     def _chunk(self, number: int) -> Chunk:
         if chunk := self._chunks.get(number):
             return chunk
-        there = ", ".join(str(chunk.number) for chunk in self._all()) or "none, use `alloc`"
+        there = ", ".join(chunk.both() for chunk in self._all()) or "none, use `alloc`"
         raise CommandError(f"this session has no chunk {number} (there: {there})")
 
     def _mapped(self, number: int) -> Chunk:
@@ -303,11 +306,11 @@ class Session:
 def read_sequence(path: str) -> str:
     """Return the text of a recorded sequence; UsageError when it cannot be read."""
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8-sig")
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise UsageError(f"{path} is no sequence: it is not text in UTF-8") from None
+        raise UsageError(f"{path} is not a sequence: it is not text in UTF-8") from None
 
 
 def _row(chunk: Chunk) -> tuple[str, ...]:
@@ -328,10 +331,10 @@ def _hole(start: int, end: int) -> tuple[str, ...]:
     return (f"{start:#x}", format_size(end - start), "", "", "free", "", "")
 
 
-def _sentence(command: Command, error: OSError) -> str:
+def _sentence(verb: str, chunk: Chunk | None, error: OSError) -> str:
     """Return what failed, with which chunk of the session, and what to do."""
-    of = f"chunk {command.words[0]}: " if VERBS[command.verb].needs[:1] == ("CHUNK",) else ""
-    fix = _FIX.get((command.verb, error.errno or 0))
-    if error.errno == errno.ESTALE:
-        fix = _FREED
-    return f"{of}{error.strerror or error}" + (f"; {fix}" if fix else "")
+    text = error.strerror or str(error)
+    if chunk:
+        text = f"chunk {chunk.both()}: {text.replace(repr(chunk.buffer), 'it')}"
+    fix = _FREED if error.errno == errno.ESTALE else _FIX.get((verb, error.errno or 0))
+    return text + (f"; {fix}" if fix else "")

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from cm_agent.cli._allocation import add_context, allocated
-from cm_agent.cli._arguments import Subparsers, add_common, positive_int
+from cm_agent.cli._arguments import Subparsers, add_common, add_verb, positive_int
+from cm_agent.cli._output import show
 from cm_agent.cli.stream import pipeline as _pipeline
 from cm_agent.cli.stream.line import naming
 from cm_agent.contiguity.verification import Verdict
@@ -32,6 +32,9 @@ from cm_agent.video.image import require_convertible
 MOST_BUFFERS = 32
 """VIDEO_MAX_FRAME: what drivers take."""
 
+_DESCRIPTION = """\
+Have a video device fill buffers of a context, and prove that no byte is copied: every buffer is
+verified, and its content changes while it stays at the same address."""
 _EPILOG = """\
 DEVICE is a path, a node such as video0, or the name of a driver such as vivid. Without CONTEXT,
 the policy's rule for a device of its driver's name, type "common", says where the buffers come
@@ -42,20 +45,16 @@ Exit codes: 0 all frames came, without a copy, into chunks that are CONTIGUOUS; 
 
 def register(sub: Subparsers) -> None:
     """Add the verb to the command line."""
-    parser = sub.add_parser(
-        "stream",
-        help="stream a video device into a context without a copy",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    what = "stream a video device into a context without a copy"
+    parser = add_verb(sub, "stream", what, _DESCRIPTION, _EPILOG)
     parser.add_argument("device", metavar="DEVICE", help="path, node or name of a driver")
     add_context(parser)
     parser.add_argument(
         "--frames", type=positive_int, default=100, metavar="N", help="default: %(default)s"
     )
-    unchanged = "default: what is set"
+    unchanged = "default: as the device is set"
     parser.add_argument(
-        "--size", type=_size, metavar="WIDTHxHEIGHT", help="in pixels, " + unchanged
+        "--size", type=_size, metavar="SIZE", help="in pixels, such as 640x480; " + unchanged
     )
     parser.add_argument("--format", type=_pixelformat, metavar="FOURCC", help=unchanged)
     parser.add_argument("--fps", type=_fps, metavar="RATE", help="frames per second, " + unchanged)
@@ -102,8 +101,7 @@ def run(args: argparse.Namespace) -> int:
         if args.context is None:
             raise UsageError("CONTEXT: name one: the policy speaks of one device, not of several")
         report = _pipeline.run(args, Progress())
-        print(json.dumps(report, indent=2) if args.json else _pipeline.describe(report))
-        return 0 if report["ok"] else 1
+        return show(args, report, [_pipeline.describe(report)], ok=report["ok"])
     return _film(args)
 
 
@@ -141,8 +139,7 @@ def _film(args: argparse.Namespace) -> int:
             if args.save and span.frames == args.frames:
                 frame.save(args.save)
         report = _report(args, allocation, samples, span)
-    print(json.dumps(report, indent=2) if args.json else _describe(report))
-    return 0 if report["ok"] else 1
+    return show(args, report, [_describe(report)], ok=report["ok"])
 
 
 def _report(
