@@ -3,7 +3,7 @@
 # SPDX-FileCopyrightText: 2026 cm-agent authors
 """Images that NumPy makes, through an encoder into a file that PyAV writes.
 
-    encode_numpy.py vicodec shared /tmp/gradient.mov
+    encode_numpy.py vicodec shared /tmp/gradient.mkv
 
 The images are copied into chunks of the context; the encoder reads them there and writes its
 packets into others. Needs python3-numpy and python3-av (Debian's names).

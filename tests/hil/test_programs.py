@@ -147,7 +147,7 @@ def read_back(path: str) -> Any:
 def test_encode_numpy_writes_a_file_that_pyav_and_the_decoder_read(module: RemoteBoard) -> None:
     examples = descriptions.PROJECT / "agent/examples"
     module.put(examples / "encode_numpy.py", "/tmp/encode_numpy.py")
-    module.check("python3 /tmp/encode_numpy.py vicodec shared /tmp/x.mov --frames 20")
-    times, firsts = module.call(read_back, path="/tmp/x.mov")
+    module.check("python3 /tmp/encode_numpy.py vicodec shared /tmp/x.mkv --frames 20")
+    times, firsts = module.call(read_back, path="/tmp/x.mkv")
     assert times == [number * 40_000_000 for number in range(20)]
     assert all(abs(first - 8 * number) <= 8 for number, first in enumerate(firsts)), firsts

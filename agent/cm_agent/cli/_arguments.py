@@ -9,26 +9,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from cm_agent.cli._output import MisuseError, Problem
-from cm_agent.cli._parser import Subparsers, add_verb
 from cm_agent.config import settings as config
 from cm_agent.config.settings import Config, ConfigError
 from cm_agent.contiguity.verification import Verification
 from cm_agent.core.name import check_name
 from cm_agent.core.size import parse_request, parse_size
-
-__all__ = [
-    "Subparsers",
-    "add_common",
-    "add_config",
-    "add_verb",
-    "alarms",
-    "byte_count",
-    "context_name",
-    "load_config",
-    "positive_int",
-    "request",
-    "seconds",
-]
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:

@@ -11,17 +11,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
 
-from cm_agent.cli._arguments import (
-    Subparsers,
-    add_common,
-    add_verb,
-    alarms,
-    context_name,
-    positive_int,
-    request,
-    seconds,
-)
+from cm_agent.cli._arguments import add_common, alarms, context_name, positive_int, request, seconds
 from cm_agent.cli._output import Problem, say, show
+from cm_agent.cli._parser import Subparsers, add_verb
 from cm_agent.cli.shell.prompt import converse
 from cm_agent.cli.shell.session import Session, read_sequence
 from cm_agent.contiguity.verification import Verdict, Verification, verify

@@ -10,14 +10,9 @@ from dataclasses import asdict
 from typing import Any
 
 from cm_agent.cli import _table as table
-from cm_agent.cli._arguments import (
-    Subparsers,
-    add_common,
-    add_verb,
-    context_name,
-    positive_int,
-)
+from cm_agent.cli._arguments import add_common, context_name, positive_int
 from cm_agent.cli._output import Problem, show
+from cm_agent.cli._parser import Subparsers, add_verb
 from cm_agent.core.context import Context
 from cm_agent.core.reports import ContextState
 from cm_agent.core.size import format_size, parse_size

@@ -7,8 +7,9 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict
 
-from cm_agent.cli._arguments import Subparsers, add_common, add_verb, byte_count, context_name
+from cm_agent.cli._arguments import add_common, byte_count, context_name
 from cm_agent.cli._output import show
+from cm_agent.cli._parser import Subparsers, add_verb
 from cm_agent.core.context import Context
 from cm_agent.core.control import Control
 from cm_agent.core.errors import UsageError

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import argparse
 
-from cm_agent.cli._arguments import Subparsers, add_common, add_verb, context_name
+from cm_agent.cli._arguments import add_common, context_name
 from cm_agent.cli._output import show
+from cm_agent.cli._parser import Subparsers, add_verb
 from cm_agent.core.control import Control
 
 _DESCRIPTION = """\

@@ -8,8 +8,9 @@ import argparse
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 
-from cm_agent.cli._arguments import Subparsers, add_common, add_config, add_verb
+from cm_agent.cli._arguments import add_common, add_config
 from cm_agent.cli._output import show
+from cm_agent.cli._parser import Subparsers, add_verb
 from cm_agent.diagnose.doctor import Finding, Machine, examine
 
 _MARKS = {True: "ok  ", False: "FAIL", None: "-   "}

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 from cm_agent.cli import _table as table
-from cm_agent.cli._arguments import Subparsers, add_common, add_verb
+from cm_agent.cli._arguments import add_common
 from cm_agent.cli._output import Problem, show
+from cm_agent.cli._parser import Subparsers, add_verb
 from cm_agent.core.context import Context, contexts
 from cm_agent.core.reports import ContextState
 from cm_agent.core.size import format_size

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from cm_agent.cli._arguments import Subparsers, add_common, add_config, add_verb, load_config
+from cm_agent.cli._arguments import add_common, add_config, load_config
 from cm_agent.cli._output import Problem, show
+from cm_agent.cli._parser import Subparsers, add_verb
 from cm_agent.core.context import Context
 from cm_agent.core.reports import ContextState
 from cm_agent.core.size import format_size

@@ -7,8 +7,9 @@ from __future__ import annotations
 import argparse
 
 from cm_agent import __version__
-from cm_agent.cli._arguments import Subparsers, add_config, add_verb
+from cm_agent.cli._arguments import add_config
 from cm_agent.cli._output import MisuseError
+from cm_agent.cli._parser import Subparsers, add_verb
 from cm_agent.config.settings import ConfigError
 
 _DESCRIPTION = """\

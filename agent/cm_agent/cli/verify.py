@@ -7,16 +7,9 @@ from __future__ import annotations
 import argparse
 from contextlib import ExitStack
 
-from cm_agent.cli._arguments import (
-    Subparsers,
-    add_common,
-    add_verb,
-    alarms,
-    context_name,
-    positive_int,
-    request,
-)
+from cm_agent.cli._arguments import add_common, alarms, context_name, positive_int, request
 from cm_agent.cli._output import Problem, show
+from cm_agent.cli._parser import Subparsers, add_verb
 from cm_agent.contiguity.verification import Verdict, Verification, verify
 from cm_agent.core.context import Context, contexts
 from cm_agent.core.errors import UsageError

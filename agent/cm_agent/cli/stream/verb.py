@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from cm_agent.cli._allocation import add_context, allocated
-from cm_agent.cli._arguments import Subparsers, add_common, add_verb, positive_int
+from cm_agent.cli._arguments import add_common, positive_int
 from cm_agent.cli._output import show
+from cm_agent.cli._parser import Subparsers, add_verb
 from cm_agent.cli.stream import pipeline as _pipeline
 from cm_agent.cli.stream.line import naming
 from cm_agent.contiguity.verification import Verdict
