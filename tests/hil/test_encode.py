@@ -33,7 +33,7 @@ def encode_a_camera(context: str, count: int, buffers: int, asynchronous: bool) 
 
     from cm_agent import Context, video
 
-    size = {"size": (320, 180), "format": "GREY", "fps": 30}
+    size = {"size": (640, 360), "format": "GREY", "fps": 30}
 
     async def collected(packets: Any) -> list[Any]:
         return [packet async for packet in packets]
@@ -70,7 +70,7 @@ def test_a_cameras_frames_are_encoded_where_they_are(
     assert len(got["times"]) == 12 and got["times"][0] == 0 and sorted(got["times"]) == got["times"]
     assert got["copied"] == [0, got["bytes"]], "only packets are copied, out of their chunks"
     assert got["same"], "nothing stays allocated"
-    assert got["images"] == [(time, 320 * 180) for time in got["times"]]
+    assert got["images"] == [(time, 640 * 360) for time in got["times"]]
 
 
 def crop(width: int, height: int) -> dict[str, Any]:
@@ -169,13 +169,13 @@ def leave(context: str) -> dict[str, Any]:
 
     def images(count: int) -> Any:
         for shade in range(count):
-            yield bytes([10 * shade]) * (320 * 240)
+            yield bytes([10 * shade]) * (640 * 360)
         raise LookupError("unplugged")
 
     got: dict[str, Any] = {}
     with Context(context) as pool:
         before = pool.query()
-        shape = {"size": (320, 240), "format": "GREY"}
+        shape = {"size": (640, 360), "format": "GREY"}
         with (
             video.Encoder("vicodec", pool, **shape) as encoder,
             video.Decoder("vicodec", pool, format=encoder.output, to="GREY") as decoder,

@@ -28,6 +28,13 @@ LINES = 12
 PACKAGES, PATH_FILE = "/opt/packages", "/usr/lib/python3/dist-packages/packages.pth"
 
 
+def look_there(folder: str) -> None:
+    """Import from a folder, in a process that has begun already."""
+    import sys
+
+    sys.path.append(folder)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def drivers(board: RemoteBoard) -> Iterator[None]:
     """A camera and a codec, and what the programs import."""
@@ -41,6 +48,7 @@ def drivers(board: RemoteBoard) -> Iterator[None]:
             board.check(f"tar -C {into} --keep-directory-symlink -xzf /tmp/bundle.tar.gz")
             board.check("rm /tmp/bundle.tar.gz")
         board.check(f"echo {PACKAGES} > {PATH_FILE}")
+        board.call(look_there, folder=PACKAGES)
     board.check("modprobe vivid n_devs=1 node_types=0x1 allocators=1 multiplanar=1")
     board.check("modprobe vicodec && udevadm settle")
     yield
