@@ -25,6 +25,7 @@ def block(request: str, context: str, others: int) -> dict[str, Any]:
     import platform
     import struct
     import threading
+    from contextlib import suppress
 
     from cm_agent import Context
     from cm_agent.core import uapi
@@ -43,10 +44,8 @@ def block(request: str, context: str, others: int) -> dict[str, Any]:
     fcntl.ioctl(faults, register, struct.pack("=4Q", address, page, missing, 0))
 
     def call() -> None:
-        try:
+        with suppress(OSError):  # zeros may be no structure of its
             uapi.submit(pool.fileno(), request, uapi.ffi.cast("void *", address))
-        except OSError:  # zeros may be no structure of its
-            pass
 
     with Context(context) as pool:
         blocked = threading.Thread(target=call)
