@@ -102,7 +102,7 @@ def _suits(node: Path, suits: Callable[[VideoDevice], bool]) -> bool:
             return suits(device)
     except VideoError as error:
         # Opening it next has that error, which says more than that there is none.
-        return error.errno in (errno.EACCES, errno.EPERM)
+        return error.errno not in (errno.ENODEV, errno.ENXIO, errno.ENOTTY, errno.EINVAL)
 
 
 def _nodes() -> dict[str, Path]:

@@ -43,9 +43,7 @@ def test_a_node_and_a_driver_stand_for_a_path(sysfs: Path) -> None:
     assert find("vivid") == Path("/n/video0")
 
 
-def test_other_drivers_nodes_are_left_closed(
-    sysfs: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_other_drivers_nodes_are_left_closed(sysfs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
 
     def camera(path: Path) -> Any:
@@ -103,7 +101,9 @@ def test_of_a_drivers_nodes_the_camera_is_found(sysfs: Path, devices: Any) -> No
     assert find_camera("codec") == Path("/n/video10")
 
 
-@pytest.mark.parametrize(("number", "found"), [(errno.EACCES, True), (errno.EBUSY, False)])
+@pytest.mark.parametrize(
+    ("number", "found"), [(errno.EACCES, True), (errno.EBUSY, True), (errno.ENODEV, False)]
+)
 def test_a_camera_that_may_not_be_opened_is_found_all_the_same(
     sysfs: Path, monkeypatch: pytest.MonkeyPatch, number: int, found: bool
 ) -> None:
