@@ -153,3 +153,42 @@ def refuse(context: str, other: str, what: str) -> str:
 def test_what_is_not_a_contexts_own_is_not_adopted(module: Any, what: str, why: str) -> None:
     got = module.call(refuse, context="shared", other="private", what=what)
     assert f"is no chunk of context 'shared'{why}" in got, got
+
+
+def interrupt(context: str, rounds: int) -> dict[str, Any]:
+    """Have a timer's signal arrive while chunks are allocated, at another moment each time."""
+    import os
+    import random
+    import signal
+
+    from cm_agent import Context
+
+    class Interrupted(Exception):
+        pass
+
+    def arrive(*_: object) -> None:
+        raise Interrupted
+
+    moments, count = random.Random(1), 0
+    signal.signal(signal.SIGALRM, arrive)
+    with Context(context) as pool:
+        before, open_before = pool.query().chunks, len(os.listdir("/proc/self/fd"))
+        for _ in range(rounds):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, moments.uniform(0.0001, 0.004))
+                while True:
+                    pool.alloc(4 << 20).close()
+            except Interrupted:
+                count += 1
+        left = pool.query().chunks - before
+        return {
+            "count": count,
+            "chunks": left,
+            "descriptors": len(os.listdir("/proc/self/fd")) - open_before,
+        }
+
+
+@pytest.mark.parametrize("context", ["shared", "private"])
+def test_a_signal_while_a_chunk_is_allocated_loses_none(module: Any, context: str) -> None:
+    got = module.call(interrupt, context=context, rounds=150)
+    assert got["count"] == 150 and got["descriptors"] <= 1 and got["chunks"] <= 1, got
