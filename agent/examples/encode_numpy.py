@@ -3,10 +3,11 @@
 # SPDX-FileCopyrightText: 2026 cm-agent authors
 """Images that NumPy makes, through an encoder into a file that PyAV writes.
 
+    sudo apt install python3-numpy python3-av
     encode_numpy.py vicodec shared /tmp/gradient.mkv
 
 The images are copied into chunks of the context; the encoder reads them there and writes its
-packets into others. Needs python3-numpy and python3-av (Debian's names).
+packets into others.
 """
 
 from __future__ import annotations

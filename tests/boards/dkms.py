@@ -26,7 +26,7 @@ EXCLUDED = 77
 def test() -> None:
     """Add, build, install and remove the module; raise when anything is not as it should be."""
     board = descriptions.read(BOARD)
-    version = _version()
+    version = module.version()
     with cache.lock(f"dkms-{cache.digest({'place': PLACE})}"):
         root = foreign.make(board, ["dkms"], PLACE)
         sources = root.changes / "usr/src" / f"cm-{version}"
@@ -88,9 +88,3 @@ def _dkms(root: Root, *words: str) -> None:
 def _expect(found: Sequence[str], wanted: Sequence[str], what: str) -> None:
     if found != wanted:
         raise BoardError(f"{what}: {found!r}, expected {wanted!r}")
-
-
-def _version() -> str:
-    configuration = (module.SOURCES / "dkms.conf").read_text()
-    (version,) = re.findall(r'^PACKAGE_VERSION="(.+)"$', configuration, re.MULTILINE)
-    return version

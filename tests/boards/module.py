@@ -33,6 +33,13 @@ def release(board: Board) -> str:
     return kernels.make(board).release
 
 
+def version() -> str:
+    """Return the version of the module's sources."""
+    configuration = (SOURCES / "dkms.conf").read_text()
+    (it,) = re.findall(r'^PACKAGE_VERSION="(.+)"$', configuration, re.MULTILINE)
+    return str(it)
+
+
 def command(board: Board, kernel: kernels.Kernel) -> list[str]:
     """Return the words that call the kernel's make for the sources in /module."""
     return [

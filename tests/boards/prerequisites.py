@@ -24,6 +24,8 @@ PROGRAMS = {
     "unshare": "util-linux",
     "setpriv": "util-linux",
     "gcc": "gcc",
+    "make": "make",
+    "pkg-config": "pkgconf",
 }
 OLDEST_PYTHON = (3, 11)
 ENVIRONMENT = PROJECT / "build/venv"

@@ -5,6 +5,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from . import module
 from .board import PROJECT
 from .cache import digest, lock, remove
 from .error import BoardError, run
@@ -12,6 +13,11 @@ from .error import BoardError, run
 STAGE = PROJECT / "build/stage"
 PACKAGES = "usr/lib/python3/dist-packages"
 DOCUMENTS = "usr/share/doc/cm-agent"
+FOLDERS_OF_DOCUMENTS = ("examples", "monitoring")
+BUILT = ("__pycache__", "capture")
+"""What is made in those folders by Python and by the Makefile of the examples."""
+HEADER = "usr/include/linux/cm.h"
+PKG_CONFIG = "usr/share/pkgconfig/cm.pc"
 PLACES = {
     ".service": "usr/lib/systemd/system",
     ".socket": "usr/lib/systemd/system",
@@ -53,14 +59,30 @@ def _fill(stage: Path) -> Path:
     program.parent.mkdir(parents=True)
     program.write_text(PROGRAM)
     program.chmod(0o755)
-    documents = partial / DOCUMENTS
-    documents.mkdir(parents=True)
-    shutil.copyfile(PROJECT / "README.md", documents / "README.md")
+    _document(partial / DOCUMENTS)
+    _prepare_for_c(partial)
     for path in sorted((PROJECT / "systemd").iterdir()):
         _place(path, partial)
     remove(stage)
     partial.rename(stage)
     return stage
+
+
+def _document(documents: Path) -> None:
+    for name in FOLDERS_OF_DOCUMENTS:
+        built = shutil.ignore_patterns(*BUILT)
+        shutil.copytree(PROJECT / "agent" / name, documents / name, ignore=built)
+    shutil.copyfile(PROJECT / "README.md", documents / "README.md")
+
+
+def _prepare_for_c(stage: Path) -> None:
+    """Install the header of the ABI, and what pkg-config says about it."""
+    header, description = stage / HEADER, stage / PKG_CONFIG
+    for path in (header, description):
+        path.parent.mkdir(parents=True)
+    shutil.copyfile(module.SOURCES / "include/uapi/linux/cm.h", header)
+    text = (module.SOURCES / "cm.pc.in").read_text()
+    description.write_text(text.replace("@VERSION@", module.version()))
 
 
 def _place(path: Path, stage: Path) -> None:

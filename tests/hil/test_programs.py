@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 cm-agent authors
-"""Three programs that users write first, of at most twelve lines each, and the examples.
+"""Three programs that users write first, of at most twelve lines each, and examples like them.
 
-Each program is what the function below holds, but for what makes it a test: its name, its
-docstring, and what it returns.
+The examples are run as they are installed. Each program is what the function below holds, but for
+what makes it a test: its name, its docstring, and what it returns.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from boards import board as descriptions
-from boards import bundle
+from boards import bundle, stage
 from boards.remote import RemoteBoard
 
 pytestmark = [
@@ -25,6 +25,7 @@ pytestmark = [
     pytest.mark.lg_feature("pyav"),
 ]
 LINES = 12
+EXAMPLES = f"/{stage.DOCUMENTS}/examples"
 PACKAGES, PATH_FILE = "/opt/packages", "/usr/lib/python3/dist-packages/packages.pth"
 
 
@@ -153,9 +154,65 @@ def read_back(path: str) -> Any:
 
 
 def test_encode_numpy_writes_a_file_that_pyav_and_the_decoder_read(module: RemoteBoard) -> None:
-    examples = descriptions.PROJECT / "agent/examples"
-    module.put(examples / "encode_numpy.py", "/tmp/encode_numpy.py")
-    module.check("python3 /tmp/encode_numpy.py vicodec shared /tmp/x.mkv --frames 20")
+    module.check(f"python3 {EXAMPLES}/encode_numpy.py vicodec shared /tmp/x.mkv --frames 20")
     times, firsts = module.call(read_back, path="/tmp/x.mkv")
+    module.check("rm /tmp/x.mkv")
     assert times == [number * 40_000_000 for number in range(20)]
     assert all(abs(first - 8 * number) <= 8 for number, first in enumerate(firsts)), firsts
+
+
+def test_camera_opencv_sees_what_moves_and_saves_it(module: RemoteBoard) -> None:
+    program = f"python3 {EXAMPLES}/camera_opencv.py vivid shared --frames 20 --save /tmp/moved.png"
+    lines = module.check(program).splitlines()
+    saved = module.check("file=/tmp/moved.png; head -c 4 $file | tail -c 3 && rm $file")
+    shares = [float(line.split()[2].rstrip("%")) for line in lines if line.endswith(" moved")]
+    assert len(shares) == len(lines) == 19
+    assert 0 < max(shares) < 20, "the clock in the picture moves, the bars do not"
+    assert saved == "PNG"
+
+
+def test_camera_opencv_names_a_file_that_cannot_be_written(module: RemoteBoard) -> None:
+    program = f"python3 {EXAMPLES}/camera_opencv.py vivid shared --frames 5 --save /proc/x.png"
+    done = module.run(program)
+    assert done.code == 1 and "/proc/x.png: cannot be written" in done.stderr
+
+
+def browse(program: str, port: int, count: int) -> Any:
+    """Get pictures from an example that serves them, while a client that is silent is connected.
+
+    Return their shapes, how many differ, and how the program ends at Ctrl-C.
+    """
+    import io
+    import signal
+    import socket
+    import subprocess
+    import time
+    from contextlib import suppress
+    from urllib.request import urlopen
+
+    from PIL import Image
+
+    words = ["python3", program, "vivid", "shared", "--port", str(port)]
+    with subprocess.Popen(words, stdout=-1, stderr=-1, text=True) as serving:
+        pictures, silent = [], None
+        while silent is None and serving.poll() is None:
+            time.sleep(0.1)
+            with suppress(ConnectionRefusedError):
+                silent = socket.create_connection(("127.0.0.1", port))
+        for _ in range(count if silent else 0):
+            with urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
+                assert answer.headers["Content-Type"] == "image/jpeg"
+                pictures.append(answer.read())
+        serving.send_signal(signal.SIGINT)
+        said, error = serving.communicate(timeout=20)
+    if silent:
+        silent.close()
+    shapes = {Image.open(io.BytesIO(picture)).size for picture in pictures}
+    return shapes, len(set(pictures)), (serving.returncode, said, error)
+
+
+def test_asyncio_camera_serves_frames_until_ctrl_c(module: RemoteBoard) -> None:
+    program = f"{EXAMPLES}/asyncio_camera.py"
+    shapes, different, ended = module.call(browse, program=program, port=18000, count=5)
+    assert ended == (0, "", "")
+    assert len(shapes) == 1 and different == 5

@@ -86,3 +86,36 @@ def test_an_alignment_that_no_hole_has_is_fragmented(board: Any) -> None:
 def test_an_alignment_that_cannot_be_is_invalid_and_no_matter_of_quotas(board: Any) -> None:
     (got,) = board.call(refused, steps=[["ask", 1 * MIB, 3 * 4096]])
     assert (got["reason"], got["errno"], got["quota"]) == ("INVALID", 22, None)
+
+
+def try_again_with_the_same_structure() -> list[tuple[str, str]]:
+    """Call with a structure while nothing is free, with it again after a free(), and with another.
+
+    Return errno and reason of each call.
+    """
+    import errno
+
+    from cm_agent.core import uapi
+    from cm_agent.core.buffer import Buffer
+    from cm_agent.core.context import Context
+
+    def call(argument: Any) -> tuple[str, str]:
+        error = ""
+        try:
+            uapi.submit(pool.fileno(), "CM_IOC_ALLOC", argument)
+            Buffer(argument.fd, argument.size).close()
+        except OSError as refusal:
+            error = errno.errorcode[refusal.errno]
+        return error, uapi.Reason(argument.reason).name
+
+    used, fresh = (uapi.prepare("CM_IOC_ALLOC", size=4096) for _ in range(2))
+    with Context("private") as pool:
+        with pool.alloc(pool.query().free):
+            first = call(used)
+        return [first, call(used), call(fresh)]
+
+
+def test_a_structure_that_was_used_is_invalid_whatever_the_call_failed_with(board: Any) -> None:
+    """As the comment of struct cm_alloc says."""
+    got = board.call(try_again_with_the_same_structure)
+    assert got == [("ENOMEM", "FULL"), ("EINVAL", "INVALID"), ("", "NONE")]

@@ -97,9 +97,11 @@ struct cm_query {
  * @CM_REASON_NO_MEMORY:   the system had no memory for bookkeeping, or nowhere
  *                         to move the pages in the way (ENOMEM), or its table
  *                         of open files is full (ENFILE)
- * @CM_REASON_INVALID:     the request itself is wrong (EINVAL), or nothing could
- *                         be allocated for who asks: see &struct cm_alloc (EPERM,
- *                         ESRCH, EMFILE, ENODEV)
+ * @CM_REASON_INVALID:     the structure is wrong (EINVAL): a size of 0, an alignment
+ *                         that is no power of two, a flag, or an output that is not
+ *                         zero, as after a call that used the same structure; or
+ *                         nothing could be allocated for who asks: see &struct
+ *                         cm_alloc (EPERM, ESRCH, EMFILE, ENODEV)
  * @CM_REASON_QUOTA:       the user would have more bytes than their quota (EDQUOT)
  * @CM_REASON_CHUNKS:      the user would have more chunks than their quota, or
  *                         the context more than it may have (EDQUOT)
@@ -151,11 +153,14 @@ enum cm_reason {
  * @reserved:     must be 0
  *
  * The memory is zero, and cached. Map it with MAP_SHARED, and enclose what the
- * CPU does with it in DMA_BUF_IOCTL_SYNC. Fill a fresh structure for each call:
- * one that was written back is INVALID. It is written back on failures, too:
- * see enum cm_reason for these; besides there are, with the reason INVALID, EMFILE
- * when the process has no free file descriptor, ENODEV when the context is gone, and
- * EPERM and ESRCH for @owner_pid.
+ * CPU does with it in DMA_BUF_IOCTL_SYNC.
+ *
+ * Fill a fresh structure for each call, also to try again what failed: the structure
+ * is written back on failures, too, and EINVAL with the reason INVALID is what a
+ * second call with it returns, whatever the first one failed with. For failures see
+ * enum cm_reason; besides there are, with the reason INVALID, EMFILE when the process
+ * has no free file descriptor, ENODEV when the context is gone, and EPERM and ESRCH
+ * for @owner_pid.
  *
  * The chunk belongs to the user who opened the node. Its memory is charged to
  * no memory control group: the quota is what limits it.
