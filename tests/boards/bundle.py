@@ -23,7 +23,10 @@ GSTREAMER = (
     "libgstreamer-plugins-base1.0-0", "libgstreamer1.0-0", "libgudev-1.0-0", "libjpeg62-turbo",
     "liborc-0.4-0t64", "libpcre2-8-0", "libv4l-0t64", "libv4lconvert0t64", "python3-gi",
 )  # fmt: skip
-PLUGINS = ("libgstapp.so", "libgstcoreelements.so", "libgstvideo4linux2.so")
+PLUGINS = (
+    "libgstapp.so", "libgstcoreelements.so", "libgstmultifile.so", "libgstvideo4linux2.so",
+    "libgstvideoconvertscale.so", "libgstvideorate.so",
+)  # fmt: skip
 LIBCAMERA = (
     "libbz2-1.0", "libcamera-tools", "libcamera0.4", "libdw1t64", "libelf1t64",
     "libevent-2.1-7t64", "libevent-core-2.1-7t64", "libevent-pthreads-2.1-7t64", "libffi8",
@@ -44,7 +47,7 @@ Filter = Callable[[tarfile.TarInfo], tarfile.TarInfo | None]
 
 
 def gstreamer(board: Board) -> Path:
-    """Return an archive of GStreamer with appsrc, fakesink and the V4L2 elements."""
+    """Return an archive of GStreamer with its core, the V4L2 elements and what `PLUGINS` names."""
     return _make(board, "gstreamer", GSTREAMER, _used_of_gstreamer)
 
 
