@@ -384,6 +384,7 @@ struct v4l2_querymenu {
 #define VIDIOC_S_CTRL		_IOWR('V', 28, struct v4l2_control)
 #define VIDIOC_QUERYCTRL	_IOWR('V', 36, struct v4l2_queryctrl)
 #define VIDIOC_QUERYMENU	_IOWR('V', 37, struct v4l2_querymenu)
+#define VIDIOC_TRY_FMT		_IOWR('V', 64, struct v4l2_format)
 #define VIDIOC_ENCODER_CMD	_IOWR('V', 77, struct v4l2_encoder_cmd)
 #define VIDIOC_DQEVENT		_IOR('V', 89, struct v4l2_event)
 #define VIDIOC_SUBSCRIBE_EVENT	_IOW('V', 90, struct v4l2_event_subscription)

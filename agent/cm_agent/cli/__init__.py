@@ -25,6 +25,7 @@ VERBS = {
     "policy": "policy",
     "quota": "quota",
     "serve": "serve",
+    "size": "size.verb",
     "stream": "stream.verb",
     "verify": "verify",
 }

@@ -57,7 +57,7 @@ class Camera(Stream):
         self.streaming = False
         self._expected: int | None = None
         with self._closed_on_error():
-            _require_camera(self.device)
+            require_camera(self.device)
             self.device.capture.negotiate(width, height, format)
             self.rate = None if fps is None else self.device.capture.set_rate(fps)
             self._set(controls or {})
@@ -141,7 +141,8 @@ def missed(expected: int | None, sequence: int) -> int:
     return gap if gap < 1 << 31 else 0
 
 
-def _require_camera(device: VideoDevice) -> None:
+def require_camera(device: VideoDevice) -> None:
+    """Raise VideoError, EOPNOTSUPP, unless it delivers images by itself."""
     able = device.capabilities
     if able.memory_to_memory:
         hint = "it is a codec or converter, which delivers only what it is fed"

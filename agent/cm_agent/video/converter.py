@@ -14,7 +14,7 @@ from cm_agent.video.device import VideoDevice
 from cm_agent.video.discovery import find_converter
 from cm_agent.video.format import Format, check_size
 from cm_agent.video.frames import Frames
-from cm_agent.video.m2m import M2M
+from cm_agent.video.m2m import M2M, negotiate_input
 
 
 class Converter(M2M):
@@ -58,9 +58,7 @@ class Converter(M2M):
         )
         self._counted = True
         with self._closed_on_error():
-            self._input = self._negotiate_input(size, format)
-            width, height = to_size or self._input.size
-            self.device.capture.negotiate(width, height, to or self._input.pixelformat)
+            self._agree(negotiate(self.device, size, format, to, to_size), format)
             self._set(controls or {})
             self._make_buffers()
 
@@ -75,3 +73,17 @@ class Converter(M2M):
 
     def _command_stop(self) -> None:
         """A converter has no such command: what comes out is counted."""
+
+
+def negotiate(
+    device: VideoDevice,
+    size: tuple[int, int] | None,
+    format: str | Format | None,
+    to: str | None,
+    to_size: tuple[int, int] | None,
+) -> Format:
+    """Agree with a converter on both of its formats, as Converter has them; return the input's."""
+    images = negotiate_input(device.output, size, format)
+    width, height = to_size or images.size
+    device.capture.negotiate(width, height, to or images.pixelformat)
+    return images

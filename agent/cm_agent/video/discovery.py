@@ -14,6 +14,8 @@ from cm_agent.video.error import DeviceLookupError, VideoError
 
 SYSFS = Path("/sys")
 DEV = Path("/dev")
+STATELESS = frozenset({"S264", "S265", "MG2S", "VP8F", "VP9F", "AV1F", "SFWH"})
+"""Pixel formats of decoders whose users parse the stream themselves (dev-stateless-decoder.rst)."""
 
 
 def find(
@@ -72,6 +74,33 @@ def find_decoder(name: str, coded: str) -> Path:
 def find_converter(name: str) -> Path:
     """Return the node that makes images of images."""
     return find(name, role="converter", suits=_converts)
+
+
+def find_any_decoder(name: str) -> Path:
+    """Return the node of that name, or of the driver's, that makes images of a coded stream."""
+    return find(name, role="decoder", suits=lambda device: bool(coded_formats(device)))
+
+
+def video_nodes() -> list[Path]:
+    """Return the nodes of all video devices, in their numbers' order."""
+    return [DEV / name for name in _nodes()]
+
+
+def role_of(device: VideoDevice) -> str:
+    """Return whether it is a camera, encoder, decoder or converter; "" for none that is of use."""
+    if not device.capabilities.streaming:
+        return ""
+    roles = {"camera": _delivers, "encoder": _encodes, "decoder": coded_formats}
+    roles["converter"] = _converts
+    return next((role for role, suits in roles.items() if suits(device)), "")
+
+
+def coded_formats(device: VideoDevice) -> list[str]:
+    """List the pixel formats of streams that it decodes, parsing them itself."""
+    if not device.capabilities.memory_to_memory:
+        return []
+    coded = [entry.pixelformat for entry in device.output.formats() if entry.compressed]
+    return [it for it in coded if it not in STATELESS]
 
 
 def _delivers(device: VideoDevice) -> bool:

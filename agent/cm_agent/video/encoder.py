@@ -15,7 +15,7 @@ from cm_agent.video.device import VideoDevice
 from cm_agent.video.discovery import find_encoder
 from cm_agent.video.error import VideoError
 from cm_agent.video.format import Format
-from cm_agent.video.m2m import M2M
+from cm_agent.video.m2m import M2M, negotiate_input
 from cm_agent.video.packets import Packets
 from cm_agent.video.uapi import HEADER_JOINED, STOP_ENCODER
 
@@ -70,11 +70,7 @@ class Encoder(M2M):
             deadline=deadline,
         )
         with self._closed_on_error():
-            # The coded format first: it decides which others there are.
-            self.device.capture.negotiate(pixelformat=to)
-            self._input = self._negotiate_input(size, format)
-            if coded_size:  # after the images', with which a driver chooses a size anew
-                self.device.capture.negotiate(size=coded_size)
+            self._agree(negotiate(self.device, size, format, to, coded_size), format)
             self._set_rate(fps)
             self._set_controls(bitrate, keyframes, controls or {})
             self._make_buffers()
@@ -118,3 +114,19 @@ class Encoder(M2M):
 
     def _command_stop(self) -> None:
         self.device.command_encoder(STOP_ENCODER)
+
+
+def negotiate(
+    device: VideoDevice,
+    size: tuple[int, int] | None,
+    format: str | Format | None,
+    to: str | None,
+    coded_size: int = 0,
+) -> Format:
+    """Agree with an encoder on both of its formats, as Encoder has them; return the images'."""
+    # The coded format first: it decides which others there are.
+    device.capture.negotiate(pixelformat=to)
+    images = negotiate_input(device.output, size, format)
+    if coded_size:  # after the images', with which a driver chooses a size anew
+        device.capture.negotiate(size=coded_size)
+    return images

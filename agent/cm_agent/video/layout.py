@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from cm_agent.video.format import Format
+from cm_agent.video.format import Format, PlaneFormat
 
 PACKED: dict[str, tuple[str, int]] = {
     **dict.fromkeys(("GREY", "BA81", "GBRG", "GRBG", "RGGB"), ("u1", 1)),
@@ -43,6 +43,27 @@ PLANAR: dict[str, Planar] = {
     **dict.fromkeys(("YM24", "YM42"), Planar(1, 1, False)),
 }
 """Pixel formats whose luma lies before their chroma, or in a plane of its own."""
+SEVERAL_PLANES = ("NM", "YM")
+"""How those of PLANAR begin whose luma and chroma are in planes, and buffers, of their own."""
+
+
+def tight(width: int, height: int, pixelformat: str) -> Format:
+    """Return the format of such images with no bytes between rows; ValueError when not known."""
+    name = pixelformat.strip()
+    if name in PACKED:
+        dtype, numbers = PACKED[name]
+        stride = width * numbers * int(dtype[-1])
+        return Format(width, height, pixelformat, (PlaneFormat(stride * height, stride),))
+    if name not in PLANAR:
+        what = f"the size of {width}x{height} {pixelformat} cannot be computed"
+        raise ValueError(f"{what}: it is a coded one, or not known here")
+    kept = PLANAR[name]
+    stride = -(-width // kept.columns) * (2 if kept.pairs else 1)
+    chroma = PlaneFormat(stride * -(-height // kept.rows), stride)
+    planes = [PlaneFormat(width * height, width), *([chroma] * (1 if kept.pairs else 2))]
+    if not name.startswith(SEVERAL_PLANES):
+        planes = [PlaneFormat(sum(plane.size for plane in planes), width)]
+    return Format(width, height, pixelformat, tuple(planes))
 
 
 class Part(NamedTuple):

@@ -32,6 +32,7 @@ from cm_agent.video.frames import Frames
 from cm_agent.video.input_chunks import InputChunks
 from cm_agent.video.output_buffers import OutputBuffers
 from cm_agent.video.pieces import Piece, image_pieces
+from cm_agent.video.queue import Queue
 from cm_agent.video.stream import Stream
 
 FPS = 30
@@ -75,7 +76,7 @@ class M2M(Stream):
         self._counted = False
         self._inside = self._put = self._began_ns = 0
         with self._closed_on_error():
-            _require_m2m(self.device)
+            require_m2m(self.device)
 
     @property
     def input(self) -> Format:
@@ -202,18 +203,11 @@ class M2M(Stream):
     def _command_stop(self) -> None:
         """Have the driver drain; VideoError, ENOTTY, when it has no such command."""
 
-    def _negotiate_input(self, size: tuple[int, int] | None, format: str | Format | None) -> Format:
-        """Agree on what is put in: another device's format, whose images are shared, or ours."""
-        queue = self.device.output
-        if not isinstance(format, Format):
-            width, height = check_size(size)
-            return queue.negotiate(width, height, format, crop=True)
-        if size is not None and tuple(size) != format.size:
-            raise ValueError(f"size is {size}, but the format is {format}")
-        got = queue.negotiate(*format.size, format.pixelformat, format.colour)
+    def _agree(self, got: Format, asked: str | Format | None) -> None:
+        """Take what was negotiated for what is put in; VideoError if it cannot be shared."""
         self._input = got
-        self._require_input(format)
-        return got
+        if isinstance(asked, Format):
+            self._require_input(asked)
 
     def _require_input(self, format: Format) -> None:
         """Raise VideoError, EINVAL, unless the device can read images of this format."""
@@ -321,11 +315,24 @@ class M2M(Stream):
         return f"<{type(self).__name__} {self.device.path} {self.input} to {made}{state}>"
 
 
+def negotiate_input(
+    queue: Queue, size: tuple[int, int] | None, format: str | Format | None
+) -> Format:
+    """Agree on what is put in: another device's format, whose images are shared, or one by name."""
+    if not isinstance(format, Format):
+        width, height = check_size(size)
+        return queue.negotiate(width, height, format, crop=True)
+    if size is not None and tuple(size) != format.size:
+        raise ValueError(f"size is {size}, but the format is {format}")
+    return queue.negotiate(*format.size, format.pixelformat, format.colour)
+
+
 def _listed(numbers: Sequence[int]) -> str:
     return " and ".join(f"{number:,}" for number in numbers)
 
 
-def _require_m2m(device: VideoDevice) -> None:
+def require_m2m(device: VideoDevice) -> None:
+    """Raise VideoError, EOPNOTSUPP, unless it makes something of what it is fed."""
     able = device.capabilities
     if not able.memory_to_memory:
         hint = "it is no codec or converter"

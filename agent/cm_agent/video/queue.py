@@ -90,16 +90,51 @@ class Queue:
             return got
         with suppress(OSError, ValueError):  # a driver's number may be no text
             self._ioctls.set_format(before.width, before.height, before.pixelformat, before.colour)
+        raise self._another(what, got, width, height, pixelformat, size)
+
+    def offer(
+        self,
+        width: int | None = None,
+        height: int | None = None,
+        pixelformat: str | None = None,
+        *,
+        larger: bool = False,
+    ) -> Format:
+        """Ask what negotiate() would return, or raise; nothing is set, also while it streams.
+
+        larger: images of more columns or rows will do, as of a decoder.
+        """
+        if pixelformat is not None:
+            pixelformat = fourcc_text(fourcc(pixelformat))
+        what = f"try the {self.name} format"
+        with asking(self.path, what):
+            got = self._ioctls.try_format(width, height, pixelformat)
+        columns, rows = width or got.width, height or got.height
+        fits = larger and columns <= got.width and rows <= got.height
+        if (fits or (columns, rows) == got.size) and pixelformat in (None, got.pixelformat):
+            return got
+        raise self._another(what, got, width, height, pixelformat)
+
+    def _another(
+        self,
+        what: str,
+        got: Format,
+        width: int | None,
+        height: int | None,
+        pixelformat: str | None,
+        size: int = 0,
+    ) -> VideoError:
+        """Return the error that says what was asked for and what the driver has instead."""
         choices = []
         if pixelformat not in (None, got.pixelformat):
             choices = [entry.pixelformat for entry in self.formats()]
         wanted = f"{width or got.width}x{height or got.height} {pixelformat or got.pixelformat}"
         offered = str(got)
-        if not large_enough:
+        if any(plane.size < size for plane in got.planes):
             wanted += f" of {size:,} bytes"
             offered += f" of {min(plane.size for plane in got.planes):,} bytes"
         hint = format_differs(wanted, offered, choices)
-        raise VideoError(errno.EINVAL, str(self.path), what, hint)
+        return VideoError(errno.EINVAL, str(self.path), what, hint)
 
     def _cropped(self, got: Format, width: int, height: int) -> Format:
         """Say which part of larger images is used; return the format as it was if that fails."""
@@ -127,6 +162,12 @@ class Queue:
         hints = _BUSY | {errno.EINVAL: "its driver does not import dma-bufs"}
         with asking(self.path, f"announce {count} imported {self.name} buffers", hints):
             return self._ioctls.request_buffers(count)
+
+    def granted(self, count: int) -> int:
+        """Ask how many buffers request_buffers() would return; none stays announced."""
+        number = self.request_buffers(count)
+        self.release_buffers()
+        return number
 
     @contextmanager
     def exported(self, count: int) -> Iterator[tuple[tuple[Buffer, ...], ...]]:

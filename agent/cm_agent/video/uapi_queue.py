@@ -94,6 +94,23 @@ class QueueIoctls:
 
         size: bytes that a plane's buffer shall have, of which the driver thinks as it likes.
         """
+        wanted = self._wanted(width, height, pixelformat, size)
+        if colour is not None:
+            image = wanted.fmt.pix_mp if self._multiplanar else wanted.fmt.pix
+            image.colorspace, image.ycbcr_enc = colour.space, colour.encoding
+            image.quantization, image.xfer_func = colour.quantization, colour.transfer
+        self._call("VIDIOC_S_FMT", wanted)
+        return self._format(wanted)
+
+    def try_format(self, width: int | None, height: int | None, pixelformat: str | None) -> Format:
+        """Ask what set_format() would return; nothing is set."""
+        wanted = self._wanted(width, height, pixelformat, 0)
+        self._call("VIDIOC_TRY_FMT", wanted)
+        return self._format(wanted)
+
+    def _wanted(
+        self, width: int | None, height: int | None, pixelformat: str | None, size: int
+    ) -> Any:
         wanted = self._get_format()
         image = wanted.fmt.pix_mp if self._multiplanar else wanted.fmt.pix
         image.width = image.width if width is None else width
@@ -101,11 +118,7 @@ class QueueIoctls:
         image.pixelformat = image.pixelformat if pixelformat is None else fourcc(pixelformat)
         for plane in image.plane_fmt if self._multiplanar else [image]:
             plane.bytesperline, plane.sizeimage = 0, size
-        if colour is not None:
-            image.colorspace, image.ycbcr_enc = colour.space, colour.encoding
-            image.quantization, image.xfer_func = colour.quantization, colour.transfer
-        self._call("VIDIOC_S_FMT", wanted)
-        return self._format(wanted)
+        return wanted
 
     def set_rate(self, fps: float) -> float | None:
         """Ask for frames per second; return what the driver chose, None when it has no say."""

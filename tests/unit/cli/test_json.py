@@ -89,6 +89,7 @@ def run(line: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, A
         ("policy vivid --config /nowhere.toml --json", 2),
         ("quota left --json", 1),
         ("quota left 1MiB --json", 1),
+        ("size --camera nosuch --json", 2),
         ("stream nosuch left --json", 2),
         ("verify left 4KiB --json", 1),
         ("verify --json", 2),

@@ -25,7 +25,7 @@ def context() -> DataContext:
 
 
 def test_chunks_are_as_large_as_the_driver_says(queue: DataQueue, context: DataContext) -> None:
-    queue.granted = 3
+    queue.granted_count = 3
     made(queue, context)
     assert [chunk.size for chunk in context.chunks] == [RAW.planes[0].size] * 3
 

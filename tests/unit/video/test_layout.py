@@ -13,7 +13,7 @@ import pytest
 from cm_agent.core.errors import ClosedError, KeptError
 from cm_agent.video.format import Filled, Format, Payload, PlaneFormat
 from cm_agent.video.frame import Counters, Frame
-from cm_agent.video.layout import parts
+from cm_agent.video.layout import PACKED, PLANAR, parts, tight
 from unit.core.memfd_buffer import MemfdBuffer
 from unit.video.test_output_buffers import Loan
 
@@ -172,3 +172,26 @@ def test_a_frame_that_was_given_back_cannot_be_read(
         pass
     with pytest.raises(ClosedError, match="has gone back"):
         use(frame)
+
+
+@pytest.mark.parametrize("name", [*PACKED, *PLANAR])
+def test_tight_rows_have_no_byte_too_few_and_none_too_many(name: str) -> None:
+    """By the parts of such an image: they fill each plane."""
+    whole = tight(64, 32, name)
+    ends: dict[int, int] = {}
+    for part in parts(whole):
+        ends[part.plane] = max(ends.get(part.plane, 0), part.end)
+    assert [plane.size for plane in whole.planes] == [ends[at] for at in sorted(ends)]
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [("YU12", [27]), ("NM12", [15, 12]), ("YM12", [15, 6, 6]), ("YM16", [15, 9, 9])],
+)
+def test_chroma_of_odd_sizes_is_rounded_up(name: str, sizes: list[int]) -> None:
+    assert [plane.size for plane in tight(5, 3, name).planes] == sizes
+
+
+def test_the_size_of_a_coded_image_cannot_be_computed() -> None:
+    with pytest.raises(ValueError, match="the size of 64x32 H264 cannot be computed"):
+        tight(64, 32, "H264")

@@ -180,3 +180,41 @@ def test_a_driver_that_has_less_room_for_a_coded_image_is_an_error_with_both_num
     assert capture.negotiate(size=4096).planes[0].size == 4096
     with pytest.raises(VideoError, match=r"of 307,200 bytes, the nearest it offers .* of 4,096 b"):
         capture.negotiate(size=307_200)
+
+
+def offering(multiplanar: bool, calls: list[str]) -> Queue:
+    """Return a capture queue whose driver rounds widths up to a multiple of 16."""
+
+    def driver(name: str, format: Any) -> None:
+        calls.append(name)
+        image = format.fmt.pix_mp if multiplanar else format.fmt.pix
+        plane = image.plane_fmt[0] if multiplanar else image
+        if name == "VIDIOC_G_FMT":
+            image.width, image.height, image.pixelformat = 640, 480, 0x59455247
+            plane.sizeimage = plane.bytesperline = 1
+            if multiplanar:
+                image.num_planes = 1
+            return
+        assert (plane.sizeimage, plane.bytesperline) == (0, 0), "so that the driver says"
+        image.width = -(-image.width // 16) * 16
+        plane.bytesperline, plane.sizeimage = image.width, image.width * image.height
+
+    ioctls = queue(driver, output=False, multiplanar=multiplanar)
+    return Queue(ioctls, Path("/dev/video9"), "capture")
+
+
+@pytest.mark.parametrize("multiplanar", [False, True])
+def test_a_format_that_is_offered_is_not_set(multiplanar: bool) -> None:
+    calls: list[str] = []
+    got = offering(multiplanar, calls).offer(320, 240, "GREY")
+    assert (str(got), got.planes[0].size) == ("320x240 GREY", 76_800)
+    assert calls == ["VIDIOC_G_FMT", "VIDIOC_TRY_FMT"]
+
+
+def test_another_format_than_asked_for_is_offered_as_an_error() -> None:
+    with pytest.raises(VideoError, match=r"for 321x240 GREY, the nearest it offers is 336x240 GR"):
+        offering(False, []).offer(321, 240)
+
+
+def test_a_larger_image_is_offered_to_who_takes_it() -> None:
+    assert str(offering(False, []).offer(321, 240, larger=True)) == "336x240 GREY"

@@ -78,7 +78,7 @@ class DataQueue:
     def __init__(self, name: str, format: Format, log: list[str]) -> None:
         self.name, self.path, self.format, self.log = name, PATH, format, log
         self.fourccs = [format.pixelformat]
-        self.granted: int | None = None
+        self.granted_count: int | None = None
         self.refuses: set[int] = set()
         self.queued: list[tuple[int, Sequence[Any], Sequence[Payload], int]] = []
         self.done: list[Filled] = []
@@ -93,6 +93,15 @@ class DataQueue:
         self.log.append(f"{self.name} format")
         return self.format
 
+    def offer(self, *asked: Any, **named: Any) -> Format:
+        """Note what was asked for, and offer what is set."""
+        self.log.append(f"{self.name} offer")
+        return self.format
+
+    def granted(self, count: int) -> int:
+        """Say what request_buffers() would grant."""
+        return self.granted_count or count
+
     def set_rate(self, fps: float) -> float:
         """Take any rate."""
         self.log.append(f"{self.name} rate {fps:g}")
@@ -105,7 +114,7 @@ class DataQueue:
     def request_buffers(self, count: int) -> int:
         """Grant what was asked for, or what the test says."""
         self.log.append(f"{self.name} buffers {count}")
-        return self.granted or count
+        return self.granted_count or count
 
     def release_buffers(self) -> None:
         """Let go of all."""
