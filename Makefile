@@ -12,6 +12,8 @@ BENCH_BOARD ?= arm64-virt-bench
 BENCH_ARGS ?=
 PROMISES_ARGS ?=
 FUZZ_ARGS ?=
+PACKAGES ?=
+FILES ?=
 ENV ?= ssh
 
 export PYTHONPATH := $(CURDIR)/tests
@@ -62,9 +64,9 @@ promises: ## figures beside their limits; PROMISES_ARGS=--json for programs, "--
 	@$(boards) prepare $(BOARD)
 	@$(venv) -m bench.promises --board $(BOARD) $(PROMISES_ARGS)
 
-board: ## a root shell on the emulated board, module and agent installed (exit with Ctrl-D)
+board: ## a root shell on the emulated board (exit with Ctrl-D); PACKAGES= of Debian and FILES= on it
 	@$(boards) prepare $(BOARD)
-	@$(boards) shell $(BOARD)
+	@$(boards) shell $(BOARD) --packages $(PACKAGES) --files $(FILES)
 
 module: ## build/module/<board>/cm.ko, every warning an error
 	@$(boards) module $(BOARD)

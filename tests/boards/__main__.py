@@ -89,7 +89,7 @@ def interact(arguments: argparse.Namespace) -> int:
     _in_environment()
     from . import shell
 
-    return shell.interact(arguments.board, arguments.state)
+    return shell.interact(arguments.board, arguments.state, arguments.packages, arguments.files)
 
 
 def check_overlay(arguments: argparse.Namespace) -> int:
@@ -136,7 +136,10 @@ def _parser() -> argparse.ArgumentParser:
     with_board = [verb("module", build_module), verb("shell", interact)]
     for added in with_board:
         added.add_argument("board", nargs="?", default="arm64-virt", choices=descriptions.names())
-    with_board[1].add_argument("--state", default="agent", choices=("shell", "module", "agent"))
+    shell = with_board[1]
+    shell.add_argument("--state", default="agent", choices=("shell", "module", "agent"))
+    shell.add_argument("--packages", nargs="*", default=[], help="Debian packages to be unpacked")
+    shell.add_argument("--files", nargs="*", default=[], type=Path, help="copied to root's home")
     overlay = verb("overlay", check_overlay)
     overlay.add_argument("dtb", help="a file, or the name of a tree that Debian ships")
     overlay.add_argument("overlays", nargs="*", type=Path, help=".dtso or .dtbo, merged in order")

@@ -97,6 +97,15 @@ class Archive:
         lines = [line.strip() for line in text.splitlines()]
         return [line.split()[1] for line in lines if line.startswith("Depends:")]
 
+    def closure(self, packages: Sequence[str], into: Path) -> list[str]:
+        """Return the names of these packages and of all that would be installed with them."""
+        config = self._config(into)
+        self._refresh(config)
+        doing = f"looking for what {packages[-1]} depends on"
+        text = self._apt(config, ["install", "--simulate", "--quiet", *packages], doing)
+        config.unlink()
+        return [line.split()[1] for line in text.splitlines() if line.startswith("Inst ")]
+
     def _config(self, archives: Path) -> Path:
         """Write the apt configuration for one use of this root, beside the packages."""
         for part in ("state/lists/partial", "cache", "etc/preferences.d", "etc/apt.conf.d"):
@@ -162,9 +171,9 @@ class Archive:
             f"deb [{signed}arch={','.join(self.architectures)}] {MIRROR} {name} main\n"
         )
 
-    def _apt(self, config: Path, words: list[str], doing: str, cwd: Path | None = None) -> None:
+    def _apt(self, config: Path, words: list[str], doing: str, cwd: Path | None = None) -> str:
         environment = {**os.environ, "APT_CONFIG": str(config), "LC_ALL": "C.UTF-8"}
-        run(["apt-get", *words], doing=doing, env=environment, cwd=cwd)
+        return run(["apt-get", *words], doing=doing, env=environment, cwd=cwd)
 
 
 def unpack(debs: Iterable[Path], into: Path) -> None:

@@ -14,6 +14,7 @@ from . import cache
 from .apt import Archive, unpack
 from .board import Board
 from .error import run
+from .packages import place_alternatives
 from .progress import step
 
 GSTREAMER = (
@@ -124,12 +125,9 @@ def _used_of_libcamera(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
 
 def _used_of_numpy(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
     """Leave out tests and documents; put the libraries where Debian's alternatives have them."""
-    path = Path(member.name)
-    if member.name.startswith(ELSEWHERE) or "tests" in path.parts:
+    if member.name.startswith(ELSEWHERE) or "tests" in Path(member.name).parts:
         return None
-    if path.parent.name in ("blas", "lapack"):
-        member.name = f"./{path.parent.parent / path.name}"
-    return member
+    return place_alternatives(member)
 
 
 def _used_of_wheels(member: tarfile.TarInfo) -> tarfile.TarInfo | None:

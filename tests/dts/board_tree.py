@@ -8,7 +8,7 @@ from pathlib import Path
 
 from boards.error import run
 from overlays import tree
-from overlays.check import check, judge, merge
+from overlays.check import Result, check, judge, merge
 
 # 1 GiB of RAM, of which 768 MiB are low memory, up to 0xb0000000.
 BOARD = """\
@@ -128,13 +128,18 @@ def compiled(text: str, into: Path) -> Path:
     return dtb
 
 
-def complaints(scratch: Path, overlay: str = OVERLAY, board: str = BOARD) -> tuple[str, ...]:
-    """Return what is wrong with an overlay on a board by our own rules, which take no time."""
+def judged(scratch: Path, overlay: str = OVERLAY, board: str = BOARD) -> Result:
+    """Judge an overlay on a board by our own rules, which take no time."""
     source, merged = scratch / "overlay.dtso", scratch / "merged.dtb"
     source.write_text(overlay)
     base = compiled(board, scratch)
     merge(base, [source], merged)
-    return judge(tree.read(base), tree.read(merged)).complaints
+    return judge(tree.read(base), tree.read(merged))
+
+
+def complaints(scratch: Path, overlay: str = OVERLAY, board: str = BOARD) -> tuple[str, ...]:
+    """Return what is wrong with an overlay on a board by our own rules."""
+    return judged(scratch, overlay, board).complaints
 
 
 def everything(scratch: Path, overlay: str = OVERLAY, board: str = BOARD) -> tuple[str, ...]:

@@ -78,3 +78,11 @@ def test_the_report_ends_with_every_complaint(
     said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("WRONG  ")]
     assert code == 1
     assert [line.split()[1] for line in said] == ["bank", "context", "dt-validate:"]
+
+
+def test_a_bank_without_a_context_is_reported_and_no_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    off = changed(OVERLAY, ("cm,private", 'status = "disabled"'))
+    assert report.show(str(compiled(BOARD, tmp_path)), [written(off, tmp_path)]) == 0
+    assert "NOTE   bank codec@a8000000 has no context" in capsys.readouterr().out

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from .board_tree import OVERLAY, changed, complaints, everything
+from .board_tree import OVERLAY, changed, complaints, everything, judged
 
 REGION = "memory-region = <&camera>;"
 LABEL = 'label = "shared";'
+KIND = f'compatible = "cm-agent,context";\n\t\t{LABEL}'
 ALIGNMENT = "cm,min-alignment = <0x100000>;"
 POOL = 'compatible = "shared-dma-pool";'
 CAMERA = POOL + "\n\t\t\treg = <0xa0000000 0x04000000>;\n\t\t\treusable;"
@@ -93,6 +94,22 @@ MISTAKES = {
         [(CAMERA, CAMERA + ' status = "disabled";')],
         r"context /context-shared: bank camera@a0000000 is disabled",
     ),
+    "a compatible with a letter missing": (
+        [(KIND, KIND.replace("context", "contxt")), (ALIGNMENT, "")],
+        r'node /context-shared is no context: its compatible is "cm-agent,contxt", and the modul',
+    ),
+    "a compatible of ours that there is not": (
+        [(KIND, KIND.replace("context", "pool")), (ALIGNMENT, "")],
+        r'node /context-shared is no context: its compatible is "cm-agent,pool"',
+    ),
+    "a compatible of a vendor that is not": (
+        [(KIND, KIND.replace("cm-agent", "cm_agent")), (ALIGNMENT, "")],
+        r'node /context-shared is no context: its compatible is "cm_agent,context"',
+    ),
+    "no compatible": (
+        [(KIND, LABEL)],
+        r"node /context-shared is no context: its compatible is missing",
+    ),
     "below another device": (
         [("\tcontext-shared {", "\tbus {\n\tcontext-shared {"), ("\tcontext-private", DEEPER)],
         r"context /bus/context-shared is not at the root of the tree",
@@ -121,8 +138,33 @@ def test_a_context_that_is_switched_off_claims_nothing(tmp_path: Path) -> None:
     assert complaints(tmp_path, off) == ()
 
 
+def test_a_bank_without_a_context_is_noted(tmp_path: Path) -> None:
+    off = changed(OVERLAY, ("cm,private", 'status = "disabled"'))
+    (only,) = judged(tmp_path, off).notes
+    assert only.startswith("bank codec@a8000000 has no context: no memory-region of a node with")
+
+
+def test_a_bank_that_only_a_stranger_names_is_noted(tmp_path: Path) -> None:
+    without = changed(OVERLAY, ('compatible = "cm-agent,context";\n\t\tlabel = "private";', ""))
+    (only,) = judged(tmp_path, without).notes
+    assert only.startswith("bank codec@a8000000 has no context")
+
+
+def test_banks_with_contexts_are_not_noted(tmp_path: Path) -> None:
+    assert judged(tmp_path).notes == ()
+
+
+@pytest.mark.parametrize("kind", ['compatible = "ramoops";', "no-map;"])
+def test_a_bank_that_no_context_can_have_is_not_noted(tmp_path: Path, kind: str) -> None:
+    more = changed(OVERLAY, ("codec: codec", f"log@a6000000 {{ {kind} }};\n\t\tcodec: codec"))
+    assert judged(tmp_path, more).notes == ()
+
+
+def test_a_bank_of_another_driver_is_not_noted(tmp_path: Path) -> None:
+    other = changed(OVERLAY, ("cm-agent,context", "acme,vpu"), ("cm,min-alignment", "alignment"))
+    assert judged(tmp_path, changed(other, ("cm,private;", ""))).notes == ()
+
+
 def test_an_overlay_that_asks_for_nothing_is_refused(tmp_path: Path) -> None:
-    nothing = (
-        '/dts-v1/;\n/plugin/;\n\n&{/} {\n\tcontext {\n\t\tcompatible = "cm-agent";\n\t};\n};\n'
-    )
+    nothing = "/dts-v1/;\n/plugin/;\n\n&{/} {\n\tcontext { };\n};\n"
     assert complaints(tmp_path, nothing) == ("there is neither a bank nor a context",)

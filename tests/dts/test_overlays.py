@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import re
+import shlex
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -62,6 +64,15 @@ def test_the_readme_has_the_banks_where_they_are() -> None:
     for name, *addresses in rows:
         text = (board.OVERLAYS / f"{name}.dtso").read_text()
         assert re.findall(r"@([0-9a-f]+) {", text) == [it.removeprefix("0x") for it in addresses]
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+def test_the_readmes_dtc_has_no_warning_about_an_overlay(source: Path, tmp_path: Path) -> None:
+    readme = (board.OVERLAYS / "README.md").read_text()
+    (command,) = re.findall(r"^ +(dtc -@ .*dtso)\b.*$", readme, re.MULTILINE)
+    *words, _ = shlex.split(command.replace("cm.dtbo", str(tmp_path / "cm.dtbo")))
+    done = subprocess.run([*words, str(source)], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_an_overlay_of_another_board_is_refused(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from .tree import Tree
 
 @dataclass(frozen=True)
 class Result:
-    """A merged tree, its memory and banks, and what is wrong with them.
+    """A merged tree, its memory and banks, what is wrong with them, and what may be meant so.
 
     One that is not `readable` has a mistake that hides all others.
     """
@@ -29,6 +29,7 @@ class Result:
     memory: Memory
     banks: tuple[Bank, ...]
     complaints: tuple[str, ...]
+    notes: tuple[str, ...] = ()
     readable: bool = True
 
 
@@ -90,8 +91,10 @@ def judge(base: Tree, merged: Tree) -> Result:
         *bank.judge_sizes(banks, memory, kernel),
         *reservation.judge(reservation.wishes(merged, memory, kernel), taken),
         *context.judge(contexts, merged),
+        *context.judge_strangers(merged),
     )
-    return Result(merged, memory, tuple(banks), complaints)
+    notes = tuple(context.note_unused(nodes, merged))
+    return Result(merged, memory, tuple(banks), complaints, notes)
 
 
 def _labels(it: Tree, table: str) -> set[str]:

@@ -5,19 +5,60 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from difflib import SequenceMatcher
 
 from .bank import POOL
 from .kernel import PAGE
 from .tree import Node, Tree
 
 COMPATIBLE = "cm-agent,context"
+VENDOR = COMPATIBLE.partition(",")[0]
+# What only the properties of contexts begin with.
+OWN = "cm,"
+ALIKE = 0.8
+# Banks are judged as such.
+BANKS = "/reserved-memory/"
 NAME = re.compile(r"[a-z0-9_-]{1,31}")
 
 
 def find(tree: Tree) -> list[Node]:
     """Return the enabled nodes that ask for a context."""
     nodes = (it for it in tree.root.walk() if it.enabled)
-    return [it for it in nodes if COMPATIBLE in it.strings("compatible")]
+    return [it for it in nodes if _is_context(it)]
+
+
+def judge_strangers(merged: Tree) -> Iterator[str]:
+    """Say which nodes look like contexts, and are none to the module."""
+    for node in merged.root.walk():
+        if node.enabled and not _is_context(node) and _resembles_context(node):
+            kinds = node.strings("compatible")
+            said = f'is "{kinds[0]}"' if kinds else "is missing"
+            yield (
+                f"node {node.path} is no context: its compatible {said}, and the module knows "
+                f'"{COMPATIBLE}" only'
+            )
+
+
+def _resembles_context(node: Node) -> bool:
+    if node.path == "/" or node.path.startswith(BANKS):
+        return False
+    return any(name.startswith(OWN) for name in node.properties) or any(
+        kind.partition(",")[0] == VENDOR or SequenceMatcher(None, kind, COMPATIBLE).ratio() >= ALIKE
+        for kind in node.strings("compatible")
+    )
+
+
+def note_unused(banks: Sequence[Node], merged: Tree) -> Iterator[str]:
+    """Say which banks that a context could have are named by no node with a driver."""
+    for bank in banks:
+        others = bank.has("no-map") or {*bank.strings("compatible")} - {POOL}
+        named = any(it.has("compatible") for it in named_by(bank, merged))
+        if bank.enabled and not others and not named:
+            yield (
+                f"bank {bank.name} has no context: no memory-region of a node with compatible = "
+                f'"{COMPATIBLE}" refers to it; add such a node, unless contexts are made of it at '
+                "run time (cm-agent create)"
+            )
 
 
 def judge(nodes: Sequence[Node], merged: Tree) -> Iterator[str]:
@@ -105,16 +146,18 @@ def _kind(node: Node, bank: Node) -> Iterator[str]:
 
 
 def _users(node: Node, bank: Node, merged: Tree) -> Iterator[str]:
-    (phandle,) = bank.cells("phandle")
-    users = [
-        it.path
-        for it in merged.root.walk()
-        if phandle in it.cells("memory-region")
-        and it.enabled
-        and COMPATIBLE not in it.strings("compatible")
-    ]
-    if users:
+    if others := [it.path for it in named_by(bank, merged) if not _is_context(it)]:
         yield (
-            f"context {node.path}: bank {bank.name} is the memory-region of {', '.join(users)}, "
+            f"context {node.path}: bank {bank.name} is the memory-region of {', '.join(others)}, "
             "too: give the context a bank of its own"
         )
+
+
+def named_by(bank: Node, merged: Tree) -> list[Node]:
+    """Return the enabled nodes whose memory-region a bank is."""
+    own = set(bank.cells("phandle"))
+    return [it for it in merged.root.walk() if it.enabled and own & {*it.cells("memory-region")}]
+
+
+def _is_context(node: Node) -> bool:
+    return COMPATIBLE in node.strings("compatible")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a person is told of an overlay: `python3 -m boards overlay`, `make check-overlay`."""
+"""What is printed about an overlay: `python3 -m boards overlay`, `make check-overlay`."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from .kernel import MIB
 
 
 def show(dtb: str, overlays: Sequence[Path]) -> int:
-    """Print banks and complaints; return 1 when there are any of these."""
+    """Print banks, complaints and notes; return 1 when there are complaints."""
     result = check(_find(dtb), overlays)
     for line in _describe(result):
         print(line)
     for complaint in result.complaints:
         print(f"WRONG  {complaint}")
+    for note in result.notes:
+        print(f"NOTE   {note}")
     if not result.complaints:
         print("nothing is wrong, as far as a tree can tell")
     return 1 if result.complaints else 0

@@ -30,8 +30,9 @@ def test_version_is_the_agents() -> None:
     assert setting("PACKAGE_VERSION") == cm_agent.__version__
 
 
-def test_readme_installs_this_version() -> None:
-    readme = (KMOD.parent / "README.md").read_text()
+@pytest.mark.parametrize("folder", [KMOD.parent, KMOD], ids=["project", "kmod"])
+def test_readme_installs_this_version(folder: Path) -> None:
+    readme = (folder / "README.md").read_text()
     assert set(re.findall(r"\bcm[/-](\d[\w.]*)", readme)) == {setting("PACKAGE_VERSION")}
 
 
@@ -43,6 +44,12 @@ def test_module_is_the_one_that_is_built() -> None:
 def test_needs_what_compat_h_insists_on() -> None:
     insisted = re.findall(r"^#ifndef (CONFIG_\w+)$", (KMOD / "compat.h").read_text(), re.MULTILINE)
     assert sorted(setting("BUILD_EXCLUSIVE_CONFIG").split()) == sorted(insisted)
+
+
+def test_readme_has_the_kernel_options_that_are_needed() -> None:
+    readme = (KMOD / "README.md").read_text()
+    named = re.findall(r"^\| `(CONFIG_\w+)` \|", readme, re.MULTILINE)
+    assert sorted(named) == sorted(setting("BUILD_EXCLUSIVE_CONFIG").split())
 
 
 @pytest.mark.parametrize(
