@@ -33,10 +33,11 @@ def places(chunks: Sequence[LayoutEntry], size: int) -> list[Place] | None:
 
 
 def describe_state(chunk: LayoutEntry) -> str:
-    """Return why a chunk stays where it is, and whether it is on its way back."""
+    """Return what others do with a chunk, and whether it is on its way back."""
     states = {
         "pinned": chunk.pins,
-        "imported": chunk.imports,
+        "mapped": chunk.maps,
+        "imported": chunk.imports and not chunk.maps,
         "immovable": chunk.immovable and not chunk.pins and not chunk.maps,
         "draining": chunk.draining,
     }

@@ -33,9 +33,10 @@ PROCESS is the name and, in brackets, the number that the process had when it as
 be gone when it has ended, or when its number is that of a process of another name which has no
 dma-buf; the chunk is then held by others, which have its descriptor or a mapping of it. `hidden`:
 only root may know who has the chunks of other users.
-STATE is empty for a chunk that can be moved. `pinned`: a process knows its physical address;
-`imported`: drivers have it; `immovable`: a driver or very many processes have it mapped;
-`draining`: it was freed, and its memory comes back when a transfer has ended.
+STATE is `pinned` when a process knows the physical address, `mapped` when a driver uses the chunk,
+`imported` when drivers have it and do not use it now, `immovable` when very many processes have it
+mapped, and `draining` when it was freed, and its memory comes back once a transfer has ended. To
+make a hole, what is pinned, mapped or immovable is not moved.
 OFFSET is from the start of the context; `?`: only root may know.
 Exit codes: 0 every context was asked; 1 one could not be, or there is none; 2 an error in the
 arguments, or there is no such context."""

@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cm_agent.cli import main
-from cm_agent.cli._places import places
+from cm_agent.cli._places import describe_state, places
 from unit.cli.context_with_chunks import (
     CHUNKS,
     FIRST,
@@ -126,6 +127,21 @@ def test_a_layout_as_json_has_the_holes(capsys: pytest.CaptureFixture[str]) -> N
         {"offset": 2 * MIB, "size": 6 * MIB},
         {"offset": 13 * MIB, "size": 3 * MIB},
     ]
+
+
+@pytest.mark.parametrize(
+    ("members", "state"),
+    [
+        ({}, ""),
+        ({"pins": 2, "immovable": True}, "pinned"),
+        ({"imports": 1}, "imported"),
+        ({"imports": 1, "maps": 1, "immovable": True}, "mapped"),
+        ({"immovable": True}, "immovable"),
+        ({"pins": 1, "immovable": True, "draining": True}, "pinned, draining"),
+    ],
+)
+def test_a_state_says_what_others_do_with_a_chunk(members: dict[str, Any], state: str) -> None:
+    assert describe_state(replace(FIRST, **members)) == state
 
 
 def test_places_cover_all_of_a_context() -> None:
