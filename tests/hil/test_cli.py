@@ -126,6 +126,16 @@ def test_verify_as_json_is_a_list(board: Any, page_size: int) -> None:
     assert verifications[1]["witnesses"][0]["address"] % MIB == 0
 
 
+def test_verify_without_a_size_takes_1_mib(board: Any) -> None:
+    assert board.check("cm-agent verify shared").startswith("context 'shared': 1 MiB: CONTIGUOUS")
+
+
+def test_verify_takes_an_alignment_below_a_page(board: Any, page_size: int) -> None:
+    """With pages of 16 KiB, 8 KiB are one of them."""
+    (it,) = document(board.check("cm-agent verify shared 8KiB/4KiB --json"))["result"]
+    assert (it["verdict"], it["size"]) == ("CONTIGUOUS", max(page_size, 8 << 10))
+
+
 # -- errors of the caller
 
 
@@ -157,12 +167,12 @@ def command(words: list[str]) -> dict[str, Any]:
         ("alloc shared 1MiB --deadline never", "'never' is not a number of seconds"),
         ("alloc control 1MiB", "'control' is not a context"),
         ("alloc ../null 1MiB", "'../null' cannot be a context's name"),
-        ("alloc shared", "give SIZE, --interactive or --replay"),
-        ("verify", "give CONTEXT and SIZE, or --pid and --fd"),
+        ("alloc shared", "the following arguments are required: SIZE[/ALIGN]"),
+        ("verify", "give CONTEXT, or --pid and --fd"),
         ("verify shared --pid 1", "--pid and --fd go together"),
         ("verify shared 1MiB --dma-bits 65", "more than the 64 address bits"),
         ("verify --pid 1 --fd 0", "and not a dma-buf"),
-        ("conjure", "there is no verb 'conjure'; the verbs are alloc, bench,"),
+        ("conjure", "there is no verb 'conjure'; the verbs are alloc, banks, bench,"),
         ("destroy nowhere", "there is no such context; there are private, shared"),
         ("quota nowhere 1MiB", "there is no such context; there are private, shared"),
         ("create left nowhere", "there is no /reserved-memory/nowhere; there are "),
@@ -185,7 +195,7 @@ def test_the_program_ends_with_the_same_code_and_sentence(board: Any) -> None:
     assert "'much' is not a size" in got.stderr
 
 
-@pytest.mark.parametrize("verb", ["alloc", "bench", "verify"])
+@pytest.mark.parametrize("verb", ["alloc", "bench", "compact", "verify"])
 def test_an_unknown_context_ends_with_2_and_names_those_there_are(board: Any, verb: str) -> None:
     got = board.call(command, words=[verb, "nowhere", "1MiB"])
     assert got["code"] == 2
@@ -226,14 +236,24 @@ def test_a_configuration_that_is_not_there_is_an_error(board: Any) -> None:
     [
         "alloc shared 1MiB --verify",
         "alloc shared 65MiB",
+        "banks",
         "bench shared 4KiB --count 2",
+        "chunks",
+        "chunks nowhere",
+        "compact shared",
+        "compact shared 65MiB",
         "create left nowhere",
         "destroy nowhere",
         "doctor",
+        "info",
+        "info shared",
+        "layout shared",
         "list",
+        "policy",
         "policy vivid",
         "quota shared",
         "quota shared --user 0",
+        "verify shared",
         "verify shared 4KiB 1MiB",
         "verify shared 4KiB --dma-bits 30",
     ],

@@ -98,6 +98,31 @@ def test_the_command_line_creates_and_destroys(bare: Any, banks: dict[str, str])
     assert got.code == 2 and "there are none: run `cm-agent doctor`" in got.stderr
 
 
+def test_banks_shows_what_is_used_and_what_is_free(bare: Any, banks: dict[str, str]) -> None:
+    """With the command that makes a context of it, which does."""
+    bank = banks["shared"]
+    spec = {"name": "left", "bank": bank, "offset": 32 * MIB, "size": 16 * MIB}
+    assert bare.call(create, specs=[spec]) == [""]
+    (shown,) = (it for it in told(bare.check("cm-agent banks --json")) if it["name"] == bank)
+    assert shown["contexts"] == [{"context": "left", "offset": 32 * MIB, "size": 16 * MIB}]
+    assert shown["free"] == [
+        {"offset": 0, "size": 32 * MIB},
+        {"offset": 48 * MIB, "size": 16 * MIB},
+    ]
+    (line,) = (it for it in bare.check("cm-agent banks").splitlines() if f"{bank} --offset" in it)
+    assert bare.check(line.partition("free: ")[2].replace("NAME", "right")) == (
+        f"right: shared, 16 MiB of {bank}, from 48 MiB on"
+    )
+    hidden = "setpriv --reuid guest --regid guest --groups cm cm-agent banks --json"
+    (seen,) = (it for it in told(bare.check(hidden)) if it["name"] == bank)
+    assert ([it["offset"] for it in seen["contexts"]], seen["free"]) == ([None, None], None)
+
+
+def told(text: str) -> Any:
+    """Return the result in a document."""
+    return json.loads(text)["result"]
+
+
 def test_the_doctor_accepts_what_was_made_at_run_time(bare: Any, banks: dict[str, str]) -> None:
     left = {"name": "left", "bank": banks["private"], "size": 16 * MIB, "private": True}
     shared = {"name": "shared", "bank": banks["shared"]}

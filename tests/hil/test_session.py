@@ -35,14 +35,14 @@ def session(words: list[str], lines: list[str]) -> dict[str, Any]:
 
 
 class Bench:
-    """`cm-agent alloc` of one context of a board."""
+    """`cm-agent shell` of one context of a board."""
 
     def __init__(self, board: Any, context: str = "shared") -> None:
         self._board, self._context = board, context
 
     def __call__(self, *lines: str) -> dict[str, Any]:
         """Give lines to the prompt, as a program does."""
-        words = ["alloc", self._context, "--interactive"]
+        words = ["shell", self._context]
         return self._board.call(session, words=words, lines=list(lines))
 
     def right(self, *lines: str) -> list[str]:
@@ -119,14 +119,14 @@ def test_a_pin_outlives_the_descriptor_and_goes_with_the_session(bench: Bench) -
     told = bench.right("alloc 2MiB", "pin 1", "close 1", "layout")
     assert told[2].endswith("; its memory stays until the session ends (pins: 1)")
     assert told[3] == "free: 62 MiB, largest hole 62 MiB"
-    assert any("immovable" in line.split() for line in told[4:])
+    assert any("pinned" in line.split() for line in told[4:])
     assert bench.right("list")[-1] == "free: 64 MiB, largest hole 64 MiB"
 
 
 def test_who_may_not_see_addresses_is_told_what_he_lacks(module: Any) -> None:
     got = module.run(
         r"printf 'alloc 1MiB\npin 1\nverify 1\n'"
-        " | setpriv --bounding-set -sys_rawio cm-agent alloc shared --interactive"
+        " | setpriv --bounding-set -sys_rawio cm-agent shell shared"
     )
     assert got.code == 1
     assert got.stderr.startswith("chunk 1 (id ")
@@ -225,27 +225,38 @@ def test_what_was_recorded_is_replayed(module: Any, bench: Bench) -> None:
         "alloc 1MiB  # chunk 3", "close 1", "write 3 8", "kernel-verify 3 8",
     ]  # fmt: skip
     for context in ("shared", "private"):
-        told = module.check(f"cm-agent alloc {context} --replay /tmp/recorded").splitlines()
+        told = module.check(f"cm-agent shell {context} --replay /tmp/recorded").splitlines()
         assert told[0] == f"{context}> alloc 4MiB/1MiB camera"
         assert any(line.startswith("failed, which it may: context ") for line in told)
         assert told[-1] == "/tmp/recorded: all 7 commands done"
 
 
+def test_all_commands_are_recorded_to_the_file_that_is_named(module: Any) -> None:
+    module.check("rm -f /tmp/recorded")
+    module.check(r"printf 'alloc 1MiB\nclose 1\n' | cm-agent shell shared --record /tmp/recorded")
+    assert module.check("cat /tmp/recorded").splitlines()[1:] == [
+        "alloc 1MiB  # chunk 1",
+        "close 1",
+    ]
+    got = module.run("cm-agent shell shared --record /tmp/recorded </dev/null")
+    assert got.code == 1 and "/tmp/recorded: there is a file already" in got.stderr
+
+
 def test_a_replay_ends_with_1_where_a_command_fails(module: Any) -> None:
     module.check(r"printf '# two\nalloc 1MiB\n\nfree 2\nalloc 2MiB\n' > /tmp/sequence")
     for words in ("--replay /tmp/sequence", "--replay - < /tmp/sequence"):
-        got = module.run(f"cm-agent alloc shared {words}")
+        got = module.run(f"cm-agent shell shared {words}")
         source = "standard input" if "-" in words.split() else "/tmp/sequence"
-        failed = f"cm-agent alloc: {source}: line 4: free 2: this session has no chunk 2 (there: 1 "
+        failed = f"cm-agent shell: {source}: line 4: free 2: this session has no chunk 2 (there: 1 "
         assert (got.code, got.stderr.startswith(failed)) == (1, True), got
         assert "alloc 2MiB" not in got.stdout
 
 
 def test_a_replay_with_a_mistake_ends_with_2_and_does_nothing(module: Any) -> None:
     module.check(r"printf 'alloc 1MiB\nfre 1\n' > /tmp/sequence")
-    got = module.run("cm-agent alloc shared --replay /tmp/sequence")
+    got = module.run("cm-agent shell shared --replay /tmp/sequence")
     assert (got.code, got.stdout, got.stderr) == (
-        2, "", "cm-agent alloc: /tmp/sequence: line 2: 'fre' is not a command; `help` lists them",
+        2, "", "cm-agent shell: /tmp/sequence: line 2: 'fre' is not a command; `help` lists them",
     )  # fmt: skip
 
 
@@ -259,7 +270,7 @@ def test_a_replay_at_the_prompt_counts_from_its_chunks(module: Any, bench: Bench
 
 
 def at_terminal(end: bytes) -> dict[str, Any]:
-    """Type at `cm-agent alloc shared` on a terminal, and end it; return how that went.
+    """Type at `cm-agent shell shared` on a terminal, and end it; return how that went.
 
     The end is typed again each second: of a Ctrl-C that comes after the prompt was shown and
     before CPython's readline waits for keys, Python only learns at the next key.
@@ -273,7 +284,7 @@ def at_terminal(end: bytes) -> dict[str, Any]:
     child, terminal = pty.fork()
     if not child:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        os.execvp("cm-agent", ["cm-agent", "alloc", "shared"])
+        os.execvp("cm-agent", ["cm-agent", "shell", "shared"])
     shown, until = b"", time.monotonic() + 60
     lines, typed, last = [b"alloc 4MiB\n", b"aloc\n", b"dum\t1 0 16\n", end], 0, 0.0
     while time.monotonic() < until:

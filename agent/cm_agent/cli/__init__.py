@@ -17,14 +17,21 @@ from cm_agent.core.errors import Error
 
 VERBS = {
     "alloc": "alloc",
+    "banks": "banks",
     "bench": "bench",
+    "chunks": "chunks",
+    "compact": "compact",
     "create": "create",
     "destroy": "destroy",
     "doctor": "doctor",
+    "exec": "exec",
+    "info": "info",
+    "layout": "layout",
     "list": "list",
     "policy": "policy",
     "quota": "quota",
     "serve": "serve",
+    "shell": "shell.verb",
     "size": "size.verb",
     "stream": "stream.verb",
     "verify": "verify",
@@ -57,7 +64,12 @@ def _run(verb: str | None, words: Sequence[str]) -> int:
     except OutputError:
         raise
     except (OSError, Error, KeyboardInterrupt) as error:
-        return fail(verb, error, as_json="--json" in words)
+        return fail(verb, error, as_json="--json" in _ours(words))
+
+
+def _ours(words: Sequence[str]) -> Sequence[str]:
+    """Return the words before those of a command that is to be run."""
+    return words[: words.index("--")] if "--" in words else words
 
 
 def _parse(verb: str | None, words: Sequence[str]) -> argparse.Namespace:

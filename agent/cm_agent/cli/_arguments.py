@@ -12,6 +12,7 @@ from cm_agent.cli._output import MisuseError, Problem
 from cm_agent.config import settings as config
 from cm_agent.config.settings import Config, ConfigError
 from cm_agent.contiguity.verification import Verification
+from cm_agent.core.buffer import encode_name
 from cm_agent.core.name import check_name
 from cm_agent.core.size import parse_request, parse_size
 
@@ -45,6 +46,15 @@ def context_name(text: str) -> str:
     """Check the name of a context."""
     try:
         check_name(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def buffer_name(text: str) -> str:
+    """Check the name of a buffer."""
+    try:
+        encode_name(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return text

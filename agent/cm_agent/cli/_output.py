@@ -14,7 +14,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from cm_agent import __version__
@@ -63,7 +63,7 @@ class Problem:
     errno: str | None = None
     reason: str | None = None
     context: str | None = None
-    figures: dict[str, int | None] = field(default_factory=dict)
+    figures: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, error: BaseException, context: str | None = None) -> Problem:
@@ -72,6 +72,7 @@ class Problem:
         name = None if number is None else errno.errorcode.get(number, str(number))
         if isinstance(error, AllocationError):
             figures = {figure: getattr(error, figure) for figure in _FIGURES}
+            figures["holders"] = error.holders and [asdict(it) for it in error.holders.largest]
             return cls(_sentence(error), name, error.reason.name, error.context, figures)
         return cls(_sentence(error), name, context=context)
 

@@ -18,8 +18,8 @@ from cm_agent.core.size import format_size
 _DESCRIPTION = """\
 Make a context over a part of a bank that no other context uses; needs root. It lasts until it is
 destroyed or the board reboots. Parts of a reusable bank begin and end at multiples of 2 MiB, or of
-less on some kernels; the error message has the number. The banks are the folders in
-/proc/device-tree/reserved-memory."""
+less on some kernels; the error message has the number. `cm-agent banks` shows the banks, and what
+is free in them."""
 _EPILOG = """\
 Exit codes: 0 the context was made; 1 it was not; 2 an error in the arguments, or there is no such
 bank."""
@@ -82,5 +82,6 @@ def run(args: argparse.Namespace) -> int:
     with Context(args.context) as context:
         state = context.query()
     kind = "private" if state.private else "shared"
-    line = f"{args.context}: {kind}, {format_size(state.size)} of {args.bank}"
+    where = f", from {format_size(args.offset)} on" if args.offset else ""
+    line = f"{args.context}: {kind}, {format_size(state.size)} of {args.bank}{where}"
     return show(args, asdict(state), [line])

@@ -10,35 +10,34 @@ from dataclasses import asdict
 
 from cm_agent.cli import _table as table
 from cm_agent.cli._arguments import add_common
+from cm_agent.cli._contexts import add_contexts, ask_contexts
 from cm_agent.cli._output import Problem, show
 from cm_agent.cli._parser import Subparsers, add_verb
-from cm_agent.core.context import Context, contexts
+from cm_agent.core.context import Context
 from cm_agent.core.reports import ContextState
 from cm_agent.core.size import format_size
-from cm_agent.diagnose.doctor import Machine, examine
 
 _HEADINGS = ("NAME", "KIND", "SIZE", "FREE", "LARGEST HOLE", "PINNED", "CHUNKS")
 _DESCRIPTION = """\
 Show every context: whether it is shared with the system or private, its size, its free space, the
 largest hole, which is what fits without moving chunks, how much is pinned, and the number of
-chunks."""
+chunks. `cm-agent chunks` shows who has them, `cm-agent info CONTEXT` the rest."""
 _EPILOG = """\
 Exit codes: 0 every context was asked; 1 one could not be, or there is none; 2 an error in the
-arguments."""
+arguments, or there is no such context."""
 
 
 def register(sub: Subparsers) -> None:
     """Add the verb to the command line."""
     parser = add_verb(sub, "list", "show the contexts and how full they are", _DESCRIPTION, _EPILOG)
+    add_contexts(parser)
     add_common(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print one line per context; 1 when there is none or one does not answer."""
-    states, problems = _ask()
-    if not states and not problems:
-        problems = [_nothing()]
+    states, problems = _ask(args.contexts)
     return show(args, [asdict(state) for state in states], _lines(states), problems)
 
 
@@ -47,21 +46,8 @@ def _lines(states: list[ContextState]) -> Iterator[str]:
         yield from table.lines([_HEADINGS, *map(_row, states)], "<<>>>>>")
 
 
-def _ask() -> tuple[list[ContextState], list[Problem]]:
-    states, problems = [], []
-    for name in contexts():
-        try:
-            with Context(name) as context:
-                states.append(context.query())
-        except OSError as error:
-            problems.append(Problem.of(error, name))
-    return states, problems
-
-
-def _nothing() -> Problem:
-    causes = [finding for finding in examine(Machine()) if finding.ok is False]
-    why = f": {causes[0].what}" if causes else ""
-    return Problem(f"there is no context{why}; `cm-agent doctor` shows how to fix it")
+def _ask(names: list[str]) -> tuple[list[ContextState], list[Problem]]:
+    return ask_contexts(names, Context.query)
 
 
 def _row(state: ContextState) -> tuple[str, ...]:

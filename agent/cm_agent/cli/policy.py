@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 cm-agent authors
-"""`cm-agent policy`: which rule holds for a device, and where its buffers would come from."""
+"""`cm-agent policy`: the rules, or which one holds for a device, and what is free."""
 
 from __future__ import annotations
 
@@ -15,23 +15,29 @@ from cm_agent.cli._parser import Subparsers, add_verb
 from cm_agent.core.context import Context
 from cm_agent.core.reports import ContextState
 from cm_agent.core.size import format_size
-from cm_agent.policy.rules import COMMON
+from cm_agent.policy.rules import COMMON, Policy, Rule
 
 _DESCRIPTION = """\
 Show which rule of the policy applies to a device, and the contexts its buffers come from, in the
-order in which they are tried, with their free space."""
+order in which they are tried, with their free space. Without DEVICE, show all rules: the first that
+matches a device applies."""
 _EPILOG = """\
 DEVICE is the name that rules match; for a video device, the name of its driver. The device need not
 exist.
-Exit codes: 0 every context of the rule is there; 1 one is not, or no rule matches; 2 an error in
-the arguments or the configuration."""
+Exit codes: 0 every context of the rules shown is there; 1 one is not, or no rule matches; 2 an
+error in the arguments or the configuration."""
 
 
 def register(sub: Subparsers) -> None:
     """Add the verb to the command line."""
-    what = "show which rule applies to a device, and where its buffers come from"
+    what = "show the rules, or which one applies to a device, and where its buffers come from"
     parser = add_verb(sub, "policy", what, _DESCRIPTION, _EPILOG)
-    parser.add_argument("device", metavar="DEVICE", help="as a rule names it, such as s5p-mfc")
+    parser.add_argument(
+        "device",
+        nargs="?",
+        metavar="DEVICE",
+        help="as a rule names it, such as s5p-mfc (default: show all rules)",
+    )
     parser.add_argument(
         "type",
         metavar="TYPE",
@@ -45,8 +51,32 @@ def register(sub: Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the rule and its contexts, in order; 1 when one of them does not answer."""
+    """Print the rule, or all, and their contexts, in order; 1 when one of those does not answer."""
     policy = load_config(args).policy
+    return _show_all(args, policy) if args.device is None else _show_one(args, policy)
+
+
+def _show_all(args: argparse.Namespace, policy: Policy) -> int:
+    problems: list[Problem] = []
+    names = dict.fromkeys(name for rule in policy.rules for name in rule.contexts)
+    states = {name: _ask(name, problems) for name in names}
+    rules = [
+        {"number": number, "rule": str(rule), "contexts": _contexts(rule, states)}
+        for number, rule in enumerate(policy.rules, 1)
+    ]
+    return show(args, {"rules": rules}, _lines_of_all(policy, states), problems)
+
+
+def _lines_of_all(policy: Policy, states: dict[str, ContextState | None]) -> Iterator[str]:
+    if not policy.rules:
+        yield "there are no rules, so no device is given a buffer; write [policy] in the file"
+    for number, rule in enumerate(policy.rules, 1):
+        yield f"rule {number}: {rule}"
+        for name in rule.contexts:
+            yield f"  {name}: {_describe(states[name])}"
+
+
+def _show_one(args: argparse.Namespace, policy: Policy) -> int:
     rule = policy.match(args.device, args.type)
     problems: list[Problem] = []
     states = {name: _ask(name, problems) for name in rule.contexts}
@@ -55,11 +85,14 @@ def run(args: argparse.Namespace) -> int:
         "type": args.type,
         "number": policy.rules.index(rule) + 1,
         "rule": str(rule),
-        "contexts": [
-            {"name": name, "state": state and asdict(state)} for name, state in states.items()
-        ],
+        "contexts": _contexts(rule, states),
     }
     return show(args, result, _lines(result, states), problems)
+
+
+def _contexts(rule: Rule, states: dict[str, ContextState | None]) -> list[dict[str, Any]]:
+    found = ((name, states[name]) for name in rule.contexts)
+    return [{"name": name, "state": state and asdict(state)} for name, state in found]
 
 
 def _ask(name: str, problems: list[Problem]) -> ContextState | None:

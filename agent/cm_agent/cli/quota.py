@@ -16,6 +16,8 @@ from cm_agent.cli._output import show
 from cm_agent.cli._parser import Subparsers, add_verb
 from cm_agent.core.context import Context
 from cm_agent.core.control import Control
+from cm_agent.core.holders import count_chunks
+from cm_agent.core.login import user_name
 from cm_agent.core.reports import Quota, User
 from cm_agent.core.size import format_size
 from cm_agent.core.uapi import QUOTA_ANYBODY, QUOTA_NO_CHUNKS
@@ -110,14 +112,7 @@ def _everybody(name: str) -> Quota | None:
 def _row(user: User) -> tuple[str, ...]:
     quota = _UNLIMITED if user.quota is None else format_size(user.quota)
     most = _UNLIMITED if user.max_chunks is None else str(user.max_chunks)
-    return (_login(user.uid), format_size(user.bytes), quota, str(user.chunks), most)
-
-
-def _login(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
+    return (user_name(user.uid), format_size(user.bytes), quota, str(user.chunks), most)
 
 
 def _set_or_show(args: argparse.Namespace) -> int:
@@ -142,15 +137,11 @@ def _set_or_show(args: argparse.Namespace) -> int:
 
 def _most(size: int | None, chunks: int | None) -> str:
     most = "as much as there is" if size is None else format_size(size)
-    return most if chunks is None else f"{most}, in at most {_chunks(chunks)}"
+    return most if chunks is None else f"{most}, in at most {count_chunks(chunks)}"
 
 
 def _used(quota: Quota) -> str:
-    return f"{format_size(quota.used)} in {_chunks(quota.used_chunks)}"
-
-
-def _chunks(number: int) -> str:
-    return "1 chunk" if number == 1 else f"{number} chunks"
+    return f"{format_size(quota.used)} in {count_chunks(quota.used_chunks)}"
 
 
 def _limit(text: str) -> int | None:

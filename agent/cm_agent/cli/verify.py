@@ -15,10 +15,12 @@ from cm_agent.core.context import Context, contexts
 from cm_agent.core.errors import UsageError
 from cm_agent.diagnose import foreign
 
+_SIZE = 1 << 20
 _DESCRIPTION = """\
 Prove that buffers are contiguous, by three witnesses: the kernel's attestation, pagemap, and a
-pattern that kernel and user write and read. A chunk of each SIZE is allocated, verified and freed;
-with --pid and --fd, a dma-buf of another process is verified."""
+pattern that kernel and user write and read. A chunk of each SIZE is allocated, verified and freed,
+without SIZE one of 1 MiB, or of the largest hole if that is smaller. With --pid and --fd, a dma-buf
+of another process is verified."""
 _EPILOG = """\
 The dma-buf of another process is only read, unless --pattern is given: the pattern overwrites it,
 and the old content is restored afterwards. What others write in the meantime is lost.
@@ -37,7 +39,11 @@ def register(sub: Subparsers) -> None:
         help="where the chunks come from; with --pid, any context, or none",
     )
     parser.add_argument(
-        "sizes", type=request, nargs="*", metavar="SIZE[/ALIGN]", help="as in 8MiB/1MiB"
+        "sizes",
+        type=request,
+        nargs="*",
+        metavar="SIZE[/ALIGN]",
+        help="as in 8MiB/1MiB (default: 1MiB)",
     )
     parser.add_argument("--pid", type=positive_int, metavar="PID", help="process with the dma-buf")
     parser.add_argument("--fd", type=int, metavar="N", help="its descriptor in that process")
@@ -81,8 +87,8 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError("--pid and --fd go together")
     if args.pid is not None and args.sizes:
         raise UsageError("SIZE: a dma-buf of another process has its size; leave out SIZE or --pid")
-    if args.pid is None and not args.sizes:
-        raise UsageError("give CONTEXT and SIZE, or --pid and --fd")
+    if args.pid is None and not args.context:
+        raise UsageError("give CONTEXT, or --pid and --fd")
     if args.pattern and args.pid is None:
         raise UsageError("--pattern is for --pid; a chunk of our own always gets the pattern")
 
@@ -92,13 +98,18 @@ def _own(args: argparse.Namespace, problems: list[Problem]) -> list[Verification
     verifications = []
     with Context(args.context) as context:
         try:
-            for size, alignment in args.sizes:
+            for size, alignment in args.sizes or [(_fitting(context), 0)]:
                 with context.alloc(size, alignment, name="cm-agent verify") as buffer:
                     found = verify(buffer, context, dma_bits=args.dma_bits, preserve=False)
                     verifications.append(found)
         except OSError as error:
             problems.append(Problem.of(error, args.context))
     return verifications
+
+
+def _fitting(context: Context) -> int:
+    """Return a size for which no chunk has to be moved; when nothing is free, one that fails."""
+    return min(_SIZE, context.query().largest_hole) or _SIZE
 
 
 def _foreign(args: argparse.Namespace) -> Verification:

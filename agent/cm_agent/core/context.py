@@ -15,6 +15,7 @@ from cm_agent.core import uapi
 from cm_agent.core.buffer import Buffer, encode_name
 from cm_agent.core.descriptor import Descriptor
 from cm_agent.core.errors import AllocationError, ContextGoneError, explained, request_error
+from cm_agent.core.holders import Holders
 from cm_agent.core.reports import (
     Attestation,
     ChunkInfo,
@@ -39,6 +40,8 @@ _COMPACTION = "compaction for a hole of {}"
 _LARGEST = "compaction for the largest hole"
 _MOST_PID = _MOST_FD = (1 << 31) - 1
 _MOST_SECONDS = 1 << 34  # 64 bits hold so many ns
+_HELD = (Reason.FULL, Reason.FRAGMENTED, Reason.QUOTA, Reason.CHUNKS)
+"""What fails because somebody has chunks."""
 _OWNER = {
     errno.EPERM: "it was to belong to process {}, which needs CAP_SYS_RESOURCE (root has it)",
     errno.ESRCH: "it was to belong to process {}, which has ended, is a thread, or has no number in"
@@ -81,6 +84,8 @@ class Context(Descriptor):
         except OSError as error:
             raise explained(error, f"context {name!r}: {_hint(error)}") from None
         super().__init__(fd, f"context {name!r}")
+        self._opener = os.geteuid()
+        self._size: int | None = None
 
     def query(self) -> ContextState:
         """Ask what the context is and how full it is now."""
@@ -185,7 +190,10 @@ class Context(Descriptor):
             uapi.submit(self.fileno(), "CM_IOC_COMPACT", argument)
         except OSError as error:
             action = _COMPACTION if size else _LARGEST
-            raise self._refused(error, argument, size, alignment, action) from None
+            failure = self._refused(error, argument, size, alignment, action)
+            if isinstance(failure, AllocationError) and argument.moves:
+                failure.add(f"chunks moved until then: {argument.moves}")
+            raise failure from None
         return Compaction.read(argument)
 
     def layout(self) -> list[LayoutEntry]:
@@ -315,6 +323,7 @@ class Context(Descriptor):
             return explained(error, f"{what} failed: {_OWNER[error.errno].format(owner_pid)}")
         if reason is Reason.NONE or (reason is Reason.INVALID and error.errno != errno.EINVAL):
             return explained(error, f"{what} failed")
+        total = self._total() if reason is Reason.FULL else None
         return AllocationError(
             error.errno or 0,
             context=self.name,
@@ -329,13 +338,26 @@ class Context(Descriptor):
             chunks=getattr(argument, "chunks", 0),
             action=action,
             owner_pid=owner_pid,
-            total=self._total() if reason is Reason.FULL else None,
+            total=total,
+            holders=None if total and size > total else self._holders(reason, argument),
         )
 
-    def _total(self) -> int | None:
-        with suppress(OSError):
-            return self.query().size
+    def _holders(self, reason: Reason, argument: Any) -> Holders | None:
+        """Ask once who has the most of what is missing; None when that fails, too."""
+        own = reason is Reason.QUOTA or (
+            reason is Reason.CHUNKS and argument.chunks >= argument.max_chunks
+        )
+        if reason not in _HELD or (own and argument.owner_pid):
+            return None
+        with suppress(OSError, ValueError, MemoryError):
+            uid, by_number = self._opener if own else None, reason is Reason.CHUNKS
+            return Holders.ask(self.fileno(), uid=uid, by_number=by_number)
         return None
+
+    def _total(self) -> int | None:
+        with suppress(OSError, ValueError):
+            self._size = self._size or self.query().size
+        return self._size
 
 
 def _nanoseconds(deadline: float | None) -> int:

@@ -18,10 +18,11 @@ from cm_agent.core.reports import Quota
 _FIX = {
     ("create", errno.EEXIST): "choose another name, or destroy that one",
     ("create", errno.ENOSPC): "destroy one",
-    ("destroy", errno.EBUSY): "it has chunks (`cm-agent list` shows how many), or memory of one is "
+    ("destroy", errno.EBUSY): "it has chunks (`cm-agent chunks` shows whose), or memory of one is "
     "on its way back: then try again",
 }
-_OTHER_PART = "take another part (--offset, --size), or destroy that context"
+_PARTS = "`cm-agent banks` shows which parts are free"
+_OTHER_PART = f"take another part (--offset, --size), or destroy that context; {_PARTS}"
 
 
 class Control(Descriptor):
@@ -121,6 +122,8 @@ class Control(Descriptor):
             return f"there is no such context; there are {there}"
         if (doing, number) == ("create", errno.EBUSY):
             return _OTHER_PART if "another context" in sentence else ""
+        if (doing, number) == ("create", errno.EINVAL):
+            return _PARTS if " bytes from " in sentence else ""
         return _FIX.get((doing, number), "")
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 cm-agent authors
-"""The contexts that the device tree asks for, as the running kernel shows it."""
+"""Reserved memory, and the contexts that are asked for, in the running kernel's device tree."""
 
 from __future__ import annotations
 
@@ -44,6 +44,73 @@ def context_nodes(tree: Path = Path("/proc/device-tree")) -> list[ContextNode]:
                 )
             )
     return sorted(found, key=lambda found_node: found_node.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Bank:
+    """Reserved memory: a node below /reserved-memory.
+
+    `size` in bytes, None when the tree does not have it; a `reusable` one is lent to the system.
+    `obstacle`: why no context can be made of it, empty when nothing in the tree says so.
+    """
+
+    name: str
+    size: int | None
+    reusable: bool
+    obstacle: str
+
+
+def banks(tree: Path = Path("/proc/device-tree")) -> list[Bank]:
+    """Return the reserved memory that there is, sorted by name."""
+    users = _users(tree)
+    return [
+        Bank(
+            name=printable(node.name),
+            size=_size(node),
+            reusable=(node / "reusable").exists(),
+            obstacle=_obstacle(node, users),
+        )
+        for node in sorted(_reserved(tree))
+    ]
+
+
+def _size(node: Path) -> int | None:
+    """Return the size that `reg` has after the address, or `size` of memory without an address."""
+    cells = [_number(node.parent / f"#{what}-cells") for what in ("address", "size")]
+    after, length = 4 * cells[0], 4 * cells[1]
+    place = _bytes(node / "reg")[after : after + length] or _bytes(node / "size")[:length]
+    return int.from_bytes(place, "big") if place else None
+
+
+def _number(file: Path) -> int:
+    return int.from_bytes(_bytes(file), "big")
+
+
+def _obstacle(node: Path, users: dict[bytes, str]) -> str:
+    """Return why kmod/bank.c would refuse it."""
+    if (node / "no-map").exists():
+        return "it is no-map, so it has no struct pages"
+    if (node / "linux,cma-default").exists():
+        return "it is linux,cma-default, from which the kernel allocates"
+    compatible = _strings(node / "compatible")
+    if compatible and "shared-dma-pool" not in compatible:
+        return f"its compatible is {compatible[0]!r}"
+    user = users.get(_bytes(node / "phandle"))
+    return f"it is the memory-region of {user}" if user else ""
+
+
+def _users(tree: Path) -> dict[bytes, str]:
+    """Return which node has reserved memory for itself, by phandle."""
+    users: dict[bytes, str] = {}
+    for folder, _, files in os.walk(tree):
+        node = Path(folder)
+        if "memory-region" in files and _enabled(node):
+            if COMPATIBLE in _strings(node / "compatible"):
+                continue
+            regions = _bytes(node / "memory-region")
+            path = printable("/" + str(node.relative_to(tree)))
+            users |= {regions[at : at + 4]: path for at in range(0, len(regions), 4)}
+    return users
 
 
 def bank_names(tree: Path = Path("/proc/device-tree")) -> list[str]:

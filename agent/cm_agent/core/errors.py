@@ -8,6 +8,7 @@ import errno
 import os
 from typing import Any
 
+from cm_agent.core.holders import Holders
 from cm_agent.core.size import format_size
 from cm_agent.core.uapi import QUOTA_NO_CHUNKS, QUOTA_NONE, Reason
 
@@ -55,7 +56,8 @@ class AllocationError(Error, OSError):
     user may have (None: no limit) and `used` those that they had, `max_chunks` (None: unknown) and
     `chunks` likewise. `action` is what failed, with {} for the size. `owner_pid`: the process on
     whose behalf, 0 for the caller. `total`: bytes of the whole context, None when that is not
-    known.
+    known. `holders`: who has most of what was missing, of this user alone when it is their limit;
+    None when that is not known.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class AllocationError(Error, OSError):
         action: str = "allocation of {}",
         owner_pid: int = 0,
         total: int | None = None,
+        holders: Holders | None = None,
     ) -> None:
         wanted = format_size(size) + (f" aligned to {format_size(alignment)}" if alignment else "")
         fix = _FIX.get(reason)
@@ -94,7 +97,8 @@ class AllocationError(Error, OSError):
         super().__init__(
             number,
             f"context {context!r}: {action.format(wanted)} failed: {reason.name}; {figures}"
-            + (f"; {fix.replace(*_OF_THEIRS) if owner_pid else fix}" if fix else ""),
+            + (f"; {fix.replace(*_OF_THEIRS) if owner_pid else fix}" if fix else "")
+            + (f"; {holders}" if holders and holders.largest else ""),
         )
         self.context = context
         self.size = size
@@ -106,6 +110,7 @@ class AllocationError(Error, OSError):
         self.used = used
         self.max_chunks = None if max_chunks == QUOTA_NO_CHUNKS else max_chunks
         self.chunks = chunks
+        self.holders = holders
 
     def add(self, circumstance: str) -> None:
         """Have the text go on with what only the caller of alloc() knows."""

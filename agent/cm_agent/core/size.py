@@ -39,6 +39,13 @@ def parse_request(text: str) -> tuple[int, int]:
     return wanted
 
 
+def exact_size(size: int) -> str:
+    """Return bytes as parse_size() reads them, without rounding: `16MiB`, `1536KiB`."""
+    units = [(factor, unit) for unit, factor in UNITS.items() if size % factor == 0]
+    factor, unit = max(units)
+    return f"{size // factor}{unit}"
+
+
 def format_size(size: int) -> str:
     """Return bytes as a person reads them: `16 MiB`, `1.5 MiB`, `0 B`."""
     unit, factor = max(

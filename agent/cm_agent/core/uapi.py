@@ -57,6 +57,16 @@ LATENCY_BUCKETS = constant("CM_LATENCY_BUCKETS")
 LATENCY_SHIFT = constant("CM_LATENCY_SHIFT")
 
 
+_FEATURES = ("COMPACT", "LAYOUT", "QUOTA", "CONTROL", "OWNER", "USERS", "DMA_HEAP")
+
+
+def feature_names(features: int) -> list[str]:
+    """Return the names of CM_FEATURE_* that are set; `bit N` for one that cm.h does not have."""
+    known = {constant(f"CM_FEATURE_{name}"): name for name in _FEATURES}
+    bits = (1 << n for n in range(features.bit_length()) if features >> n & 1)
+    return [known.get(bit, f"bit {bit.bit_length() - 1}") for bit in bits]
+
+
 class Reason(IntEnum):
     """Why an allocation failed, as the kernel module reports it.
 

@@ -29,8 +29,8 @@ def find(
     A name with a slash is a path and is taken as it is, one such as `video0`
     is a node, any other is the name of a driver, as sysfs or the driver itself
     says it. Of a driver's nodes those count that suit, which `role` says in
-    words. Raises DeviceLookupError, with the devices that there are, when a
-    driver has no such node or more than one.
+    words. Raises DeviceLookupError, with the devices that suit, when a driver
+    has no such node or more than one.
     """
     if "/" in name:
         return Path(name)
@@ -46,13 +46,14 @@ def find(
     if found:
         listed = "; ".join(f"{DEV / node} ({_card(nodes[node])})" for node in found)
         raise DeviceLookupError(errno.EINVAL, name, "more than one device", f"say which: {listed}")
+    kind = role or "video device"
     listed = ", ".join(
         f"{DEV / node} ({_driver(entry) or _driver_by_itself(DEV / node) or 'driver unknown'})"
         for node, entry in nodes.items()
+        if not role or _suits(DEV / node, suits)
     )
-    hint = f"there are {listed}" if nodes else "there is no video device; is a driver loaded?"
-    what = f"no {role or 'video device'} of that name or driver"
-    raise DeviceLookupError(errno.ENODEV, name, what, hint)
+    hint = f"there are {listed}" if listed else f"there is no {kind}; is a driver loaded?"
+    raise DeviceLookupError(errno.ENODEV, name, f"no {kind} of that name or driver", hint)
 
 
 def find_camera(name: str) -> Path:

@@ -45,7 +45,7 @@ def test_arguments_are_written_in_upper_case(verb: str) -> None:
     assert all(str(it.metavar).split(".")[0].isupper() for it in actions)
 
 
-@pytest.mark.parametrize("verb", sorted(set(VERBS) - {"serve"}))
+@pytest.mark.parametrize("verb", sorted(set(VERBS) - {"exec", "serve", "shell"}))
 def test_verb_prints_json(verb: str) -> None:
     assert "--json" in parsers()[1].choices[verb]._option_string_actions
 
@@ -90,7 +90,6 @@ def test_an_unknown_verb_is_answered_with_the_nearest_or_with_all(
         ("alloc camera 4KiB --count 0", "--count"),
         ("alloc camera 4KiB --deadline -1", "--deadline"),
         ("alloc camera 4KiB --hold nan", "--hold"),
-        ("alloc camera --interactive --replay file", "--replay"),
         ("alloc camera 4KiB --name " + "x" * 32, "--name"),
         ("bench", "CONTEXT"),
         ("bench camera 8MB", "'8MB'"),
@@ -98,13 +97,29 @@ def test_an_unknown_verb_is_answered_with_the_nearest_or_with_all(
         ("bench camera 4KiB --count 0", "--count"),
         ("verify camera 4KiB --dma-bits 65", "--dma-bits"),
         ("verify camera 4KiB --dma-bits 0", "--dma-bits"),
-        ("alloc camera", "give SIZE, --interactive or --replay"),
-        ("alloc camera 4KiB --interactive", "SIZE"),
-        ("alloc camera 4KiB --replay file", "SIZE"),
-        ("alloc camera --interactive --count 2", "--count"),
-        ("alloc camera --replay file --hold 1", "--hold"),
-        ("verify", "CONTEXT and SIZE"),
-        ("verify camera", "CONTEXT and SIZE"),
+        ("alloc camera", "SIZE[/ALIGN]"),
+        ("banks camera", "camera"),
+        ("chunks Camera", "'Camera' cannot be a context's name"),
+        ("chunks --sort age", "--sort"),
+        ("compact", "CONTEXT"),
+        ("compact camera 8MB", "'8MB'"),
+        ("compact camera 8MiB/3KiB", "'3KiB'"),
+        ("compact camera --deadline 0", "--deadline"),
+        ("exec -- true", "--alloc"),
+        ("exec --alloc 4KiB", "COMMAND"),
+        ("exec --alloc 8MB -- true", "'8MB'"),
+        ("exec --alloc 4KiB,nam=x -- true", "write SIZE[/ALIGN] or SIZE[/ALIGN],name=TEXT"),
+        ("exec --alloc 4KiB, -- true", "write SIZE[/ALIGN] or SIZE[/ALIGN],name=TEXT"),
+        ("exec --alloc 4KiB,name=a:b -- true", "'a:b'"),
+        ("exec --alloc 4KiB,name=a,name=b -- true", "neither ',' nor ':'"),
+        ("exec --alloc 4KiB,name=" + "x" * 32 + " -- true", "x" * 32),
+        ("exec --alloc 4KiB --alloc 4KiB,name=1 -- true", "two chunks are called '1'"),
+        ("exec --alloc 4KiB -- true", "give --context"),
+        ("info Camera", "'Camera' cannot be a context's name"),
+        ("layout", "CONTEXT"),
+        ("shell", "CONTEXT"),
+        ("shell camera --deadline 0", "--deadline"),
+        ("verify", "give CONTEXT, or"),
         ("verify --pid 1", "--fd"),
         ("verify --fd 3", "--pid"),
         ("verify camera 4KiB --pid 1 --fd 3", "SIZE"),
@@ -123,7 +138,18 @@ def test_size_and_alignment_are_read() -> None:
     assert request("4096") == (4096, 0)
 
 
-OF_A_CONTEXT = ["alloc camera 4KiB", "bench camera", "verify camera 4KiB"]
+OF_A_CONTEXT = [
+    "alloc camera 4KiB",
+    "bench camera",
+    "chunks camera",
+    "compact camera",
+    "exec --context camera --alloc 4KiB -- true",
+    "info camera",
+    "layout camera",
+    "list camera",
+    "shell camera",
+    "verify camera",
+]
 
 
 @pytest.mark.parametrize("line", OF_A_CONTEXT)

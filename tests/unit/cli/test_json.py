@@ -20,7 +20,7 @@ from cm_agent.core.errors import AllocationError
 from cm_agent.core.reports import ChunkInfo
 from cm_agent.core.uapi import Reason
 from unit.cli.schema import check
-from unit.exporter.context_data import DataContext
+from unit.exporter.context_data import DataContext, state
 
 FULL = AllocationError(
     errno.ENOMEM,
@@ -82,6 +82,13 @@ def run(line: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, A
         ("alloc left 4KiB --json", 1),
         ("alloc left --json", 2),
         ("bench left --json", 1),
+        ("chunks --json", 1),
+        ("chunks left --json", 1),
+        ("compact left --json", 1),
+        ("info left --json", 1),
+        ("info --json", 1),
+        ("layout left --json", 1),
+        ("policy --config /nowhere.toml --json", 2),
         ("create left bank --json", 1),
         ("destroy left --json", 1),
         ("list --json", 1),
@@ -146,6 +153,24 @@ def test_a_failure_has_the_figures_and_what_was_done_before(
 
 
 @pytest.mark.usefixtures("left")
+@pytest.mark.parametrize(("hole", "size"), [(9 << 20, 1 << 20), (3 << 12, 3 << 12), (0, 1 << 20)])
+def test_verify_takes_what_fits_of_1_mib_when_no_size_is_given(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], hole: int, size: int
+) -> None:
+    """Without any hole, 1 MiB, so that the error has a size that somebody knows."""
+    asked: list[object] = []
+
+    def alloc(_: object, *words: object, **__: object) -> Any:
+        asked.append(words)
+        return nullcontext()
+
+    monkeypatch.setattr(Chunks, "alloc", alloc)
+    monkeypatch.setattr(Chunks, "query", lambda _: state(largest_hole=hole))
+    code, _ = run("verify left --json", capsys)
+    assert (code, asked) == (0, [(size, 0)])
+
+
+@pytest.mark.usefixtures("left")
 def test_a_bad_verdict_is_a_result_without_an_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -203,4 +228,4 @@ def test_the_schema_knows_every_verb_that_has_a_result() -> None:
         for rule in json.loads(text)["allOf"]
         if "verb" in rule["if"]["properties"]
     }
-    assert known == set(VERBS) - {"serve"}
+    assert known == set(VERBS) - {"exec", "serve", "shell"}

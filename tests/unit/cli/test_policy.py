@@ -13,6 +13,7 @@ from cm_agent.cli import main
 from cm_agent.cli._allocation import add_context, allocated
 from cm_agent.cli._arguments import add_common
 from cm_agent.policy.allocator import RefusedError
+from unit.cli.schema import check
 
 
 @pytest.fixture
@@ -58,6 +59,42 @@ def test_no_rule_is_a_failure_that_lists_the_rules(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "device 's5p-mfc', type 'common': looked at 's5p-mfc/f=fw', " in captured.err
+
+
+def test_without_a_device_all_rules_are_read_back(
+    options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["policy", *options]) == 1
+    shown = capsys.readouterr()
+    assert shown.out.splitlines() == [
+        "rule 1: s5p-mfc/f=fw",
+        "  fw: not available",
+        "rule 2: s5p-mfc/a=left,right",
+        "  left: not available",
+        "  right: not available",
+    ]
+    assert len(shown.err.splitlines()) == 3
+
+
+def test_programs_read_the_same_rules_back(
+    options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["policy", "--json", *options]) == 1
+    rules = check(capsys.readouterr().out)["result"]["rules"]
+    assert [(it["number"], it["rule"]) for it in rules] == [
+        (1, "s5p-mfc/f=fw"),
+        (2, "s5p-mfc/a=left,right"),
+    ]
+    assert rules[1]["contexts"][0] == {"name": "left", "state": None}
+
+
+def test_a_policy_without_rules_is_read_back_as_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "empty.toml"
+    file.touch()
+    assert main(["policy", "--config", str(file)]) == 0
+    assert capsys.readouterr().out.startswith("there are no rules, so no device is given a buffer")
 
 
 def test_an_error_in_the_configuration_ends_with_2(

@@ -183,7 +183,7 @@ def test_a_recording_is_replayed_in_order(scene: Scene, bench: Bench, tmp_path: 
     assert other.asked == bench.asked
     assert again.shown[-1] == "file: all 7 commands done"
     assert file.read_text().splitlines() == [
-        "# cm-agent alloc left --replay FILE",
+        "# cm-agent shell left --replay FILE",
         "alloc 1MiB  # chunk 1",
         "alloc 2MiB camera  # chunk 2",
         "free 1",

@@ -198,11 +198,12 @@ def test_too_many_chunks_are_counted_and_the_error_says_whose_limit_it_is(
 
 
 def answer(monkeypatch: pytest.MonkeyPatch, number: int, **members: int) -> None:
-    """Have every call fail, and write these members back."""
+    """Have every call fail; an allocation or a compaction writes these members back."""
 
     def submit(fd: int, request: str, argument: Any) -> None:
         for name, value in members.items():
-            setattr(argument, name, value)
+            if request in ("CM_IOC_ALLOC", "CM_IOC_COMPACT"):
+                setattr(argument, name, value)
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr("cm_agent.core.uapi.submit", submit)

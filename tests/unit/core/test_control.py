@@ -77,7 +77,8 @@ CREATES = {
     "overlap": (
         errno.EBUSY,
         b"bank x: 8 bytes from 0 on already belong to another context",
-        "belong to another context; take another part (--offset, --size), or destroy that context",
+        "belong to another context; take another part (--offset, --size), or destroy that context; "
+        "`cm-agent banks` shows which parts are free",
     ),
     "driver": (errno.EBUSY, b"bank x is the memory-region of /vpu", "memory-region of /vpu"),
     "bank": (

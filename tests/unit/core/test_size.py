@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import pytest
-from cm_agent.core.size import format_size, parse_size
+from cm_agent.core.size import exact_size, format_size, parse_size
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,11 @@ def test_says_what_is_wrong(text: str, reason: str) -> None:
 )
 def test_formats(size: int, text: str) -> None:
     assert format_size(size) == text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(16 << 20, "16MiB"), (1536 << 10, "1536KiB"), (4097, "4097B")]
+)
+def test_an_exact_size_is_one_that_can_be_read_again(size: int, text: str) -> None:
+    assert exact_size(size) == text
+    assert parse_size(text) == size

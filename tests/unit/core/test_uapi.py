@@ -11,12 +11,14 @@ from __future__ import annotations
 import errno
 import os
 import pty
+import re
 import signal
 import termios
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from cm_agent.core.uapi import ffi, ioctl
+from cm_agent.core.uapi import constant, feature_names, ffi, ioctl
 
 TERMINAL = 0
 
@@ -98,3 +100,11 @@ def test_another_error_is_raised() -> None:
     with pytest.raises(OSError) as caught:
         ioctl(-1, termios.TCGETS, ffi.NULL)
     assert caught.value.errno == errno.EBADF
+
+
+def test_every_feature_of_the_header_has_a_name() -> None:
+    header = (Path(__file__).parents[3] / "kmod/include/uapi/linux/cm.h").read_text()
+    names = re.findall(r"#define CM_FEATURE_(\w+)", header)
+    features = sum(constant(f"CM_FEATURE_{name}") for name in names)
+    assert feature_names(features) == names
+    assert feature_names(1 << 40) == ["bit 40"]

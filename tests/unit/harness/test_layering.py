@@ -59,7 +59,11 @@ LICENSES = {
     "GPL-2.0-only": ["GPL-2.0-only"],
     "GPL-2.0 WITH Linux-syscall-note": ["GPL-2.0-only", "Linux-syscall-note"],
 }
-LONG_DATA = {"agent/monitoring/dashboard.json", "kmod/include/uapi/linux/cm.h"}
+LONG_DATA = {
+    "agent/command.schema.json",
+    "agent/monitoring/dashboard.json",
+    "kmod/include/uapi/linux/cm.h",
+}
 MOST_LINES = 500
 
 

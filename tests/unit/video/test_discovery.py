@@ -155,3 +155,16 @@ def test_a_camera_has_none_of_these_roles(sysfs: Path, devices: Any, role: str) 
     devices(DataDevice(CODED, RAW), DataDevice(CODED, RAW))
     with pytest.raises(DeviceLookupError, match=f"no {role} of that name"):
         FINDERS[role]("vivid")
+
+
+def test_only_devices_that_suit_are_offered(sysfs: Path, devices: Any) -> None:
+    """Of a camera, an encoder and a decoder, the encoder."""
+    devices(DataDevice(CODED, RAW), DataDevice(RAW, CODED))
+    with pytest.raises(DeviceLookupError, match=r"there are /n/video9 \(codec[^,]*\)$"):
+        find_encoder("nosuch")
+
+
+def test_without_a_device_that_suits_none_is_offered(sysfs: Path, devices: Any) -> None:
+    devices(DataDevice(CODED, RAW), DataDevice(RAW, CODED))
+    with pytest.raises(DeviceLookupError, match="there is no converter; is a driver loaded"):
+        find_converter("nosuch")

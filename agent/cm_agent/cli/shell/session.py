@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from cm_agent.cli import _table as table
+from cm_agent.cli._places import Place, describe_offset, describe_state, places
 from cm_agent.cli.shell import hexdump
 from cm_agent.cli.shell.command import VERBS, Command, describe, parse_sequence
 from cm_agent.cli.shell.recording import Recording
@@ -72,7 +73,7 @@ class Session:
         self._context, self._deadline, self._show = context, deadline, show
         self._chunks: dict[int, Chunk] = {}
         self._last = 0
-        self._recording = Recording(f"cm-agent alloc {context.name} --replay FILE")
+        self._recording = Recording(f"cm-agent shell {context.name} --replay FILE")
 
     def __enter__(self) -> Self:
         return self
@@ -116,6 +117,10 @@ class Session:
             except CommandError as error:
                 raise CommandError(f"{source}: line {line}: {written}: {error}") from None
         self._show(f"{source}: all {len(commands)} commands done")
+
+    def record(self, path: str) -> None:
+        """Write all commands from now on to a new file; OSError when it cannot be made."""
+        self._recording.open(path)
 
     def _do(self, command: Command) -> None:
         action = getattr(self, f"_{command.verb.replace('-', '_')}")
@@ -224,7 +229,7 @@ class Session:
     # -- the commands of the prompt
 
     def _record(self, path: str) -> None:
-        self._recording.open(path)
+        self.record(path)
         self._show(f"recording to {path!r}")
 
     def _replay(self, path: str) -> None:
@@ -283,15 +288,12 @@ class Session:
         """
         numbers = {chunk.buffer.id: str(chunk.number) for chunk in self._all()}
         entries = self._context.layout()
-        end = 0
-        for entry in entries:
-            if entry.offset is not None and entry.offset > end:
-                yield _hole(end, entry.offset)
-            yield _place(entry, numbers.get(entry.id, ""))
-            end = (entry.offset or 0) + entry.size
-        located = all(entry.offset is not None for entry in entries)
-        if located and (size := self._context.query().size) > end:
-            yield _hole(end, size)
+        found = places(entries, self._context.query().size)
+        if found is None:
+            yield from (_place(entry, numbers.get(entry.id, "")) for entry in entries)
+            return
+        for it in found:
+            yield _place(it.chunk, numbers.get(it.chunk.id, "")) if it.chunk else _hole(it)
 
     def _show_free(self) -> None:
         state = self._context.query()
@@ -320,15 +322,15 @@ def _row(chunk: Chunk) -> tuple[str, ...]:
 
 
 def _place(entry: LayoutEntry, number: str) -> tuple[str, ...]:
-    state = "draining" if entry.draining else "immovable" if entry.immovable else ""
     owner = f"user {entry.uid}" if entry.hidden else f"{entry.comm}[{entry.pid}]"
-    where = "?" if entry.offset is None else f"{entry.offset:#x}"
+    where, state = describe_offset(entry.offset), describe_state(entry)
     size = format_size(entry.size)
     return (where, size, number, str(entry.id), state, owner, entry.name)
 
 
-def _hole(start: int, end: int) -> tuple[str, ...]:
-    return (f"{start:#x}", format_size(end - start), "", "", "free", "", "")
+def _hole(place: Place) -> tuple[str, ...]:
+    size = format_size(place.end - place.start)
+    return (describe_offset(place.start), size, "", "", "free", "", "")
 
 
 def _sentence(verb: str, chunk: Chunk | None, error: OSError) -> str:
