@@ -4,6 +4,7 @@
  * documents.
  */
 #include <linux/device.h>
+#include <linux/mm.h>
 #include <linux/sysfs.h>
 
 #include "attributes.h"
@@ -81,8 +82,26 @@ static ssize_t kind_show(struct device *dev, struct device_attribute *attr,
 }
 static DEVICE_ATTR_RO(kind);
 
+static ssize_t bank_show(struct device *dev, struct device_attribute *attr,
+			 char *buf)
+{
+	return sysfs_emit(buf, "%s\n", attributes_context(dev)->pool.bank.name);
+}
+static DEVICE_ATTR_RO(bank);
+
+static ssize_t offset_show(struct device *dev, struct device_attribute *attr,
+			   char *buf)
+{
+	const struct cm_bank *bank = &attributes_context(dev)->pool.bank;
+
+	return sysfs_emit(buf, "%llu\n", (u64)(bank->start - bank->base) << PAGE_SHIFT);
+}
+static DEVICE_ATTR(offset, 0400, offset_show, NULL);
+
 static struct attribute *cm_attributes[] = {
 	&dev_attr_kind.attr,
+	&dev_attr_bank.attr,
+	&dev_attr_offset.attr,
 	&dev_attr_size.attr,
 	&dev_attr_free.attr,
 	&dev_attr_largest_hole.attr,

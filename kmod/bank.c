@@ -208,9 +208,7 @@ static struct cm_bank *bank_find_overlap(const struct cm_bank *bank)
 	return NULL;
 }
 
-/* @base: first page frame number of the whole bank */
-static int bank_add(struct cm_bank *bank, unsigned long base,
-		    struct cm_refusal *why)
+static int bank_add(struct cm_bank *bank, struct cm_refusal *why)
 {
 	struct cm_bank *other;
 	int ret = 0;
@@ -221,7 +219,7 @@ static int bank_add(struct cm_bank *bank, unsigned long base,
 		ret = cm_refuse(why, -EBUSY,
 				"bank %s: %llu bytes from %lld on already belong to another context",
 				bank->name, (u64)other->count << PAGE_SHIFT,
-				((s64)other->start - (s64)base) * (s64)PAGE_SIZE);
+				((s64)other->start - (s64)bank->base) * (s64)PAGE_SIZE);
 	else
 		list_add(&bank->node, &bank_list);
 	mutex_unlock(&bank_list_lock);
@@ -273,6 +271,7 @@ int cm_bank_claim(struct cm_bank *bank, const struct cm_spec *spec,
 
 	*bank = (struct cm_bank){
 		.name = rmem->name,
+		.base = PHYS_PFN(rmem->base),
 		.start = PHYS_PFN(rmem->base),
 		.count = PHYS_PFN(rmem->size),
 		.reusable = of_property_read_bool(np, "reusable"),
@@ -287,7 +286,7 @@ int cm_bank_claim(struct cm_bank *bank, const struct cm_spec *spec,
 	if (!ret)
 		ret = bank_make_granules(bank, why);
 	if (!ret)
-		ret = bank_add(bank, PHYS_PFN(rmem->base), why);
+		ret = bank_add(bank, why);
 	if (ret)
 		bank_free_granules(bank);
 	return ret;

@@ -29,6 +29,7 @@ struct cm_granule {
  * struct cm_bank - a range of /reserved-memory, or a part of one
  * @node:          in the list of all banks in use
  * @name:          name of its device tree node
+ * @base:          first page frame number of the whole range
  * @start:         first page frame number
  * @count:         number of page frames
  * @reusable:      the system uses granules that are not taken
@@ -45,6 +46,7 @@ struct cm_granule {
 struct cm_bank {
 	struct list_head node;
 	const char *name;
+	unsigned long base;
 	unsigned long start;
 	unsigned long count;
 	bool reusable;
