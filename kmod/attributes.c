@@ -96,7 +96,7 @@ static ssize_t offset_show(struct device *dev, struct device_attribute *attr,
 
 	return sysfs_emit(buf, "%llu\n", (u64)(bank->start - bank->base) << PAGE_SHIFT);
 }
-static DEVICE_ATTR(offset, 0400, offset_show, NULL);
+static DEVICE_ATTR_ADMIN_RO(offset);
 
 static struct attribute *cm_attributes[] = {
 	&dev_attr_kind.attr,

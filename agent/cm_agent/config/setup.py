@@ -192,8 +192,8 @@ def _require_inside(entry: ContextEntry, place: Place, bank_size: int | None) ->
     if bank_size is not None and not 0 < place.size <= bank_size - entry.offset:
         raise UsageError(
             f"{entry.where}: {format_size(place.size)} from {format_size(entry.offset)} on end "
-            f"beyond bank {entry.bank!r}, which has {format_size(bank_size)}; choose another offset "
-            "or size, or make the bank larger"
+            f"beyond bank {entry.bank!r}, which has {format_size(bank_size)}; choose another "
+            "offset or size, or make the bank larger"
         )
 
 
