@@ -113,6 +113,6 @@ def test_a_value_is_what_the_calls_say(lingering: Any, context: str) -> None:
 def test_bank_and_offset_are_those_of_the_device_tree(
     module: Any, context: str, banks: dict[str, str]
 ) -> None:
-    """test_control.py has a context that begins elsewhere in a bank."""
+    """test_control.py and test_chunks.py have contexts that begin elsewhere in a bank."""
     told = module.check(f"cd /sys/class/cm/{context} && cat bank offset")
     assert told.splitlines() == [banks[context], "0"]

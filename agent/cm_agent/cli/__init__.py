@@ -17,6 +17,7 @@ from cm_agent.core.errors import Error
 
 VERBS = {
     "alloc": "alloc",
+    "apply": "apply",
     "banks": "banks",
     "bench": "bench",
     "chunks": "chunks",

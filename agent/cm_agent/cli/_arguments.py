@@ -29,13 +29,14 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config",
         type=Path,
-        metavar="FILE",
-        help=f"configuration in TOML (default: {config.DEFAULT_PATH}, if it exists)",
+        metavar="PATH",
+        help="configuration in TOML: a file, or a folder of which all *.toml are read in the order "
+        f"of their names (default: {config.DEFAULT_PATH}, if it exists)",
     )
 
 
 def load_config(args: argparse.Namespace) -> Config:
-    """Read the file of --config or the default one; MisuseError with every error in it."""
+    """Read what --config names, or the default folder; MisuseError with every error in it."""
     try:
         return config.load(args.config)
     except ConfigError as error:

@@ -11,7 +11,8 @@ from dataclasses import asdict, replace
 from cm_agent.cli._arguments import add_common, add_config
 from cm_agent.cli._output import show
 from cm_agent.cli._parser import Subparsers, add_verb
-from cm_agent.diagnose.doctor import Finding, Machine, examine
+from cm_agent.diagnose.doctor import Machine, examine
+from cm_agent.diagnose.finding import Finding
 
 _MARKS = {True: "ok  ", False: "FAIL", None: "-   "}
 _DESCRIPTION = """\

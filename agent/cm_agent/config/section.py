@@ -37,6 +37,11 @@ class Section:
                 hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
                 self.note(key, f"unknown key; {hint}")
 
+    @property
+    def path(self) -> str:
+        """Where the table is, as in `policy.rules[2]`; empty for the whole document."""
+        return self._path
+
     def __contains__(self, key: str) -> bool:
         return key in self._table
 

@@ -1,24 +1,40 @@
 # SPDX-License-Identifier: MIT
 # SPDX-FileCopyrightText: 2026 cm-agent authors
-"""The service's configuration: one TOML file, all keys that have an error named at once."""
+"""The configuration: TOML files of one folder, all keys that have an error named at once."""
 
 from __future__ import annotations
 
 import ipaddress
 import math
+import os
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from cm_agent.config.contexts import (
+    CONTEXT_KEYS,
+    QUOTA_KEYS,
+    ContextEntry,
+    QuotaEntry,
+    read_context,
+    read_quota,
+    read_size,
+)
 from cm_agent.config.section import Section
 from cm_agent.core.errors import Error
 from cm_agent.core.name import check_name
-from cm_agent.core.size import parse_size
 from cm_agent.policy.rules import Pattern, Policy, Rule
 
-DEFAULT_PATH: Final = Path("/etc/cm-agent/config.toml")
+DEFAULT_PATH: Final = Path("/etc/cm-agent")
+_TABLES: Final = {
+    "metrics": ("listen",),
+    "verification": ("interval", "size", "contexts"),
+    "policy": ("map", "rules"),
+}
+_ADDED: Final = "policy.rules"
+"""The one key of a table that several files may have."""
 _RULE: Final = ("devices", "types", "contexts")
 
 
@@ -56,11 +72,13 @@ class VerificationConfig:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Everything that the service is configured with."""
+    """Everything that is configured. `contexts` and `quotas` are what `cm-agent apply` makes."""
 
     metrics: MetricsConfig = field(default_factory=MetricsConfig)
     verification: VerificationConfig = field(default_factory=VerificationConfig)
     policy: Policy = field(default_factory=Policy)
+    contexts: tuple[ContextEntry, ...] = ()
+    quotas: tuple[QuotaEntry, ...] = ()
 
 
 class ConfigError(Error):
@@ -76,55 +94,127 @@ class ConfigError(Error):
 
 
 def load(path: Path | None = None) -> Config:
-    """Read the file, or the default one when it exists; ConfigError with one problem a key.
+    """Read a file, or all *.toml of a folder in the order of their names; None: /etc/cm-agent.
 
-    Nothing is opened but the file, and nothing is changed.
+    Later files add to earlier ones. ConfigError with one problem a key, such as one that two files
+    set; also when there is no such file, but for None. Nothing is opened but the files, and nothing
+    is changed.
     """
     chosen = path or DEFAULT_PATH
-    try:
-        text = chosen.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        if path is None:
-            return Config()
-        raise ConfigError((f"{chosen}: there is no such file",)) from None
-    except OSError as error:
-        raise ConfigError((f"{chosen}: cannot be read: {error.strerror}",)) from None
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise ConfigError((f"{chosen}: line {line}: is not UTF-8",)) from None
-    return parse(text, str(chosen))
+    documents: dict[str, str] = {}
+    problems: list[str] = []
+    for file in _files(chosen, optional=path is None):
+        try:
+            documents[str(file)] = _text(file)
+        except ConfigError as error:
+            problems += error.problems
+    return _parse_all(documents, problems)
 
 
 def parse(text: str, source: str) -> Config:
     """Return the configuration written in a TOML text; `source` names it in problems."""
+    return _parse_all({source: text}, [])
+
+
+def _files(chosen: Path, *, optional: bool) -> list[Path]:
+    if not os.path.isdir(chosen):
+        return [chosen] if os.path.exists(chosen) or not optional else []
     try:
-        document = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ConfigError((f"{source}: {error}",)) from None
-    problems: list[str] = []
-    top = Section(document, "", ("metrics", "verification", "policy"), problems)
-    config = Config(
-        _metrics(top.section("metrics", ("listen",))),
-        _verification(top.section("verification", ("interval", "size", "contexts"))),
-        _policy(top.section("policy", ("map", "rules"))),
+        names = sorted(os.listdir(chosen))
+    except OSError as error:
+        raise ConfigError((f"{chosen}: cannot be read: {error.strerror}",)) from None
+    return [chosen / it for it in names if it.endswith(".toml") and not it.startswith(".")]
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        raise ConfigError((f"{file}: there is no such file",)) from None
+    except OSError as error:
+        raise ConfigError((f"{file}: cannot be read: {error.strerror}",)) from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ConfigError((f"{file}: line {line}: is not UTF-8",)) from None
+
+
+def _parse_all(texts: dict[str, str], problems: list[str]) -> Config:
+    """Return what all texts say together; ConfigError with these problems, and theirs."""
+    config, setters = Config(), dict[str, str]()
+    for source, text in texts.items():
+        found: list[str] = []
+        try:
+            document = tomllib.loads(text)
+        except (ValueError, RecursionError) as error:
+            problems.append(f"{source}: {error}")
+            continue
+        config = _add(
+            config, Section(document, "", (*_TABLES, "contexts", "quotas"), found), source
+        )
+        found += _set_before(document, source, setters)
+        problems += [f"{source}: {problem}" for problem in found]
+    problems += _twice((it.name, "context", it.where) for it in config.contexts if it.name)
+    problems += _twice(
+        ((it.context, it.user), f"quota of user {it.whose} for context", it.where)
+        for it in config.quotas
+        if it.context
     )
     if problems:
-        raise ConfigError(tuple(f"{source}: {problem}" for problem in problems))
+        raise ConfigError(tuple(problems))
     return config
 
 
-def _metrics(section: Section) -> MetricsConfig:
-    default = MetricsConfig()
-    host, port = section.read("listen", _listen, (default.host, default.port))
+def _add(config: Config, top: Section, source: str) -> Config:
+    """Return the configuration with what one file says."""
+    tables = {name: top.section(name, known) for name, known in _TABLES.items()}
+    contexts = (read_context(it, source) for it in top.sections("contexts", CONTEXT_KEYS))
+    quotas = (read_quota(it, source) for it in top.sections("quotas", QUOTA_KEYS))
+    return Config(
+        _metrics(tables["metrics"], config.metrics),
+        _verification(tables["verification"], config.verification),
+        Policy((*config.policy.rules, *_policy(tables["policy"]).rules)),
+        (*config.contexts, *contexts),
+        (*config.quotas, *quotas),
+    )
+
+
+def _set_before(document: dict[str, object], source: str, setters: dict[str, str]) -> list[str]:
+    """Return an error for each key that an earlier file has set, and note which this one sets."""
+    found = []
+    for name in _TABLES:
+        table = document.get(name)
+        for key in table if isinstance(table, dict) else ():
+            path = f"{name}.{key}"
+            others = {"policy.map", "policy.rules"} if name == "policy" else {path}
+            for other in sorted(others - ({_ADDED} if path == _ADDED else set())):
+                if setters.get(other, source) != source:
+                    found.append(f"{path}: {setters[other]} sets {other}: keep one of the two")
+            setters.setdefault(path, source)
+    return found
+
+
+def _twice(entries: Iterable[tuple[Hashable, str, str]]) -> list[str]:
+    """Return an error for each entry whose key another had before: key, what it is, where."""
+    first: dict[Hashable, str] = {}
+    found = []
+    for key, what, where in entries:
+        if key in first:
+            name = key[0] if isinstance(key, tuple) else key
+            found.append(f"{where}: {what} {name!r} is in {first[key]}, too: keep one of the two")
+        first.setdefault(key, where)
+    return found
+
+
+def _metrics(section: Section, before: MetricsConfig) -> MetricsConfig:
+    host, port = section.read("listen", _listen, (before.host, before.port))
     return MetricsConfig(host, port)
 
 
-def _verification(section: Section) -> VerificationConfig:
-    default = VerificationConfig()
+def _verification(section: Section, before: VerificationConfig) -> VerificationConfig:
     return VerificationConfig(
-        interval=section.read("interval", _interval, default.interval),
-        size=section.read("size", _size, default.size),
-        contexts=section.read("contexts", _contexts, default.contexts),
+        interval=section.read("interval", _interval, before.interval),
+        size=section.read("size", read_size, before.size),
+        contexts=section.read("contexts", _contexts, before.contexts),
     )
 
 
@@ -152,12 +242,6 @@ def _interval(value: object) -> float:
     if value != 0 and not (math.isfinite(value) and 1 <= value <= 86400):
         raise ValueError(f"{value!r} is neither 0 (off) nor from 1 to 86400 seconds")
     return float(value)
-
-
-def _size(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise ValueError(f"{value!r} is not a size: write bytes or a string such as '1 MiB'")
-    return parse_size(str(value))
 
 
 def _contexts(value: object) -> tuple[str, ...]:

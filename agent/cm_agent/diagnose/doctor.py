@@ -8,14 +8,19 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from cm_agent.config import settings as config
-from cm_agent.config.settings import ConfigError
+from cm_agent.config import settings
+from cm_agent.config.settings import Config, ConfigError
 from cm_agent.core.context import CONTROL
-from cm_agent.core.devicetree import COMPATIBLE, ContextNode, context_nodes
+from cm_agent.core.control import Control
+from cm_agent.core.devicetree import COMPATIBLE, ContextNode, bank_sizes, context_nodes
+from cm_agent.core.place import places
+from cm_agent.core.reports import Quota
+from cm_agent.diagnose import configured
+from cm_agent.diagnose.finding import Finding, skipped
 from cm_agent.policy.rules import Policy
 
 UNIT = "cm-agent.service"
@@ -26,7 +31,7 @@ _CAPABILITIES = {
 }
 # PROC_USER_INIT_INO in include/linux/proc_ns.h: capabilities count for the module there only.
 _INITIAL_USER_NAMESPACE = "user:[4026531837]"
-_AT_RUN_TIME = "by the module's parameter or `cm-agent create`"
+_AT_RUN_TIME = "by the module's parameter or at run time"
 _APPLY = (
     "compile your board's overlay (dtc -@ -I dts -O dtb -o cm.dtbo dts/BOARD.dtso), have the boot "
     "loader apply it or merge it (fdtoverlay -i OLD.dtb -o NEW.dtb cm.dtbo), and reboot; "
@@ -34,29 +39,28 @@ _APPLY = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing examined: ok None means that it could not be judged, or need not be fixed."""
-
-    ok: bool | None
-    what: str
-    fix: str = ""
-
-
 def _may_open(node: Path) -> bool:
     return os.access(node, os.R_OK | os.W_OK, effective_ids=True)
 
 
 def _unit_state(unit: str) -> dict[str, str] | None:
-    """Return LoadState and ActiveState of a unit, None when systemd does not run here."""
+    """Return LoadState, ActiveState, UnitFileState of a unit, None without systemd."""
     if not Path("/run/systemd/system").is_dir():
         return None
-    command = ["systemctl", "show", "--property=LoadState,ActiveState", unit]
+    command = ["systemctl", "show", "--property=LoadState,ActiveState,UnitFileState", unit]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
     return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+
+
+def _quota_of(context: str, uid: int | None) -> Quota | None:
+    try:
+        with Control() as control:
+            return control.quota(context, uid)
+    except PermissionError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +72,12 @@ class Machine:
     dev: Path = Path("/dev/cm")
     modules: Path = Path("/lib/modules")
     config: Path | None = None
-    """None: the default file, if there is one."""
+    """None: the default folder, if there is one."""
     release: str = os.uname().release
     python: tuple[int, int] = sys.version_info[:2]
     may_open: Callable[[Path], bool] = _may_open
     unit_state: Callable[[str], dict[str, str] | None] = _unit_state
+    quota_of: configured.QuotaOf = _quota_of
 
 
 def examine(machine: Machine | None = None) -> list[Finding]:
@@ -81,13 +86,16 @@ def examine(machine: Machine | None = None) -> list[Finding]:
     wanted = context_nodes(machine.procfs / "device-tree")
     loaded = (machine.sysfs / "module/cm").is_dir()
     made = _made(machine.sysfs)
+    config, errors = _config(machine)
     return [
         *_versions(machine),
-        *_device_tree(machine, wanted, made),
+        *_device_tree(machine, wanted, made, config),
         _module(machine, loaded),
-        *_contexts(wanted, made, loaded),
+        *_contexts(wanted, made, loaded, config),
         *_nodes(machine, made),
-        *_config(machine, made),
+        *errors,
+        *_configured(machine, config, loaded),
+        *_policy(config.policy, made),
         *_capabilities(machine),
         _service(machine),
     ]
@@ -117,7 +125,7 @@ def _carries(kernel: tuple[int, int]) -> bool:
 
 
 def _device_tree(
-    machine: Machine, wanted: list[ContextNode], made: dict[str, str]
+    machine: Machine, wanted: list[ContextNode], made: dict[str, str], config: Config
 ) -> list[Finding]:
     if not (machine.procfs / "device-tree").is_dir():
         return [
@@ -129,6 +137,8 @@ def _device_tree(
         ]
     if not wanted:
         what = f'the device tree has no node with compatible "{COMPATIBLE}"'
+        if config.contexts:
+            return [Finding(None, f"{what}: the contexts are those of the configuration")]
         if _at_run_time(made):
             return [Finding(None, f"{what}: all contexts were made {_AT_RUN_TIME}")]
         return [Finding(False, f"{what}: no overlay applied", _APPLY)]
@@ -185,14 +195,25 @@ def _at_run_time(made: dict[str, str]) -> list[str]:
     return [name for name, path in made.items() if not path]
 
 
-def _contexts(wanted: list[ContextNode], made: dict[str, str], loaded: bool) -> list[Finding]:
+def _contexts(
+    wanted: list[ContextNode], made: dict[str, str], loaded: bool, config: Config
+) -> list[Finding]:
     if not loaded:
-        return [_skipped("contexts", "the module is not loaded")]
-    others = set(_at_run_time(made)) - {node.name for node in wanted}
-    return [
-        *(_context(node, made) for node in wanted),
-        *(Finding(True, f"context {name!r} was made {_AT_RUN_TIME}") for name in sorted(others)),
-    ] or [_skipped("contexts", "the device tree asks for none")]
+        return [skipped("contexts", "the module is not loaded")]
+    known = {node.name for node in wanted} | {entry.name for entry in config.contexts}
+    others = sorted(set(_at_run_time(made)) - known)
+    if not wanted and not made:
+        return [skipped("contexts", "the device tree asks for none")]
+    return [*(_context(node, made) for node in wanted), *map(_temporary, others)]
+
+
+def _temporary(name: str) -> Finding:
+    return Finding(
+        None,
+        f"context {name!r} was made {_AT_RUN_TIME} and is not in the configuration: it goes with a "
+        "reboot, unless the parameter is in /etc/modprobe.d",
+        f"to have it after every boot, add it as [[contexts]] to a file in {settings.DEFAULT_PATH}",
+    )
 
 
 def _context(node: ContextNode, made: dict[str, str]) -> Finding:
@@ -218,7 +239,7 @@ def _context(node: ContextNode, made: dict[str, str]) -> Finding:
 
 def _nodes(machine: Machine, made: dict[str, str]) -> list[Finding]:
     if not made:
-        return [_skipped(f"nodes in {machine.dev} and their permissions", "there is no context")]
+        return [skipped(f"nodes in {machine.dev} and their permissions", "there is no context")]
     return [_node(machine, machine.dev / name) for name in made]
 
 
@@ -228,6 +249,12 @@ def _node(machine: Machine, node: Path) -> Finding:
             False,
             f"{node} is missing, although the module made the context",
             "udev makes it: systemctl status systemd-udevd; without udev, mount a devtmpfs on /dev",
+        )
+    if not node.stat().st_mode & 0o077:
+        return Finding(
+            False,
+            f"only root may open {node}: it came before udev had 60-cm-agent.rules",
+            "udevadm control --reload && udevadm trigger --subsystem-match=cm --settle",
         )
     if not machine.may_open(node):
         return Finding(
@@ -239,26 +266,35 @@ def _node(machine: Machine, node: Path) -> Finding:
     return Finding(True, f"{node} is there, and you may open it")
 
 
-def _config(machine: Machine, made: dict[str, str]) -> list[Finding]:
+def _config(machine: Machine) -> tuple[Config, list[Finding]]:
+    """Return the configuration, or the default one and what is wrong."""
     try:
-        policy = config.load(machine.config).policy
+        return settings.load(machine.config), []
     except ConfigError as error:
         fix = "fix the file: cm-agent.service does not start with it, and a reload keeps the old"
-        return [Finding(False, problem, fix) for problem in error.problems]
-    return _policy(policy, made)
+        return Config(), [Finding(False, problem, fix) for problem in error.problems]
+
+
+def _configured(machine: Machine, config: Config, loaded: bool) -> Iterable[Finding]:
+    if not loaded:
+        return []
+    there, banks = places(machine.sysfs), bank_sizes(machine.procfs / "device-tree")
+    state = machine.unit_state(configured.UNIT)
+    return configured.findings(config, there, banks, machine.quota_of, state)
 
 
 def _policy(policy: Policy, made: dict[str, str]) -> list[Finding]:
     if not policy.rules:
         return []
     if not made:
-        return [_skipped("contexts that the policy names", "there is no context")]
+        return [skipped("contexts that the policy names", "there is no context")]
     there = ", ".join(sorted(made))
     return [
         Finding(
             False,
             f"rule {str(rule)!r} of the policy names context {name!r}, which is not there",
-            f"name one that is ({there}), or make it: by an overlay or cm-agent create {name} BANK",
+            f"name one that is ({there}), or make it: by an overlay, or as [[contexts]] of the "
+            "configuration and `cm-agent apply`",
         )
         for rule in policy.rules
         for name in rule.contexts
@@ -270,7 +306,7 @@ def _capabilities(machine: Machine) -> list[Finding]:
     status = machine.procfs / "self/status"
     match = re.search(r"(?m)^CapEff:\s*([0-9a-f]+)", status.read_text() if status.exists() else "")
     if match is None:
-        return [_skipped("capabilities", f"{status} does not have them")]
+        return [skipped("capabilities", f"{status} does not have them")]
     held = int(match[1], 16)
     initial = _in_initial_user_namespace(machine)
     return [
@@ -299,7 +335,7 @@ def _in_initial_user_namespace(machine: Machine) -> bool:
 def _service(machine: Machine) -> Finding:
     state = machine.unit_state(UNIT)
     if state is None:
-        return _skipped(UNIT, "systemd does not run here, or does not answer you")
+        return skipped(UNIT, "systemd does not run here, or does not answer you")
     if state.get("LoadState") != "loaded":
         what = f"{UNIT} is not installed: no metrics, everything else works"
         return Finding(None, what, "install it as described in README.md, 'Onto a real board'")
@@ -310,7 +346,3 @@ def _service(machine: Machine) -> Finding:
         return Finding(None, f"{UNIT} is starting: no metrics yet")
     fix = f"systemctl enable --now {UNIT}; the reason is in journalctl -u {UNIT}"
     return Finding(False, f"{UNIT} is {active}: no metrics", fix)
-
-
-def _skipped(what: str, why: str) -> Finding:
-    return Finding(None, f"{what}: not checked because {why}")

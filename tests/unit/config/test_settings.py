@@ -195,7 +195,8 @@ def test_no_file_is_the_defaults_only_when_none_was_asked_for(
 
 
 def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot be read: Is a directory"):
+    (tmp_path / "folder.toml").mkdir()
+    with pytest.raises(ConfigError, match=r"folder\.toml: cannot be read: Is a directory"):
         config.load(tmp_path)
     file = tmp_path / "latin1.toml"
     file.write_bytes(b"# fine\n# caf\xe9\n")

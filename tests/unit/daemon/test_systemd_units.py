@@ -13,6 +13,8 @@ import pytest
 UNITS = Path(__file__).parents[3] / "systemd"
 EXAMPLES = UNITS.parent / "agent/examples"
 SERVICE = UNITS / "cm-agent.service"
+CONTEXTS = UNITS / "cm-agent-contexts.service"
+each_service = pytest.mark.parametrize("service", [SERVICE, CONTEXTS], ids=lambda path: path.stem)
 EXPOSURE_LIMIT = 25
 
 
@@ -26,11 +28,13 @@ def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def rooted(tmp_path: Path, unit: str) -> Path:
-    """Return a root directory with this unit, the units of this machine and a cm-agent."""
+def rooted(tmp_path: Path, name: str, unit: str) -> Path:
+    """Return a root directory with this unit, those of this machine, ours and a cm-agent."""
     system = tmp_path / "usr/lib/systemd/system"
     shutil.copytree("/usr/lib/systemd/system", system, symlinks=True)
-    (system / SERVICE.name).write_text(unit)
+    for path in (SERVICE, CONTEXTS):
+        shutil.copyfile(path, system / path.name)
+    (system / name).write_text(unit)
     for program in ("usr/bin/cm-agent", "bin/kill"):
         path = tmp_path / program
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -39,35 +43,61 @@ def rooted(tmp_path: Path, unit: str) -> Path:
     return tmp_path
 
 
-def verify(root: Path) -> str:
+def verify(root: Path, name: str) -> str:
     """Return what systemd-analyze has to say against the unit."""
-    done = run("systemd-analyze", "verify", f"--root={root}", "--recursive-errors=no", SERVICE.name)
+    done = run("systemd-analyze", "verify", f"--root={root}", "--recursive-errors=no", name)
     return done.stdout + done.stderr + ("" if done.returncode == 0 else f"rc={done.returncode}")
 
 
-def test_the_unit_is_valid(tmp_path: Path) -> None:
-    assert verify(rooted(tmp_path, SERVICE.read_text())) == ""
+@each_service
+def test_the_unit_is_valid(tmp_path: Path, service: Path) -> None:
+    assert verify(rooted(tmp_path, service.name, service.read_text()), service.name) == ""
 
 
-def test_an_error_in_the_unit_would_be_seen(tmp_path: Path) -> None:
-    broken = SERVICE.read_text().replace("WatchdogSec=30s", "WatchdogSecs=30s")
-    assert "WatchdogSecs" in verify(rooted(tmp_path, broken))
+@each_service
+def test_an_error_in_the_unit_would_be_seen(tmp_path: Path, service: Path) -> None:
+    broken = service.read_text().replace("ExecStart=", "ExecStarts=")
+    assert "ExecStarts" in verify(rooted(tmp_path, service.name, broken), service.name)
 
 
-def test_the_unit_is_hardened() -> None:
+@each_service
+def test_the_unit_is_hardened(service: Path) -> None:
     done = run(
-        "systemd-analyze", "security", "--offline=yes", f"--threshold={EXPOSURE_LIMIT}", SERVICE
+        "systemd-analyze", "security", "--offline=yes", f"--threshold={EXPOSURE_LIMIT}", service
     )
     assert done.returncode == 0, done.stdout[-400:] + done.stderr
 
 
-def test_every_deliberate_gap_in_the_hardening_has_its_reason() -> None:
-    text = SERVICE.read_text()
+GAPS = {
+    SERVICE: ("PrivateDevices", "PrivateUsers", "PrivateNetwork", "IPAddressDeny", "ProcSubset"),
+    CONTEXTS: ("PrivateDevices", "PrivateUsers", "User", "ProcSubset"),
+}
+
+
+@each_service
+def test_every_deliberate_gap_in_the_hardening_has_its_reason(service: Path) -> None:
+    text = service.read_text()
     settings = {line.split("=")[0] for line in text.splitlines() if line[:1].isalpha()}
     reasons = text.partition("# Deliberately missing:\n")[2]
-    for gap in ("PrivateDevices", "PrivateUsers", "PrivateNetwork", "IPAddressDeny", "ProcSubset"):
+    for gap in GAPS[service]:
         assert gap not in settings
         assert f"# {gap}=" in reasons
+
+
+def test_contexts_are_made_by_root_with_one_capability() -> None:
+    lines = CONTEXTS.read_text().splitlines()
+    held = [line for line in lines if line[:1].isalpha() and "Capabilit" in line.split("=")[0]]
+    assert held == ["CapabilityBoundingSet=CAP_SYS_ADMIN"]
+
+
+def test_enabling_the_agent_enables_the_contexts_with_the_control_node(tmp_path: Path) -> None:
+    root = rooted(tmp_path, SERVICE.name, SERVICE.read_text())
+    done = run("systemctl", f"--root={root}", "enable", SERVICE.name)
+    assert done.returncode == 0, done.stderr
+    place = root / "etc/systemd/system"
+    wants = {str(it.relative_to(place)) for it in place.glob("*.wants/*")}
+    assert f"multi-user.target.wants/{SERVICE.name}" in wants
+    assert f"dev-cm-control.device.wants/{CONTEXTS.name}" in wants
 
 
 def test_sysusers_makes_the_user_and_the_group() -> None:
@@ -89,7 +119,8 @@ def test_the_names_in_unit_rules_and_users_agree() -> None:
     assert "Group=cm\n" in unit and "User=cm-agent\n" in unit
     assert 'GROUP="cm", MODE="0660"' in rules
     assert f'ENV{{SYSTEMD_WANTS}}+="{SERVICE.name}"' in rules
-    assert 'KERNEL=="control", OWNER="root", GROUP="root", MODE="0600"' in rules
+    control = 'KERNEL=="cm-control", OWNER="root", GROUP="root", MODE="0600", TAG+="systemd"'
+    assert f'SUBSYSTEM=="misc", {control}\n' in rules
     entries = [line.split()[:3] for line in users if line and line[0] != "#"]
     assert entries == [["g", "cm", "-"], ["u", "cm-agent", "-"], ["m", "cm-agent", "cm"]]
 
