@@ -120,10 +120,7 @@ def bank_names(tree: Path = Path("/proc/device-tree")) -> list[str]:
 
 def bank_sizes(tree: Path = Path("/proc/device-tree")) -> dict[str, int | None]:
     """Return the bytes of each bank by its name; None of one that the kernel placed at boot."""
-    memory = tree / "reserved-memory"
-    start, end = (4 * _number(_bytes(memory / f"#{it}-cells")) for it in ("address", "size"))
-    sizes = {node.name: _bytes(node / "reg")[start : start + end] for node in _reserved(tree)}
-    return {name: _number(size) if size else None for name, size in sizes.items()}
+    return {node.name: _size(node) for node in _reserved(tree)}
 
 
 def _reserved(tree: Path) -> list[Path]:
@@ -139,10 +136,6 @@ def _banks(tree: Path) -> dict[bytes, str]:
 
 def _enabled(node: Path) -> bool:
     return _strings(node / "status") in ([], ["okay"], ["ok"])
-
-
-def _number(cells: bytes) -> int:
-    return int.from_bytes(cells, "big")
 
 
 def _strings(file: Path) -> list[str]:
