@@ -30,7 +30,7 @@ def encode(frame: video.Frame) -> bytes:
 
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Answer a request, whatever its path, with the next frame."""
-    with suppress(ConnectionError, EOFError), closing(writer):
+    with suppress(ConnectionError, EOFError, asyncio.CancelledError), closing(writer):
         await reader.readuntil(b"\r\n\r\n")
         waiting.append(asyncio.get_running_loop().create_future())
         writer.write(b"HTTP/1.0 200 OK\r\nContent-Type: image/jpeg\r\n\r\n" + await waiting[-1])
