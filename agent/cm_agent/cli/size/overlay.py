@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cm_agent.cli.size.budget import Bank
+from cm_agent.core.errors import Error
 from cm_agent.core.memory_map import LARGEST_BANK, MemoryMap
 from cm_agent.core.size import format_size
 from cm_agent.core.text import printable
@@ -45,7 +46,7 @@ _CONTEXT = """
 """
 
 
-class NoPlaceError(Exception):
+class NoPlaceError(Error):
     """This board has no free place for a bank."""
 
 
