@@ -57,7 +57,7 @@ def number(value: int, cells: int) -> bytes:
 def size_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Show:
-    """Return what runs `cm-agent size` on a board of this tree and returns the overlay's text.
+    """Return what runs `cm-agent size` on a board of this tree, and returns the overlay or why not.
 
     The boot loader has filled in RAM, and the kernel has the zones that the checker knows.
     """
@@ -81,9 +81,8 @@ def size_on(
         monkeypatch.setattr(verb, "block_size", lambda: kernel.block)
         monkeypatch.setattr(verb, "context_nodes", lambda: context_nodes(root))
         assert main(["size", *NAMES, "--coded-size", "1MiB", *words, "--json"]) == 0
-        overlay = document(capsys.readouterr().out)["result"]["overlay"]
-        assert isinstance(overlay, str)
-        return overlay
+        result = document(capsys.readouterr().out)["result"]
+        return str(result["overlay"] or result["no_overlay"])
 
     return show
 
@@ -168,3 +167,10 @@ def test_every_rule_s_context_has_a_bank_of_its_own(
     result = judged(dtb, size_on(dtb, "--config", str(config)), tmp_path)
     assert result.complaints == ()
     assert [it.node.name.partition("@")[0] for it in result.banks] == ["rest", "my-left"]
+
+
+def test_a_bank_that_fits_nowhere_is_named_in_place_of_an_overlay(
+    size_on: Show, tmp_path: Path
+) -> None:
+    why = size_on(compiled(BOARD, tmp_path), "--camera", "10000x10000:RGB3:4")
+    assert why.startswith("there is no free place for 1.1 GiB in one piece, which context 'shared'")

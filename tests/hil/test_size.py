@@ -18,13 +18,16 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module", autouse=True, params=[1, 2], ids=["single-planar", "multi-planar"])
+@pytest.fixture(
+    scope="module", autouse=True, params=[False, True], ids=["single-planar", "multi-planar"]
+)
 def drivers(board: RemoteBoard, request: pytest.FixtureRequest) -> Iterator[None]:
     """A camera and codecs, whose images are in one plane or, if their format has it, in several."""
     board.need("module")
-    planes = f"multiplanar={request.param}"
+    several = request.param
+    planes = f"multiplanar={2 if several else 1}"
     board.check(f"modprobe vivid n_devs=1 node_types=0x1 allocators=1 {planes}")
-    board.check(f"modprobe vicodec {planes} && udevadm settle")
+    board.check(f"modprobe vicodec multiplanar={several:d} && udevadm settle")
     yield
     board.check("modprobe -r vivid vicodec")
 

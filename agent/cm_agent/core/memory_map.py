@@ -76,12 +76,12 @@ class MemoryMap:
         found = [at for span, at in places if at >= span.start]
         return max(found, key=self._preference, default=None)
 
-    def _preference(self, address: int) -> tuple[int, int]:
-        return -sum(start <= address for start in self.zones), address
-
     def without(self, start: int, size: int) -> Self:
         """Return it with a place taken."""
         return replace(self, free=tuple(_without(self.free, [range(start, start + size)])))
+
+    def _preference(self, address: int) -> tuple[int, int]:
+        return -sum(start <= address for start in self.zones), address
 
 
 def _without(spans: Iterable[range], taken: Iterable[range]) -> list[range]:

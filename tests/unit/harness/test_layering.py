@@ -173,7 +173,7 @@ def test_serving_is_loaded_when_it_is_asked_for() -> None:
     }
 
 
-@pytest.mark.parametrize("verb", ["list", "alloc", "bench", "doctor", "policy", "verify"])
+@pytest.mark.parametrize("verb", ["list", "alloc", "bench", "doctor", "policy", "size", "verify"])
 def test_command_loads_nothing_slow(verb: str) -> None:
     program = (
         "import sys\n"

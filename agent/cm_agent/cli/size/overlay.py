@@ -45,23 +45,23 @@ _CONTEXT = """
 """
 
 
-class NoPlaceError(Exception):
-    """This board has no free place for a bank."""
-
-
 def place(banks: Sequence[Bank], memory: MemoryMap, block: int) -> dict[str, int]:
-    """Return the addresses of banks by their contexts; NoPlaceError names one that has none."""
+    """Return the addresses of banks by their contexts; those without a free place are missing."""
     found = {}
     for bank in banks:
         start = memory.place(bank.size, block)
-        if start is None:
-            raise NoPlaceError(
-                f"there is no free place for {format_size(bank.size)} in one piece, which context "
-                f"{bank.context!r} takes; a bank has {format_size(LARGEST_BANK)} at most"
-            )
-        memory = memory.without(start, bank.size)
-        found[bank.context] = start
+        if start is not None:
+            memory = memory.without(start, bank.size)
+            found[bank.context] = start
     return found
+
+
+def explain_missing(bank: Bank) -> str:
+    """Return the sentence about a bank that has no place."""
+    return (
+        f"there is no free place for {format_size(bank.size)} in one piece, which context "
+        f"{bank.context!r} takes; a bank has {format_size(LARGEST_BANK)} at most"
+    )
 
 
 def source(banks: Sequence[Bank], places: dict[str, int], memory: MemoryMap, block: int) -> str:

@@ -20,7 +20,7 @@ from cm_agent.cli._output import MisuseError, Problem, show
 from cm_agent.cli._parser import Subparsers, add_verb
 from cm_agent.cli.size.budget import Bank, banks, shares
 from cm_agent.cli.size.grammar import FORMS, Specification, parse
-from cm_agent.cli.size.overlay import NoPlaceError, place, source
+from cm_agent.cli.size.overlay import explain_missing, place, source
 from cm_agent.cli.size.report import Answers, Overlay, Report
 from cm_agent.core.context import Context
 from cm_agent.core.devicetree import context_nodes
@@ -183,8 +183,8 @@ def _overlay(wanted: Sequence[Bank], contexts: Collection[str], block: int) -> O
     memory = MemoryMap.read([it.bank for it in context_nodes() if it.bank and it.name in contexts])
     if memory is None:
         return Overlay(why_not="this machine has no device tree; run it on the board for one")
-    try:
-        places = place(wanted, memory, block)
-    except NoPlaceError as error:
-        return Overlay(why_not=str(error))
+    places = place(wanted, memory, block)
+    for bank in wanted:
+        if bank.context not in places:
+            return Overlay(why_not=explain_missing(bank))
     return Overlay(source(wanted, places, memory, block), places)
