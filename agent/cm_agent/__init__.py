@@ -27,6 +27,7 @@ from cm_agent.core.errors import (
     RequestError,
     UnverifiableError,
 )
+from cm_agent.core.holders import Holder, Holders, Process
 from cm_agent.core.reports import (
     Attestation,
     ChunkInfo,
@@ -64,6 +65,8 @@ __all__ = [
     "Control",
     "Error",
     "ExistsError",
+    "Holder",
+    "Holders",
     "KeptError",
     "LatencyHistogram",
     "LayoutEntry",
@@ -75,6 +78,7 @@ __all__ = [
     "PatternResult",
     "Pin",
     "Policy",
+    "Process",
     "Quota",
     "Reason",
     "Refusal",
