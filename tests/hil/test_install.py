@@ -43,7 +43,8 @@ def test_any_order_ends_with_usable_nodes(blank: Any, order: tuple[str, ...]) ->
     for context in ("shared", "private"):
         assert blank.check(f"stat -c '%U %G %a' /dev/cm/{context}") == "root cm 660"
     assert blank.check("stat -c '%U %G %a' /dev/cm/control") == "root root 600"
-    assert blank.check("systemctl is-active cm-agent cm-agent-contexts").split() == ["active"] * 2
+    assert blank.check("systemctl is-active cm-agent") == "active"
+    assert blank.check("systemctl is-enabled cm-agent-contexts") == "enabled"
     member = "setpriv --reuid guest --regid guest --groups cm"
     assert blank.run(f"{member} cm-agent alloc shared 1MiB").code == 0
     doctor = blank.run("cm-agent doctor")
