@@ -130,7 +130,7 @@ def test_the_doctor_accepts_what_was_made_at_run_time(bare: Any, banks: dict[str
     findings = json.loads(bare.run("cm-agent doctor --json").stdout)["result"]
     ours = [it for it in findings if it["what"].startswith("context ")]
     judged = {it["what"].split()[1]: it["ok"] for it in ours}
-    assert judged == {"'left'": True, "'shared'": True, "'private'": None}, ours
+    assert judged == {"'left'": None, "'shared'": True, "'private'": None}, ours
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {

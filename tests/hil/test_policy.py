@@ -163,25 +163,25 @@ def test_a_context_that_is_not_there_is_passed_over(module: Any) -> None:
 # -- a codec with two banks
 
 
-def create(parts: list[list[Any]]) -> None:
-    """Replace all contexts by these: name, bank, offset, size (0: the rest)."""
+def destroy() -> None:
+    """Destroy all contexts."""
     from cm_agent.core.context import contexts
     from cm_agent.core.control import Control
 
     with Control() as control:
         for name in contexts():
             control.destroy(name)
-        for name, bank, offset, size in parts:
-            control.create(name, bank, offset=offset, size=size)
 
 
 @pytest.fixture
 def codec(module: Any, banks: dict[str, str]) -> Iterator[Any]:
-    """The board with contexts as the example for the MFC codec wants them, in two banks."""
+    """The board with the contexts of the example for the MFC codec, in its own two banks."""
     left, right = sorted(banks.values(), key=start)
-    parts = [["fw", left, 0, 8 * MIB], ["left", left, 8 * MIB, 0], ["right", right, 0, 0]]
+    text = CODEC.read_text().replace("left@60000000", left).replace("right@74000000", right)
     try:
-        module.call(create, parts=parts)
+        module.call(destroy)
+        module.check(f"cat > {CONFIG} <<'END'\n{text}\nEND")
+        module.check(f"cm-agent apply --config {CONFIG}")
         yield module
     finally:
         module.check(RELOAD)

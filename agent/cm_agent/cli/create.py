@@ -17,9 +17,9 @@ from cm_agent.core.size import format_size
 
 _DESCRIPTION = """\
 Make a context over a part of a bank that no other context uses; needs root. It lasts until it is
-destroyed or the board reboots. Parts of a reusable bank begin and end at multiples of 2 MiB, or of
-less on some kernels; the error message has the number. `cm-agent banks` shows the banks, and what
-is free in them."""
+destroyed or the board reboots; those of the configuration come with every boot (`cm-agent apply`).
+Parts of a reusable bank begin and end at multiples of 2 MiB, or of less on some kernels; the error
+message has the number. `cm-agent banks` shows the banks, and what is free in them."""
 _EPILOG = """\
 Exit codes: 0 the context was made; 1 it was not; 2 an error in the arguments, or there is no such
 bank."""

@@ -31,7 +31,8 @@ _DESCRIPTION = """\
 Limit how many bytes of a context, in how many chunks, a user may have; needs root. A limit that is
 not given stays as it is. With --user alone, show what applies to this user and what is in use; with
 CONTEXT alone, show it for all users who have chunks or a quota of their own or, without root, for
-yourself. Limits last until the context is destroyed or the board reboots."""
+yourself. Limits last until the context is destroyed or the board reboots; those of
+the configuration are set at every boot (`cm-agent apply`)."""
 _EPILOG = """\
 Users with CAP_SYS_RESOURCE, as root has, may exceed their limits, but not the number of chunks that
 a context may have (the module's parameter max_chunks).

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from cm_agent.config import settings as config
+from cm_agent.config.contexts import ContextEntry
 from cm_agent.config.settings import Config, ConfigError, MetricsConfig, VerificationConfig
 from cm_agent.policy.rules import NoRuleError, Pattern, Policy, Rule
 
@@ -176,6 +177,17 @@ def test_the_codec_with_two_banks_has_one_context_for_each_type() -> None:
     for who in (("s5p-mfc", "common"), ("s5p-jpeg", "a")):
         with pytest.raises(NoRuleError):
             policy.match(*who)
+
+
+def test_the_codec_with_two_banks_has_its_contexts_in_them() -> None:
+    config_of_codec = config.load(EXAMPLES / "s5p-mfc.toml")
+    assert config_of_codec.contexts == (
+        ContextEntry("fw", "left@60000000", 0, 8 << 20, min_alignment=128 << 10),
+        ContextEntry("left", "left@60000000", 8 << 20),
+        ContextEntry("right", "right@74000000"),
+    )
+    tree = (EXAMPLES.parents[1] / "dts/exynos4210-smdkc210.dtso").read_text()
+    assert all(f"{it.bank} {{" in tree for it in config_of_codec.contexts)
 
 
 def test_an_empty_file_is_the_defaults() -> None:

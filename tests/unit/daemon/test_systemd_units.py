@@ -90,14 +90,24 @@ def test_contexts_are_made_by_root_with_one_capability() -> None:
     assert held == ["CapabilityBoundingSet=CAP_SYS_ADMIN"]
 
 
-def test_enabling_the_agent_enables_the_contexts_with_the_control_node(tmp_path: Path) -> None:
+def test_enabling_the_agent_enables_the_contexts_at_boot_and_with_the_control_node(
+    tmp_path: Path,
+) -> None:
     root = rooted(tmp_path, SERVICE.name, SERVICE.read_text())
     done = run("systemctl", f"--root={root}", "enable", SERVICE.name)
     assert done.returncode == 0, done.stderr
     place = root / "etc/systemd/system"
     wants = {str(it.relative_to(place)) for it in place.glob("*.wants/*")}
     assert f"multi-user.target.wants/{SERVICE.name}" in wants
-    assert f"dev-cm-control.device.wants/{CONTEXTS.name}" in wants
+    for starter in ("multi-user.target", "dev-cm-control.device"):
+        assert f"{starter}.wants/{CONTEXTS.name}" in wants
+
+
+def test_contexts_are_made_before_the_agent_and_again_with_the_module() -> None:
+    """A unit that remains active would not be started again by the node."""
+    lines = CONTEXTS.read_text().splitlines()
+    assert "Before=cm-agent.service" in lines
+    assert not [line for line in lines if line.startswith("RemainAfterExit")]
 
 
 def test_sysusers_makes_the_user_and_the_group() -> None:
