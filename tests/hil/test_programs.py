@@ -81,12 +81,12 @@ def buffer_to_another_process() -> Any:
 
     ours, theirs = multiprocessing.Pipe()
     with Context("shared") as pool, pool.alloc(1 << 20) as buffer:
-        if not os.fork():
+        if not (child := os.fork()):
             with theirs.recv() as received, received.cpu_access("w") as view:
                 view[:5] = b"hello"
             os._exit(0)
         ours.send(buffer)
-        os.wait()
+        os.waitpid(child, 0)
         with buffer.cpu_access() as view:
             return view[:5].tobytes()
 
