@@ -36,7 +36,7 @@ def lend(frame: video.Frame, info: GstVideo.VideoInfo, pts: int) -> Gst.Buffer:
     allocator, fd = GstAllocators.DmaBufAllocator.new(), chunk.dup().detach()
     memory = GstAllocators.DmaBufAllocator.alloc(allocator, fd, chunk.size)  # closes the fd
     # Freeing the memory frees its data by this function, in any thread; NULL is no data, 1 is.
-    memory.mini_object.set_qdata(GLib.quark_from_string("frame"), 1, lambda _: frame.release())
+    memory.mini_object.set_qdata(GLib.quark_from_string("frame"), 1, lambda _: frame.end())
     buffer = Gst.Buffer.new()
     buffer.pts = pts
     buffer.append_memory(memory)
