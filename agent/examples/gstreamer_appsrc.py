@@ -11,6 +11,8 @@ dmabuf-import has its driver read them where they are; other elements read them 
 
 Each frame is a GstMemory of its own, and its chunk goes back to the camera when the last reference
 to that is dropped: elements may split, delay and drop images.
+
+Needs python3-gi, gir1.2-gst-plugins-base-1.0 and gstreamer1.0-plugins-good (Debian names).
 """
 
 import argparse
