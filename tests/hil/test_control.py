@@ -89,7 +89,7 @@ def test_two_contexts_share_a_bank_and_both_work(
 
 def test_the_command_line_creates_and_destroys(bare: Any, banks: dict[str, str]) -> None:
     made = f"cm-agent create it {banks['private']} --offset 16MiB --size 8MiB --private"
-    assert bare.check(made) == f"it: private, 8 MiB of {banks['private']}"
+    assert bare.check(made) == f"it: private, 8 MiB of {banks['private']}, from 16 MiB on"
     log = f'cm: private context "it": 8192 KiB in bank {banks["private"].partition("@")[0]}'
     assert log in bare.check("dmesg | tail -20")
     assert bare.call(look, sizes={"it": [8 * MIB]})["it"][:2] == [8 * MIB, True]
