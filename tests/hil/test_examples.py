@@ -61,7 +61,7 @@ def rows_below_the_text(path: str) -> tuple[int, bytes, bytes]:
 
     picture = Path(path).read_bytes()
     with video.Camera("vivid", "private") as camera, camera.frame() as frame:
-        row = camera.format.planes[0].bytes_per_line
+        row = camera.format.planes[0].stride
         return len(picture), picture[-row:], frame.copy()[-row:]
 
 
