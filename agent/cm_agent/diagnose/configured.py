@@ -20,7 +20,7 @@ _APPLY = "run `cm-agent apply`, which has the reason if that cannot be made"
 _RESTART = f"systemctl restart {UNIT}; the reason is in journalctl -u {UNIT}"
 
 QuotaOf = Callable[[str, int | None], Quota | None]
-"""What applies to a user of a context, None when the caller may not ask."""
+"""What applies to a user of a context, None when that cannot be read."""
 
 
 def findings(
@@ -63,7 +63,7 @@ def _quota(entry: QuotaEntry, there: Mapping[str, Place], quota_of: QuotaOf) -> 
         text, _, fix = str(error).partition("; ")
         return Finding(False, text, fix)
     if have is None:
-        return skipped(what, "only root may read quotas")
+        return skipped(what, "it cannot be read (that needs root)")
     if (have.size, have.chunks) != (entry.size, entry.chunks):
         found = f"{_limits(have.size, have.chunks)} instead of {_limits(entry.size, entry.chunks)}"
         return Finding(False, f"{what} is {found}", _APPLY)

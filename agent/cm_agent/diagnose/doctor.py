@@ -59,7 +59,7 @@ def _quota_of(context: str, uid: int | None) -> Quota | None:
     try:
         with Control() as control:
             return control.quota(context, uid)
-    except PermissionError:
+    except OSError:
         return None
 
 
