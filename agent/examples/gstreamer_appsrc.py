@@ -9,10 +9,14 @@
 The camera fills the chunks, appsrc hands their dma-bufs on, and an element of V4L2 in the mode
 dmabuf-import has its driver read them where they are; other elements read them by the CPU.
 
-Each frame is a GstMemory of its own, and its chunk goes back to the camera when the last reference
-to that is dropped: elements may split, delay and drop images.
+Each frame is a GstMemory of its own, from an allocator of its own, which is finalized when the last
+reference to that memory is dropped. Then the chunk goes back to the camera: elements may split,
+delay and drop images.
 
-Needs python3-gi, gir1.2-gst-plugins-base-1.0 and gstreamer1.0-plugins-good (Debian names).
+An element of V4L2 that imports keeps the image before the one that it reads. While the pipeline has
+all --buffers, the camera drops images; when it has had them for five seconds, that is an error.
+
+Needs python3-gi, gir1.2-gst-plugins-base-1.0 and gstreamer1.0-plugins-good (Debian's names).
 """
 
 import argparse
@@ -23,7 +27,7 @@ import gi
 gi.require_versions({"Gst": "1.0", "GstAllocators": "1.0", "GstVideo": "1.0"})
 
 from cm_agent import video  # noqa: E402
-from gi.repository import GLib, Gst, GstAllocators, GstVideo  # noqa: E402
+from gi.repository import Gst, GstAllocators, GstVideo  # noqa: E402
 
 FORMATS = {"RGB3": "RGB", "BGR3": "BGR", "GREY": "GRAY8", "YUYV": "YUY2", "NV12": "NV12"}
 """V4L2's pixel formats by GStreamer's names."""
@@ -37,8 +41,7 @@ def lend(frame: video.Frame, info: GstVideo.VideoInfo, pts: int) -> Gst.Buffer:
     chunk, payload, row = frame.buffer, frame.filled.payloads[0], frame.format.strides[0]
     allocator, fd = GstAllocators.DmaBufAllocator.new(), chunk.dup().detach()
     memory = GstAllocators.DmaBufAllocator.alloc(allocator, fd, chunk.size)  # closes the fd
-    # Freeing the memory frees its data by this function, in any thread; NULL is no data, 1 is.
-    memory.mini_object.set_qdata(GLib.quark_from_string("frame"), 1, lambda _: frame.end())
+    allocator.weak_ref(frame.end)  # in any thread: memory keeps the allocator it is from
     buffer = Gst.Buffer.new()
     buffer.pts = pts
     buffer.append_memory(memory)

@@ -26,7 +26,7 @@ GSTREAMER = (
 )  # fmt: skip
 PLUGINS = (
     "libgstapp.so", "libgstcoreelements.so", "libgstmultifile.so", "libgstvideo4linux2.so",
-    "libgstvideoconvertscale.so", "libgstvideorate.so",
+    "libgstjpeg.so", "libgstvideoconvertscale.so", "libgstvideorate.so",
 )  # fmt: skip
 LIBCAMERA = (
     "libbz2-1.0", "libcamera-tools", "libcamera0.4", "libdw1t64", "libelf1t64",

@@ -46,7 +46,7 @@ def film(size: tuple[int, int], format: str, buffers: int) -> int:
     with Context("shared") as pool:
         before = pool.query().free
         with video.Camera("vivid", pool, size=size, format=format, buffers=buffers) as camera:
-            camera.frame().release()
+            camera.frame().end()
             return before - pool.query().free
 
 
