@@ -13,8 +13,9 @@ Each frame is a GstMemory of its own, from an allocator of its own, which is fin
 reference to that memory is dropped. Then the chunk goes back to the camera: elements may split,
 delay and drop images.
 
-An element of V4L2 that imports keeps the image before the one that it reads. While the pipeline has
-all --buffers, the camera drops images; when it has had them for five seconds, that is an error.
+v4l2convert keeps the image before the one that it reads (seen with vim2m), so that two buffers
+suffice; other elements may keep more. While the pipeline has all --buffers, the camera drops
+images; when it has had them for five seconds, that is an error.
 
 Needs python3-gi, gir1.2-gst-plugins-base-1.0 and gstreamer1.0-plugins-good (Debian's names).
 """
