@@ -225,8 +225,8 @@ def test_errors_in_the_configuration_are_all_printed_and_nothing_is_opened(tmp_p
     )
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
-        f"cm-agent serve: {file}: extra: unknown key; known here: metrics, verification, policy,"
-        " contexts, quotas",
+        f"cm-agent serve: {file}: extra: unknown key;"
+        " known here: metrics, verification, policy, contexts, quotas",
         f"cm-agent serve: {file}: metrics.listen: 80 is not a string;"
         " write address and port: '127.0.0.1:28877'",
     ]
