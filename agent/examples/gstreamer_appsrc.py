@@ -90,7 +90,7 @@ class Lender:
 
     def _release(self, time: int) -> None:
         for lent in [it for it in self._lent if it <= time]:
-            self._lent.pop(lent).release()
+            self._lent.pop(lent).end()
 
 
 def caps(format: Format, fps: float) -> str:

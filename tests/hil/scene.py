@@ -168,9 +168,8 @@ def serve(channel: Any, context: str) -> None:
         frame = None
         for result in Pipeline(source, [coding, decoding]).run(5):
             if frame is not None:
-                frame.release()
-            frame = result.frame
-            frame.retain()
+                frame.end()
+            frame = result.frame.dup()
         chunks[name] = frame.buffer
         return sum(it.counters.bytes_copied for it in (source, coding, decoding))
 

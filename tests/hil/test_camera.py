@@ -107,12 +107,11 @@ def film_asynchronously(context: str, count: int) -> dict[str, Any]:
             kept = []
             try:
                 async for frame in camera.frames(timeout=1):
-                    frame.retain()
-                    kept.append(frame)
+                    kept.append(frame.dup())
             except video.VideoError as error:
                 text = str(error)
             for frame in kept:
-                frame.release()
+                frame.end()
             again = [frame.sequence async for frame in camera.frames(2)]
             buffers = len(camera.buffers)
         for task in tasks:

@@ -60,8 +60,7 @@ def there_and_back(context: str, count: int) -> dict[str, Any]:
         seen = []
         for number in range(count):
             encoder.put(wave[3 * number :][: 640 * 480 * 3 // 2])
-            (image,) = encoder.output_buffers.frames
-            image.retain()
+            (image,) = (frame.dup() for frame in encoder.output_buffers.frames)
             piece = encoder.get()
             decoder.put(piece)
             result = decoder.get()
@@ -71,7 +70,7 @@ def there_and_back(context: str, count: int) -> dict[str, Any]:
             for stage in (encoder, decoder):
                 stage.output_buffers.collect()
             for it in (image, piece, result):
-                it.release()
+                it.end()
         formats = encoder.input, encoder.output, decoder.output
         return {
             "multiplanar": encoder.device.capabilities.multiplanar,
@@ -105,7 +104,7 @@ def drain_and_flush(context: str) -> dict[str, Any]:
         times = []
         while (piece := encoder.get()) is not None:
             times.append(piece.timestamp_ns)
-            piece.release()
+            piece.end()
         return times
 
     def put(*times: int) -> None:
@@ -179,10 +178,10 @@ def change_resolution(context: str) -> dict[str, Any]:
             if loan is None:
                 loan = image
             else:
-                image.release()
+                image.end()
         chunk = loan.buffer
         lent = [bool(chunk), chunk.size]
-        loan.release()
+        loan.end()
         return {
             "seen": seen,
             "changes": decoder.source_changes,

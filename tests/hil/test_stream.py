@@ -352,12 +352,11 @@ def keep_all(context: str, count: int) -> dict[str, Any]:
     ):
         try:
             for frame in camera.frames(timeout=1):
-                frame.retain()
-                kept.append(frame)
+                kept.append(frame.dup())
         except video.VideoError as caught:
             error = str(caught)
         held = len(kept)
-        back = threading.Timer(0.5, kept[0].release)
+        back = threading.Timer(0.5, kept[0].end)
         back.start()
         with camera.frame(timeout=10) as frame:
             later = frame.sequence - kept[-1].sequence

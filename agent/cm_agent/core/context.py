@@ -132,9 +132,14 @@ class Context(Descriptor):
         )
         try:
             uapi.submit(self.fileno(), "CM_IOC_ALLOC", argument)
+            fd = int(argument.fd)  # a signal that came meanwhile has its handler run by now
         except OSError as error:
             raise self._refused(error, argument, size, alignment) from None
-        buffer = Buffer(argument.fd, argument.size, argument.id, self.name)
+        except BaseException:
+            if argument.id:
+                os.close(argument.fd)
+            raise
+        buffer = Buffer(fd, argument.size, argument.id, self.name)
         if name is not None:
             try:
                 buffer.set_name(name)

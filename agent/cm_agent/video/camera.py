@@ -13,7 +13,7 @@ from cm_agent.video.capture_buffers import CaptureBuffers
 from cm_agent.video.device import VideoDevice
 from cm_agent.video.discovery import find_camera
 from cm_agent.video.error import VideoError
-from cm_agent.video.format import check_fps, check_size
+from cm_agent.video.format import MOST_BUFFERS, check_count, check_fps, check_size
 from cm_agent.video.frame import Frame
 from cm_agent.video.frames import Frames
 from cm_agent.video.stream import Stream
@@ -51,6 +51,8 @@ class Camera(Stream):
     ) -> None:
         width, height = check_size(size)
         check_fps(fps)
+        check_count("buffers", buffers, most=MOST_BUFFERS)
+        check_count("extra", extra, least=0)
         super().__init__(device, context, find_camera)
         self.streaming = False
         self._expected: int | None = None
@@ -90,7 +92,7 @@ class Camera(Stream):
             self.streaming = True
 
     def take(self) -> Frame | None:
-        """Take a frame, whose reader releases it; None when there is none yet."""
+        """Take a frame, whose reader ends it; None when there is none yet."""
         frame = self.capture_buffers.take()
         if frame is not None:
             self.counters.dropped += missed(self._expected, frame.sequence)
@@ -108,7 +110,6 @@ class Camera(Stream):
 
     def frame(self, *, timeout: float = 2.0) -> Frame:
         """Return the next frame, which is the caller's: `with` gives it back. Else as frames()."""
-        self.start()
         frame = self.get(timeout)
         assert frame is not None, "a camera does not end"
         return frame

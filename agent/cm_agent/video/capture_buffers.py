@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from cm_agent.core.context import Context
 from cm_agent.core.errors import AllocationError
 from cm_agent.core.size import format_size
+from cm_agent.video.error import VideoError
 from cm_agent.video.frame import Counters, Frame, Planes
 from cm_agent.video.index_pool import IndexPool
 from cm_agent.video.queue import Queue
@@ -98,9 +99,12 @@ class CaptureBuffers:
         """Stop the queue; what the driver had comes back unfilled."""
         with self._lock:
             if self._streaming:
-                self._streaming = False
-                self.queue.stream_off()
-                self._idle += self._indices.give_all()
+                try:
+                    self.queue.stream_off()
+                except VideoError:  # the device is gone: it fills nothing any longer
+                    self._end()
+                    raise
+                self._end()
 
     def take(self) -> Frame | None:
         """Take a filled buffer; None when there is none yet, or none any more (ended)."""
@@ -135,6 +139,10 @@ class CaptureBuffers:
             finally:
                 for planes in self.buffers if recall else self._idle:
                     _close(planes)
+
+    def _end(self) -> None:
+        self._streaming = False
+        self._idle += self._indices.give_all()
 
     def _alloc(self, name: str, deadline: float | None, chunks: ExitStack) -> Planes:
         """Allocate one buffer, a chunk for each plane."""

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -50,8 +51,8 @@ class Control:
             for number, item in self.menu.items():
                 if item == value:
                     return number
-        elif self._takes(value):
-            return value
+        elif self._takes(operator.index(value)):
+            return operator.index(value)
         raise ValueError(f"{value!r} is no value of {self}")
 
     def _takes(self, value: int) -> bool:

@@ -8,7 +8,7 @@ import errno
 from collections.abc import Iterator
 from pathlib import Path
 
-from cm_agent.video.control import Control
+from cm_agent.video.control import Control, ControlType
 from cm_agent.video.error import VideoError, asking
 from cm_agent.video.uapi import DeviceIoctls
 
@@ -37,11 +37,12 @@ class Controls:
     def __getitem__(self, name: str | int) -> int:
         number = self._id(name)
         with asking(self._path, f"get control {name}"):
-            return self._ioctls.get_control(number)
+            value = self._ioctls.get_control(number)
+        return value & 0xFFFFFFFF if self._is_mask(number) else value
 
     def __setitem__(self, name: str | int, value: int | str) -> None:
-        what = f"set control {name} to {value!r}"
         control = self.describe(name)
+        what = f"set control {control.name} to {value!r}"
         try:
             number = control.number(value)
         except ValueError as error:
@@ -58,6 +59,9 @@ class Controls:
 
     def __len__(self) -> int:
         return len(self._names())
+
+    def _is_mask(self, number: int) -> bool:
+        return self.describe(number).type is ControlType.BITMASK
 
     def _names(self) -> dict[str, int]:
         if self._known is None:

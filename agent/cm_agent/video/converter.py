@@ -46,14 +46,23 @@ class Converter(M2M):
         deadline: float | None = None,
     ) -> None:
         check_size(to_size)
-        super().__init__(device, context, find_converter, fps=fps, deadline=deadline)
+        super().__init__(
+            device,
+            context,
+            find_converter,
+            fps=fps,
+            inputs=inputs,
+            buffers=buffers,
+            extra=extra,
+            deadline=deadline,
+        )
         self._counted = True
         with self._closed_on_error():
             self._input = self._negotiate_input(size, format)
             width, height = to_size or self._input.size
             self.device.capture.negotiate(width, height, to or self._input.pixelformat)
             self._set(controls or {})
-            self._make_buffers(inputs, buffers, extra)
+            self._make_buffers()
 
     def convert(
         self, images: Iterable[Any] | AsyncIterable[Any], *, timeout: float = 5.0

@@ -21,7 +21,7 @@ from cm_agent.video.frame import Frame
 from cm_agent.video.frames import Frames
 from cm_agent.video.m2m import M2M
 from cm_agent.video.packets import Packet
-from cm_agent.video.pieces import Piece, bytes_of, packet_pieces
+from cm_agent.video.pieces import PACKETS, Piece, bytes_of, packet_pieces
 from cm_agent.video.uapi import STOP_DECODER
 
 
@@ -60,11 +60,20 @@ class Decoder(M2M):
         coded = format.pixelformat if isinstance(format, Format) else format
         width, height = check_size(size or (format.size if isinstance(format, Format) else None))
         finds = partial(find_decoder, coded=coded)
-        super().__init__(device, context, finds, fps=fps, deadline=deadline)
+        super().__init__(
+            device,
+            context,
+            finds,
+            fps=fps,
+            inputs=inputs,
+            buffers=buffers,
+            extra=extra,
+            deadline=deadline,
+        )
         self.visible: tuple[int, int] | None = None
         self.source_changes = 0
         """How often the size of the images was learnt."""
-        self._to, self._buffers, self._extra = to, buffers, extra
+        self._to = to
         self._changed = self._stopped = False
         self._made = ExitStack()
         with self._closed_on_error():
@@ -72,7 +81,7 @@ class Decoder(M2M):
             self._reports_changes = self.device.watch(EventKind.SOURCE_CHANGE)
             self._set(controls or {})
             self._opened.callback(self._close_capture)
-            self._make_output_buffers(inputs)
+            self._make_output_buffers()
             if not self._reports_changes:
                 self._set_up()
 
@@ -86,35 +95,40 @@ class Decoder(M2M):
         """
         return self._process(packets, timeout)
 
-    def put(self, image: Any, timestamp_ns: int | None = None) -> None:
+    @property
+    def ended(self) -> bool:
+        """drain() is done: all that was put in has come out and was taken."""
+        return not self._changed and super().ended
+
+    def put_fed(self, image: Any, timestamp_ns: int | None = None) -> None:
         """Put a packet in: bytes, a Packet, or one of PyAV are copied, a Frame is shared."""
         if isinstance(image, Packet):
             timestamp_ns = self._time(image) if timestamp_ns is None else timestamp_ns
             image = image.data
-        if not isinstance(image, Frame) and not bytes_of(image).nbytes:
-            return  # what PyAV's demuxer ends with; to V4L2, 0 bytes are a whole buffer
-        super().put(image, timestamp_ns)
+        used = image.bytes_used if isinstance(image, Frame) else bytes_of(image, PACKETS).nbytes
+        if used:  # PyAV's demuxer ends with an empty one, which is a whole buffer to V4L2
+            super().put_fed(image, timestamp_ns)
 
     def take(self) -> Frame | None:
-        """Take an image, whose reader releases it; None when there is none yet."""
+        """Take an image, whose reader ends it; None when there is none yet."""
         self._collect()
-        if self._source_changed() and self.capture_buffers is None:
-            self._set_up()
+        self._set_up_if_due()
         if self.capture_buffers is None:
             return None
         frame = self.capture_buffers.take()
-        # The last image before a change: the event that says so was there before it.
-        if self.capture_buffers.ended and self._source_changed():
-            self._set_up()
+        # The event of a change is there before the last image of the old size.
+        self._source_changed()
+        if frame is None:
+            self._set_up_if_due()
         self._stop_if_draining()
         return self._count(frame)
 
-    def flush(self) -> None:
-        """Forget what is inside: all that was put in is done with, nothing of it comes out."""
+    def _restart_capture(self) -> None:
         self._stopped = False
-        super().flush()
-        if self._source_changed():  # whose last image of the old size was just forgotten
+        if self._source_changed():  # the last image of the old size was just forgotten
             self._set_up()
+        else:
+            super()._restart_capture()
 
     def _require_input(self, format: Format) -> None:
         if format.pixelformat != self._input.pixelformat:
@@ -133,9 +147,14 @@ class Decoder(M2M):
             self._changed = True
         return self._changed
 
+    def _set_up_if_due(self) -> None:
+        """Allocate anew after a change, when all images from before it have come."""
+        if self._source_changed() and (self.capture_buffers is None or self.capture_buffers.ended):
+            self._set_up()
+
     def _set_up(self) -> None:
         """Allocate for the format that the driver has now, in place of what there was."""
-        self._changed = self._stopped = False
+        self._stopped = False
         if self.capture_buffers:
             self.capture_buffers.close(recall=False)
             self.capture_buffers = None
@@ -144,11 +163,12 @@ class Decoder(M2M):
         queue.negotiate(pixelformat=self._to)
         self.visible = queue.visible()
         least = self.device.least_capture_buffers()
-        buffers = self._allocate_capture(max(self._buffers, least), self._extra, self._made)
+        buffers = self._allocate_capture(max(self._buffers, least), self._made)
         if self.visible and self.visible != buffers.format.size:
             buffers.format = buffers.format.cropped(*self.visible)
         self.capture_buffers = buffers
         buffers.start()
+        self._changed = False
         self.source_changes += 1
 
     def _close_capture(self) -> None:

@@ -40,7 +40,7 @@ class VideoDevice(Descriptor):
         except OSError as error:
             raise VideoError(error.errno or 0, str(path), "open") from error
         super().__init__(fd, f"video device {path}")
-        self._ioctls = DeviceIoctls(fd)
+        self._ioctls = DeviceIoctls(self.fileno)
         try:
             with asking(self.path, "who it is"):
                 self.capabilities: Capabilities = self._ioctls.query_capabilities()

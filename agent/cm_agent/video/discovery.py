@@ -35,7 +35,9 @@ def find(
     nodes = _nodes()
     if name in nodes:
         return DEV / name
-    named = [node for node, entry in nodes.items() if name in _drivers(entry, DEV / node)]
+    # Opening a node may power a sensor up, so that others are left alone where sysfs will do.
+    named = [node for node, entry in nodes.items() if name == _driver(entry)]
+    named = named or [node for node in nodes if name == _driver_by_itself(DEV / node)]
     found = [node for node in named if _suits(DEV / node, suits)] if role else named
     if len(found) == 1:
         return DEV / found[0]
@@ -44,7 +46,7 @@ def find(
         raise DeviceLookupError(errno.EINVAL, name, "more than one device", f"say which: {listed}")
     kind = role or "video device"
     listed = ", ".join(
-        f"{DEV / node} ({'/'.join(sorted(_drivers(entry, DEV / node))) or 'driver unknown'})"
+        f"{DEV / node} ({_driver(entry) or _driver_by_itself(DEV / node) or 'driver unknown'})"
         for node, entry in nodes.items()
         if not role or _suits(DEV / node, suits)
     )
@@ -101,7 +103,7 @@ def _suits(node: Path, suits: Callable[[VideoDevice], bool]) -> bool:
             return suits(device)
     except VideoError as error:
         # Opening it next has that error, which says more than that there is none.
-        return error.errno in (errno.EACCES, errno.EPERM)
+        return error.errno not in (errno.ENODEV, errno.ENXIO, errno.ENOTTY, errno.EINVAL)
 
 
 def _nodes() -> dict[str, Path]:
@@ -110,17 +112,19 @@ def _nodes() -> dict[str, Path]:
     return {entry.name: entry for entry in sorted(entries, key=lambda e: int(e.name[5:]))}
 
 
-def _drivers(entry: Path, node: Path) -> set[str]:
-    names = set()
+def _driver(entry: Path) -> str:
+    """Return the name of a device's driver as sysfs has it, "" for none."""
     link = entry / "device/driver"
-    if link.exists():
-        names.add(link.resolve().name)
+    return link.resolve().name if link.exists() else ""
+
+
+def _driver_by_itself(node: Path) -> str:
+    """Return the name that a driver reports for itself, "" when it cannot be asked."""
     try:
         with VideoDevice(node) as device:
-            names.add(device.capabilities.driver)
+            return device.capabilities.driver
     except VideoError:
-        pass
-    return names
+        return ""
 
 
 def _card(entry: Path) -> str:

@@ -17,14 +17,7 @@ from cm_agent.video.error import VideoError
 from cm_agent.video.format import Format
 from cm_agent.video.m2m import M2M
 from cm_agent.video.packets import Packets
-from cm_agent.video.uapi import (
-    BITRATE,
-    FRAME_RATE_CONTROL,
-    GOP_SIZE,
-    HEADER_JOINED,
-    HEADER_MODE,
-    STOP_ENCODER,
-)
+from cm_agent.video.uapi import HEADER_JOINED, STOP_ENCODER
 
 
 class Encoder(M2M):
@@ -66,7 +59,16 @@ class Encoder(M2M):
         coded_size: int = 0,
         deadline: float | None = None,
     ) -> None:
-        super().__init__(device, context, find_encoder, fps=fps, deadline=deadline)
+        super().__init__(
+            device,
+            context,
+            find_encoder,
+            fps=fps,
+            inputs=inputs,
+            buffers=buffers,
+            extra=extra,
+            deadline=deadline,
+        )
         with self._closed_on_error():
             # The coded format first: it decides which others there are.
             self.device.capture.negotiate(pixelformat=to)
@@ -75,7 +77,7 @@ class Encoder(M2M):
                 self.device.capture.negotiate(size=coded_size)
             self._set_rate(fps)
             self._set_controls(bitrate, keyframes, controls or {})
-            self._make_buffers(inputs, buffers, extra)
+            self._make_buffers()
 
     def encode(
         self, images: Iterable[Any] | AsyncIterable[Any], *, timeout: float = 5.0
@@ -103,14 +105,15 @@ class Encoder(M2M):
         self, bitrate: int | None, keyframes: int | None, controls: Mapping[str, int | str]
     ) -> None:
         mine = self.device.controls
-        if HEADER_MODE in mine and HEADER_JOINED in mine.describe(HEADER_MODE).menu:
-            mine[HEADER_MODE] = HEADER_JOINED  # otherwise a packet comes that is of no image
+        header = "sequence_header_mode"
+        if header in mine and HEADER_JOINED in mine.describe(header).menu:
+            mine[header] = HEADER_JOINED  # otherwise a packet comes that is of no image
         if bitrate is not None:
-            mine[BITRATE] = bitrate
-            if FRAME_RATE_CONTROL in mine:
-                mine[FRAME_RATE_CONTROL] = True
+            mine["video_bitrate"] = bitrate
+            if "frame_level_rate_control_enable" in mine:
+                mine["frame_level_rate_control_enable"] = True
         if keyframes is not None:
-            mine[GOP_SIZE] = keyframes
+            mine["video_gop_size"] = keyframes
         self._set(controls)
 
     def _command_stop(self) -> None:

@@ -5,10 +5,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
-from typing import Any, Protocol
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
 
 from cm_agent.video.frame import Frame
 from cm_agent.video.output_buffers import OutputBuffers
+
+if TYPE_CHECKING:
+    import asyncio
+
+_END = object()
 
 
 class Taker(Protocol):
@@ -22,7 +28,7 @@ class Taker(Protocol):
     def require_fed_by(self, feed: object) -> None:
         """Raise VideoError, EBUSY, when something else feeds it."""
 
-    def put(self, image: Any) -> None:
+    def put_fed(self, image: Any) -> None:
         """Put an image in."""
 
     def drain(self) -> None:
@@ -42,12 +48,15 @@ class Feed:
     """
 
     def __init__(self, taker: Taker, images: Iterable[Any] | AsyncIterable[Any]) -> None:
-        if not isinstance(images, Iterable | AsyncIterable) or isinstance(images, bytes | str):
+        if not isinstance(images, Iterable | AsyncIterable) or isinstance(
+            images, bytes | bytearray | memoryview | str
+        ):
             what = f"an iterable is wanted, not {type(images).__name__}"
             raise TypeError(f"{what}; for a single one, a list of it")
         self._taker = taker
         self._images = images
         self._iterator: Iterator[Any] | AsyncIterator[Any] | None = None
+        self._next: asyncio.Future[Any] | None = None
         self._drained = self._ended = False
         self._error: Exception | None = None
 
@@ -77,11 +86,14 @@ class Feed:
             self._iterator = iter(self._images)
         assert isinstance(self._iterator, Iterator)
         try:
-            self._put(next(self._iterator))
-        except StopIteration:
-            self._drain()
+            image = next(self._iterator, _END)
         except Exception as error:
             self._drain(error)
+            return
+        if image is _END:
+            self._drain()
+        else:
+            self._put(image)
 
     async def put_next_async(self) -> None:
         """Wait for the next image, while asyncio's loop goes on, and put it in."""
@@ -94,12 +106,19 @@ class Feed:
         if self._iterator is None:
             self._iterator = aiter(self._images)
         assert isinstance(self._iterator, AsyncIterator)
+        if self._next is None:
+            self._next = asyncio.ensure_future(anext(self._iterator, _END))
         try:
-            self._put(await anext(self._iterator))
-        except StopAsyncIteration:
-            self._drain()
+            # A step that is cancelled leaves it to the next one: a generator would have ended.
+            image = await asyncio.shield(self._next)
         except Exception as error:
             self._drain(error)
+            return
+        self._next = None
+        if image is _END:
+            self._drain()
+        else:
+            self._put(image)
 
     def finish(self) -> None:
         """Note that all came out; raise the error that the images ended with, if there was one."""
@@ -112,11 +131,18 @@ class Feed:
         """Give back what is inside the device, if this still feeds it; again does nothing."""
         if not self._ended:
             self._ended = True
+            if self._next is not None:
+                with suppress(RuntimeError):  # of a loop that is closed
+                    self._next.cancel()
             self._taker.abandon(self)
 
     def _put(self, image: Any) -> None:
-        if not (isinstance(image, Frame) and image.error):
-            self._taker.put(image)
+        if isinstance(image, Frame) and image.error:
+            return
+        try:
+            self._taker.put_fed(image)
+        except Exception as error:
+            self._drain(error)
 
     def _drain(self, error: Exception | None = None) -> None:
         self._error = error

@@ -33,6 +33,10 @@ def fourcc_text(value: int) -> str:
     return text + ("-BE" if value >> 31 else "")
 
 
+MOST_BUFFERS = 32
+"""VIDEO_MAX_FRAME: what drivers take."""
+
+
 def check_size(size: object) -> tuple[int, int] | tuple[None, None]:
     """Return width and height in pixels, twice None for None; TypeError, ValueError for others."""
     if size is None:
@@ -45,9 +49,22 @@ def check_size(size: object) -> tuple[int, int] | tuple[None, None]:
     return width, height
 
 
+def check_count(what: str, count: int, *, least: int = 1, most: int | None = None) -> int:
+    """Return a number of buffers or frames; TypeError, ValueError for what is none."""
+    number = operator.index(count)
+    if number < least or (most is not None and number > most):
+        limits = f"at least {least}" if most is None else f"{least} to {most}"
+        raise ValueError(f"{what} is {limits}, not {number}")
+    return number
+
+
 def check_fps(fps: float | None) -> None:
-    """Raise ValueError unless it is None or a rate, in frames per second."""
-    if fps is not None and not 0.001 <= fps <= 1000:
+    """Raise TypeError or ValueError unless it is None or a rate, in frames per second."""
+    if fps is None:
+        return
+    if not isinstance(fps, int | float):
+        raise TypeError(f"fps is a number, not {fps!r}")
+    if not 0.001 <= fps <= 1000:
         raise ValueError(f"fps is from 0.001 to 1000 frames per second, not {fps!r}")
 
 

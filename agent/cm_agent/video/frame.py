@@ -50,26 +50,41 @@ class Counters:
     """Bytes that the CPU copied, because somebody asked for a copy or put in one of their own."""
 
 
+class _Loan:
+    """Chunks that frames refer to, and how many do; they go back when none does any longer."""
+
+    def __init__(self, planes: Planes, lender: Lender | None) -> None:
+        self.planes = planes
+        self.lender = lender
+        self._lock = threading.RLock()  # a collection may end another one meanwhile
+        self._frames = 1
+
+    def take(self) -> Self:
+        """Count one more."""
+        with self._lock:
+            self._frames += 1
+        return self
+
+    def end(self) -> None:
+        """Count one less."""
+        with self._lock:
+            self._frames -= 1
+            last = not self._frames
+        if last and self.lender:
+            self.lender.take_back(self.planes)
+
+
 class Frame:
-    """Lend one filled image to its readers; true until the last of them gives it back.
+    """One filled image, until end(), or the end of a `with` block or of a loop's step.
 
-    The chunks hold the image itself, not a copy. They go back to the driver that filled them when
-    the first reader is done, by end() or at the end of a `with` block, and a release() undid each
-    retain(). Reading it afterwards raises ClosedError, because the driver is filling it again.
+    The chunks hold the image itself, not a copy, and go back to the driver that filled them when
+    this and every dup() of it have ended: keep it by a dup(), or copy it. Reading it after its end
+    raises ClosedError, because the driver may be filling the chunks again.
 
-    Synchronization: none required; any thread may give it back.
+    Synchronization: none required; any thread may end it.
     """
 
-    __slots__ = (
-        "_buffers",
-        "_counters",
-        "_lender",
-        "_lent",
-        "_lock",
-        "_retained",
-        "filled",
-        "format",
-    )
+    __slots__ = ("_counters", "_live", "_loan", "_lock", "filled", "format")
 
     def __init__(
         self,
@@ -80,59 +95,45 @@ class Frame:
         lender: Lender | None = None,
     ) -> None:
         """Lend chunks; without a lender nobody is told when they are free again."""
+        self._begin(_Loan(buffers, lender), filled, format, counters)
+
+    def _begin(self, loan: _Loan, filled: Filled, format: Format, counters: Counters) -> None:
         self.filled = filled
         self.format = format
-        self._buffers = buffers
         self._counters = counters
-        self._lender = lender
-        self._lock = threading.RLock()  # a collection may release it meanwhile
-        self._lent = True  # to the first reader
-        self._retained = 0
+        self._loan = loan
+        self._lock = threading.RLock()
+        self._live = True
 
-    def retain(self) -> None:
-        """Count one more reader, who will release() it; ClosedError when it went back already."""
-        with self._lock:
-            self._require_live()
-            self._retained += 1
+    def dup(self) -> Frame:
+        """Return another frame of the same image, with an end of its own; ClosedError after end().
 
-    def release(self) -> None:
-        """Undo one retain(), or, where there is none to undo, end()."""
-        with self._lock:
-            self._require_live()
-            if self._retained:
-                self._retained -= 1
-            else:
-                self._lent = False
-            last = not self
-        if last:
-            self._give_back()
-
-    def end(self) -> None:
-        """Be done with it as its first reader; harmless when done again.
-
-        This, and not release(), is how the reader of a loop or a `with` block gives it back before
-        its end.
+        As with descriptors: the chunks are lent until the last of them has ended.
         """
         with self._lock:
-            last = self._lent and not self._retained
-            self._lent = False
-        if last:
-            self._give_back()
+            self._require_live()
+            other = Frame.__new__(Frame)
+            other._begin(self._loan.take(), self.filled, self.format, self._counters)
+            return other
 
-    def _give_back(self) -> None:
-        if self._lender:
-            self._lender.take_back(self._buffers)
+    def end(self) -> None:
+        """Be done with it; harmless when done again."""
+        with self._lock:
+            live, self._live = self._live, False
+        if live:
+            self._loan.end()
 
     @property
     def awaited(self) -> bool:
         """The device that filled it has hardly a buffer left until frames are given back."""
-        return self._lender is not None and self._lender.awaits_frames
+        lender = self._loan.lender
+        return lender is not None and lender.awaits_frames
 
     @property
     def buffers(self) -> Planes:
-        """The chunks, plane by plane, which stay the capture's; ClosedError after release()."""
+        """The chunks, plane by plane, which stay the lender's; ClosedError after end()."""
         self._require_live()
-        return self._buffers
+        return self._loan.planes
 
     @contextmanager
     def array(self, mode: Mode = "r") -> Iterator[Any]:
@@ -157,13 +158,10 @@ class Frame:
             Part(it.plane, payloads[it.plane].offset + it.offset, it.shape, it.dtype, it.strides)
             for it in parts(self.format)
         ]
-        self.retain()
-        try:
-            accesses = [buffer.cpu_access(mode) for buffer in self._buffers]
+        with self.dup() as held:
+            accesses = [buffer.cpu_access(mode) for buffer in held.buffers]
             with LentArrays(accesses, lent, f"frame {self.sequence}") as arrays:
                 yield arrays
-        finally:
-            self.release()
 
     @property
     def index(self) -> int:
@@ -192,7 +190,7 @@ class Frame:
 
     @property
     def buffer(self) -> Buffer:
-        """The chunk of the first plane; ClosedError after release()."""
+        """The chunk of the first plane; ClosedError after end()."""
         return self.buffers[0]
 
     @property
@@ -203,12 +201,8 @@ class Frame:
     def copy(self, plane: int = 0) -> bytes:
         """Copy the data of a plane out of its chunk, and count the bytes as copied."""
         payload = self.filled.payloads[plane]
-        self.retain()
-        try:
-            with self._buffers[plane].cpu_access("r") as view:
-                data = bytes(view[payload.offset : payload.offset + payload.bytes_used])
-        finally:
-            self.release()
+        with self.dup() as held, held.buffers[plane].cpu_access("r") as view:
+            data = bytes(view[payload.offset : payload.offset + payload.bytes_used])
         self._counters.bytes_copied += len(data)
         return data
 
@@ -219,15 +213,16 @@ class Frame:
         one of image.CONVERTIBLE, ImportError without Pillow.
         """
         require_convertible(self.format)
-        planes = [self.copy(plane) for plane in range(len(self._buffers))]
+        planes = [self.copy(plane) for plane in range(len(self.buffers))]
         to_image(planes, self.format).save(path)
 
     def _require_live(self) -> None:
         if not self:
-            raise ClosedError(f"frame {self.sequence} has gone back to the driver")
+            hint = "keep frames by dup(), or copy them"
+            raise ClosedError(f"frame {self.sequence} has gone back to the driver: {hint}")
 
     def __bool__(self) -> bool:
-        return self._lent or self._retained > 0
+        return self._live
 
     def __enter__(self) -> Self:
         self._require_live()

@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import suppress
 from typing import Self
 
-from cm_agent.video.error import VideoError
+from cm_agent.core.errors import Error
 from cm_agent.video.feed import Feed
+from cm_agent.video.format import check_count
 from cm_agent.video.frame import Frame
 from cm_agent.video.stream import Stream
 
@@ -17,9 +19,9 @@ from cm_agent.video.stream import Stream
 class Frames:
     """An iterator, for `for` and for `async for`, over frames as they come.
 
-    Each frame is the reader's until the next step, or until the loop is left, unless somebody
-    retains it. feed: what a codec or converter is given meanwhile. VideoError, ETIMEDOUT, when
-    nothing comes and nothing can be put in for `timeout` seconds.
+    Each frame is the reader's until the next step, or until the loop is left; what is kept for
+    longer is a dup() of it. feed: what a codec or converter is given meanwhile. VideoError,
+    ETIMEDOUT, when nothing comes and nothing can be put in for `timeout` seconds.
 
     Synchronization: external synchronization is required.
     """
@@ -29,7 +31,9 @@ class Frames:
     ) -> None:
         self._stream = stream
         self._timeout = timeout
-        self._left = limit
+        self._left = limit if limit is None else check_count("limit", limit, least=0)
+        self._done = False
+        self._thread = threading.get_ident()
         self._feed = feed
         self._frame: Frame | None = None
 
@@ -68,14 +72,17 @@ class Frames:
         return self._lend(frame)
 
     def close(self) -> None:
-        """Give back what the reader has and what is inside the device; again does nothing."""
+        """Give back what the reader has and what is inside the device; nothing comes then."""
+        self._done = True
         self._give_back()
         if self._feed:
             self._feed.close()
 
     def __del__(self) -> None:
-        with suppress(VideoError):
-            self.close()
+        self._give_back()
+        if threading.get_ident() == self._thread:  # another one may be using the device
+            with suppress(Error):
+                self.close()
 
     def _give_back(self) -> None:
         frame, self._frame = self._frame, None
@@ -85,7 +92,7 @@ class Frames:
     def _begin(self) -> bool:
         """Give back the last frame; return whether there is to be another."""
         self._give_back()
-        if self._left == 0:
+        if self._done or self._left == 0:
             return False
         self._stream.start()
         if self._feed:
@@ -94,9 +101,10 @@ class Frames:
 
     def _over(self) -> bool:
         """Return whether nothing more comes; raise what the images to put in ended with."""
-        if self._stream.ended and self._feed:
+        self._done = self._stream.ended
+        if self._done and self._feed:
             self._feed.finish()
-        return self._stream.ended
+        return self._done
 
     def _lend(self, frame: Frame) -> Frame:
         if self._left is not None:

@@ -18,8 +18,16 @@ from cm_agent.video.capture_buffers import CaptureBuffers
 from cm_agent.video.device import VideoDevice
 from cm_agent.video.error import VideoError
 from cm_agent.video.feed import Feed
-from cm_agent.video.format import Filled, Format, Payload, check_fps, check_size
-from cm_agent.video.frame import Counters, Frame
+from cm_agent.video.format import (
+    MOST_BUFFERS,
+    Filled,
+    Format,
+    Payload,
+    check_count,
+    check_fps,
+    check_size,
+)
+from cm_agent.video.frame import Frame
 from cm_agent.video.frames import Frames
 from cm_agent.video.input_chunks import InputChunks
 from cm_agent.video.output_buffers import OutputBuffers
@@ -49,9 +57,15 @@ class M2M(Stream):
         find: Callable[[str], Path],
         *,
         fps: float | None,
+        inputs: int,
+        buffers: int,
+        extra: int,
         deadline: float | None,
     ) -> None:
         check_fps(fps)
+        self._inputs = check_count("inputs", inputs, most=MOST_BUFFERS)
+        self._buffers = check_count("buffers", buffers, most=MOST_BUFFERS)
+        self._extra = check_count("extra", extra, least=0)
         super().__init__(device, context, find)
         self._deadline = deadline
         self._interval_ns = round(10**9 / (fps or FPS))
@@ -95,36 +109,50 @@ class M2M(Stream):
         self._require_open()
 
     def put(self, image: Any, timestamp_ns: int | None = None) -> None:
-        """Put an image in.
+        """Put an image in, which ends a loop that puts others in.
 
-        A Frame stays on loan until the device has read it, without a copy; so does a Buffer, or a
-        list of one a plane, whose content may not change until its result has come. An array,
-        bytes, or a list of them, one for each part of the format, is copied. timestamp_ns: when it
-        was taken; None for the frame's, or the number of images before it at the rate of `fps`.
+        A Frame is read where it is, and held by a dup() until the device has read it. So is a
+        Buffer, or a list of one a plane, whose content may not change until its result has come. An
+        array, bytes, or a list of them, one for each part of the format, is copied. timestamp_ns:
+        when it was taken, in whole microseconds; None for the frame's, or the number of images
+        before it at the rate of `fps`.
 
         IndexError when `output_buffers.free` is 0; TypeError or ValueError for what is no image of
-        the format, VideoError for a frame whose rows or planes are others.
+        the format; VideoError for a frame whose rows or planes are others, and, EBUSY, after
+        drain(), which flush() ends.
         """
+        self._feed = None
+        self.put_fed(image, timestamp_ns)
+
+    def put_fed(self, image: Any, timestamp_ns: int | None = None) -> None:
+        """Put an image of a loop in."""
         self._require_open()
-        frame = image if isinstance(image, Frame) else self._hold(image, timestamp_ns)
-        try:
-            self._require_input(frame.format)
-            self.output_buffers.put(frame)
-        finally:
-            if frame is not image:
-                frame.end()
+        if self._draining:
+            hint = "it drains: flush() it, to begin anew"
+            raise VideoError(errno.EBUSY, str(self.device.path), "put an image in", hint)
+        if isinstance(image, Frame):
+            self._put_frame(image, image.timestamp_ns if timestamp_ns is None else timestamp_ns)
+            return
+        self.output_buffers.require_free()
+        with self._hold(image, timestamp_ns) as frame:
+            self._put_frame(frame, frame.timestamp_ns)
+
+    def _put_frame(self, frame: Frame, timestamp_ns: int) -> None:
+        self._require_input(frame.format)
+        self.output_buffers.put(frame, timestamp_ns)
         if not self._put:
-            self._began_ns = frame.timestamp_ns
+            self._began_ns = timestamp_ns
         self._put += 1
         self._inside += 1
 
     def take(self) -> Frame | None:
-        """Take what has come out, whose reader releases it; None when there is nothing yet."""
+        """Take what has come out, whose reader ends it; None when there is nothing yet."""
         self._collect()
         return self._count(self.capture_buffers.take() if self.capture_buffers else None)
 
     def drain(self) -> None:
         """Put nothing more in; take() until `ended` hands out what is still inside."""
+        self._require_open()
         self._draining = True
         try:
             self._command_stop()
@@ -135,12 +163,16 @@ class M2M(Stream):
 
     def flush(self) -> None:
         """Forget what is inside: all that was put in is done with, nothing of it comes out."""
-        self._draining = False
-        self._inside = self._put = 0
+        self._require_open()
         self.output_buffers.stop()
         if self.capture_buffers:
             self.capture_buffers.stop()
         self.output_buffers.start()
+        self._restart_capture()
+        self._draining = False
+        self._inside = self._put = 0
+
+    def _restart_capture(self) -> None:
         if self.capture_buffers:
             self.capture_buffers.start()
 
@@ -198,27 +230,25 @@ class M2M(Stream):
             return
         raise VideoError(errno.EINVAL, str(self.device.path), "share buffers", hint)
 
-    def _make_buffers(self, inputs: int, buffers: int, extra: int) -> None:
+    def _make_buffers(self) -> None:
         """Announce buffers for both queues, allocate those to be filled, and start."""
-        self.capture_buffers = self._allocate_capture(buffers, extra)
+        self.capture_buffers = self._allocate_capture(self._buffers)
         self._opened.callback(self.capture_buffers.close)
-        self._make_output_buffers(inputs)
+        self._make_output_buffers()
         self.capture_buffers.start()
 
-    def _make_output_buffers(self, inputs: int) -> None:
-        self.output_buffers = OutputBuffers(self.device.output, inputs, self._context)
+    def _make_output_buffers(self) -> None:
+        self.output_buffers = OutputBuffers(self.device.output, self._inputs, self._context)
         self._opened.callback(self.output_buffers.close)
         self.output_buffers.start()
 
-    def _allocate_capture(
-        self, count: int, extra: int, stack: ExitStack | None = None
-    ) -> CaptureBuffers:
+    def _allocate_capture(self, count: int, stack: ExitStack | None = None) -> CaptureBuffers:
         return self._allocate(
             lambda context, seconds: CaptureBuffers(
                 self.device.capture,
                 context,
                 count,
-                extra=extra,
+                extra=self._extra,
                 deadline=seconds,
                 counters=self.counters,
             ),
@@ -248,9 +278,13 @@ class M2M(Stream):
         return InputChunks(self._input, context, count, self.counters, name=name, deadline=deadline)
 
     def _wrap(self, chunks: tuple[Buffer, ...], timestamp_ns: int) -> Frame:
-        payloads = tuple(Payload(plane.size, 0) for plane in self._input.planes)
+        planes = self._input.planes
+        if len(chunks) != len(planes):
+            what = f"{len(chunks)} buffers are no image of {self._input}"
+            raise ValueError(f"{what}, which has {len(planes)} planes")
+        payloads = tuple(Payload(plane.size, 0) for plane in planes)
         filled = Filled(0, payloads, self._put, timestamp_ns, error=False)
-        return Frame(chunks, filled, self._input, Counters())
+        return Frame(chunks, filled, self._input, self.counters)
 
     def _pieces(self, image: Any) -> list[Piece]:
         return image_pieces(image, self._input)

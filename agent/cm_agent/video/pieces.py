@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 from cm_agent.video.format import Format
 from cm_agent.video.layout import Part, parts
 
+PACKETS = "bytes, a Packet or a Frame"
+
 
 class Piece(NamedTuple):
     """Rows one after the other in ordinary memory, and their place in a plane."""
@@ -52,7 +54,7 @@ def image_pieces(image: Any, format: Format) -> list[Piece]:
 
 def packet_pieces(packet: Any, format: Format) -> list[Piece]:
     """Return a packet of a coded stream as one piece; ValueError when the device has less room."""
-    data = _flat(bytes_of(packet))
+    data = _flat(bytes_of(packet, PACKETS))
     room = format.planes[0].size
     if len(data) > room:
         raise ValueError(
@@ -64,17 +66,22 @@ def packet_pieces(packet: Any, format: Format) -> list[Piece]:
 
 def _bytes(image: Any, wanted: Sequence[Part], format: Format) -> memoryview:
     """Return all bytes of an object that has these parts; ValueError if it has others."""
-    view = bytes_of(image)
+    view = bytes_of(image, "a NumPy array, bytes, a Frame or a Buffer")
     shape = view.shape or ()
     size = sum(part.row * part.shape[0] for part in wanted)
-    samples = view.ndim == 1 or view.itemsize == int(wanted[0].dtype[-1])
-    rows_fit = view.ndim == 1 or view.nbytes == wanted[0].row * shape[0]
+    samples = view.ndim == 1 or _numbers(view) == int(wanted[0].dtype[-1])
+    rows_fit = view.ndim == 1 or (view.ndim > 1 and view.nbytes == wanted[0].row * shape[0])
     pixels_fit = view.ndim < 3 or shape == wanted[0].shape
     if view.nbytes != size or not (samples and rows_fit and pixels_fit):
         has = f"{view.nbytes:,} bytes" if view.ndim == 1 else f"shape {shape}"
-        kind = f" of {view.itemsize}-byte numbers" if view.itemsize > 1 else ""
+        kind = f" of {view.itemsize}-byte {view.format!r}" if view.itemsize > 1 else ""
         raise ValueError(f"{has}{kind}: no image of {format}, which has {_described(wanted)}")
     return _flat(view)
+
+
+def _numbers(view: memoryview) -> int:
+    """Return the bytes of each number, 0 for others than whole ones in the machine's order."""
+    return view.itemsize if view.format.lstrip("@=<") in ("B", "b", "c", "H", "h") else 0
 
 
 def _described(wanted: Sequence[Part]) -> str:
@@ -83,13 +90,12 @@ def _described(wanted: Sequence[Part]) -> str:
     return f"{shapes} of {wanted[0].dtype}, {size:,} bytes"
 
 
-def bytes_of(data: Any) -> memoryview:
-    """Return a view of what has bytes; TypeError for what has none."""
+def bytes_of(data: Any, wanted: str) -> memoryview:
+    """Return a view of what has bytes; TypeError, with what is wanted, for what has none."""
     try:
         return memoryview(data)
     except TypeError:
-        what = f"{type(data).__name__} has no bytes"
-        raise TypeError(f"{what}: a NumPy array, bytes, a Frame or a Buffer is wanted") from None
+        raise TypeError(f"{type(data).__name__} has no bytes: {wanted} is wanted") from None
 
 
 def _flat(view: memoryview) -> memoryview:

@@ -102,8 +102,8 @@ class Pipeline:
                     try:
                         yield result
                     finally:
-                        result.frame.release()
-                        result.source.release()
+                        result.frame.end()
+                        result.source.end()
                 now = time.monotonic()
                 if moved:
                     deadline = now + timeout
@@ -121,8 +121,7 @@ class Pipeline:
                 yield self._pass_on(number + 1, frame)
         while self._may_take() and (frame := self._source.take()) is not None:
             self._left -= 1
-            frame.retain()
-            self._origins[frame.timestamp_ns] = frame
+            self._origins[frame.timestamp_ns] = frame.dup()
             yield self._pass_on(0, frame)
         for number, stage in enumerate(self._stages):
             while self._waiting[number] and stage.output_buffers.free:
@@ -146,8 +145,8 @@ class Pipeline:
     def _pass_on(self, link: int, frame: Frame) -> Result | None:
         """Take a frame on from the device before a link: to the next one, or as a result."""
         if frame.error:
-            self._origin(frame).release()
-            frame.release()
+            self._origin(frame).end()
+            frame.end()
             return None
         for watcher in self._watchers:
             watcher.filled(link, frame)
@@ -171,15 +170,15 @@ class Pipeline:
             for watcher in self._watchers:
                 watcher.queued(number, frame)
         finally:
-            frame.release()
+            frame.end()
 
     def _forget(self) -> None:
         """Give back what is under way when the reader has had enough."""
         for waiting in self._waiting:
             while waiting:
-                waiting.popleft().release()
+                waiting.popleft().end()
         while self._origins:
-            self._origins.popitem()[1].release()
+            self._origins.popitem()[1].end()
 
     def _wait(self, seconds: float) -> bool:
         """Wait until a device has something to say; False when it said nothing in time."""

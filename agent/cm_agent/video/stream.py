@@ -105,18 +105,18 @@ class Stream(ABC):
 
     @abstractmethod
     def take(self) -> Frame | None:
-        """Take what has come out, whose reader releases it; None when there is nothing yet."""
+        """Take what has come out, whose reader ends it; None when there is nothing yet."""
 
     @abstractmethod
     def start(self) -> None:
         """Begin; harmless when done again."""
 
     def get(self, timeout: float = 2.0) -> Frame | None:
-        """Wait for what comes out, whose reader releases it; None when it has ended.
+        """Wait for what comes out, whose reader ends it; None when it has ended.
 
-        VideoError, ETIMEDOUT, when nothing comes for `timeout` seconds, at once when the driver
-        has no chunks that anything could come of and no other thread gives one back.
+        VideoError, ETIMEDOUT, when nothing comes for `timeout` seconds.
         """
+        self.start()
         deadline = time.monotonic() + timeout
         while (frame := self.take()) is None and not self.ended:
             if not self.wait(deadline - time.monotonic()):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import errno
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -45,11 +45,9 @@ RESOLUTION = constant("EVENT_SRC_CH_RESOLUTION")
 START_ENCODER, STOP_ENCODER = constant("ENC_CMD_START"), constant("ENC_CMD_STOP")
 START_DECODER, STOP_DECODER = constant("DEC_CMD_START"), constant("DEC_CMD_STOP")
 MIN_CAPTURE_BUFFERS = constant("CID_MIN_BUFFERS_FOR_CAPTURE")
-HEADER_MODE = constant("CID_MPEG_VIDEO_HEADER_MODE")
 HEADER_JOINED = constant("MPEG_VIDEO_HEADER_MODE_JOINED_WITH_1ST_FRAME")
-FRAME_RATE_CONTROL = constant("CID_MPEG_VIDEO_FRAME_RC_ENABLE")
-GOP_SIZE, BITRATE = constant("CID_MPEG_VIDEO_GOP_SIZE"), constant("CID_MPEG_VIDEO_BITRATE")
 CONTROL_TYPES = {constant(f"CTRL_TYPE_{kind.name}"): kind for kind in ControlType}
+_BITS = 0xFFFFFFFF
 NEXT_CONTROL = constant("CTRL_FLAG_NEXT_CTRL")
 DISABLED, READ_ONLY = constant("CTRL_FLAG_DISABLED"), constant("CTRL_FLAG_READ_ONLY")
 
@@ -63,14 +61,15 @@ class DeviceIoctls:
     Synchronization: external synchronization is required.
     """
 
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
+    def __init__(self, fileno: Callable[[], int]) -> None:
+        """fileno: returns the descriptor, or raises when the device is closed."""
+        self._fileno = fileno
         self.count = 0
 
     def call(self, name: str, argument: Any) -> None:
         """Make one ioctl; the argument is filled in."""
         self.count += 1
-        ioctl(self._fd, NUMBERS[name], argument)
+        ioctl(self._fileno(), NUMBERS[name], argument)
 
     def query_capabilities(self) -> Capabilities:
         """Ask who the device is."""
@@ -125,6 +124,7 @@ class DeviceIoctls:
 
     def set_control(self, number: int, value: int) -> None:
         """Set a control."""
+        value = int(ffi.cast("int32_t", value))  # a mask may have bit 31
         self.call("VIDIOC_S_CTRL", ffi.new("struct v4l2_control *", [number, value]))
 
     def enumerate_controls(self) -> Iterator[tuple[str, int]]:
@@ -157,7 +157,7 @@ class DeviceIoctls:
             name=control_name(text(answer.name)),
             type=kind,
             minimum=answer.minimum,
-            maximum=answer.maximum,
+            maximum=answer.maximum & _BITS if kind is ControlType.BITMASK else answer.maximum,
             step=answer.step,
             default=answer.default_value,
             read_only=bool(answer.flags & READ_ONLY),

@@ -5,7 +5,7 @@
 from typing import Any, cast
 
 import pytest
-from cm_agent.core.errors import AllocationError, ClosedError
+from cm_agent.core.errors import AllocationError
 from cm_agent.video.capture_buffers import CaptureBuffers
 from unit.video.video_data import RAW, DataContext, DataQueue
 
@@ -38,7 +38,7 @@ def test_what_was_begun_is_undone_when_there_is_no_room(queue: DataQueue) -> Non
     assert not context.open
 
 
-def test_a_frame_on_loan_is_not_queued_until_it_is_released(
+def test_a_frame_on_loan_is_not_queued_until_it_ends(
     queue: DataQueue, context: DataContext
 ) -> None:
     fill = made(queue, context)
@@ -46,13 +46,13 @@ def test_a_frame_on_loan_is_not_queued_until_it_is_released(
     queue.hand_back()
     frame = fill.take()
     assert frame is not None and len(queue.queued) == 1
-    frame.release()
+    frame.end()
     assert [(index, list(chunks)) for index, chunks, _, _ in queue.queued] == [
         (1, [context.chunks[1]]),
         (0, [context.chunks[0]]),
     ]
-    with pytest.raises(ClosedError):
-        frame.release()
+    frame.end()
+    assert len(queue.queued) == 2, "once"
 
 
 def test_a_spare_takes_the_place_of_a_chunk_on_loan(queue: DataQueue, context: DataContext) -> None:
@@ -103,7 +103,7 @@ def test_closing_closes_all_chunks(queue: DataQueue, context: DataContext) -> No
     assert not context.open
     assert queue.log[-2:] == ["capture off", "capture released"]
     assert frame is not None
-    frame.release()
+    frame.end()
 
 
 def test_chunks_on_loan_may_outlive_it(queue: DataQueue, context: DataContext) -> None:
@@ -114,7 +114,7 @@ def test_chunks_on_loan_may_outlive_it(queue: DataQueue, context: DataContext) -
     fill.close(recall=False)
     assert context.open == [context.chunks[0]]
     assert frame is not None
-    frame.release()
+    frame.end()
     assert not context.open
 
 

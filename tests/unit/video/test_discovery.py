@@ -43,6 +43,28 @@ def test_a_node_and_a_driver_stand_for_a_path(sysfs: Path) -> None:
     assert find("vivid") == Path("/n/video0")
 
 
+def test_other_drivers_nodes_are_left_closed(sysfs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+
+    def camera(path: Path) -> Any:
+        opened.append(path.name)
+        device = DataDevice(RAW, RAW)
+        device.capabilities = replace(device.capabilities, memory_to_memory=False)
+        return nullcontext(device)
+
+    monkeypatch.setattr(lookup, "VideoDevice", camera)
+    find_camera("vivid")
+    assert opened == ["video0"]
+
+
+def test_a_name_that_only_the_driver_itself_reports_is_found(sysfs: Path, devices: Any) -> None:
+    camera = DataDevice(RAW, RAW)
+    able = replace(camera.capabilities, memory_to_memory=False, driver="webcam")
+    camera.capabilities = able
+    devices(camera, DataDevice(CODED, RAW))
+    assert find_camera("webcam") == Path("/n/video9")
+
+
 def test_a_driver_of_two_nodes_lists_them_in_order(sysfs: Path) -> None:
     with pytest.raises(DeviceLookupError, match=r"say which: /n/video9 \(in\); /n/video10 \(out\)"):
         find("codec")
@@ -79,7 +101,9 @@ def test_of_a_drivers_nodes_the_camera_is_found(sysfs: Path, devices: Any) -> No
     assert find_camera("codec") == Path("/n/video10")
 
 
-@pytest.mark.parametrize(("number", "found"), [(errno.EACCES, True), (errno.EBUSY, False)])
+@pytest.mark.parametrize(
+    ("number", "found"), [(errno.EACCES, True), (errno.EBUSY, True), (errno.ENODEV, False)]
+)
 def test_a_camera_that_may_not_be_opened_is_found_all_the_same(
     sysfs: Path, monkeypatch: pytest.MonkeyPatch, number: int, found: bool
 ) -> None:

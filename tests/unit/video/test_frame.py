@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: 2026 cm-agent authors
 """A frame is its readers' until the last of them gives it back."""
 
-from typing import Any, cast
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from cm_agent.core.errors import ClosedError, KeptError
@@ -14,64 +14,50 @@ from unit.video.test_output_buffers import Loan
 GREY = Format(8, 2, "GREY", (PlaneFormat(16, 8),))
 
 
-def test_it_goes_back_with_its_last_reader() -> None:
+def test_it_goes_back_when_it_and_all_of_its_duplicates_have_ended() -> None:
     loan = Loan(1)
-    loan.frame.retain()
-    loan.frame.release()
-    assert loan.frame and not loan.back
-    loan.frame.release()
-    assert loan.back and not loan.frame
+    first, second = loan.frame.dup(), loan.frame.dup()
+    for frame in (first, loan.frame):
+        frame.end()
+        assert not frame and not loan.back
+    second.end()
+    assert loan.back
 
 
-def test_a_reader_that_ends_early_takes_nothing_from_one_that_retains_it() -> None:
+def test_a_duplicate_can_be_read_after_the_first_has_ended() -> None:
+    with MemfdBuffer.holding(b"image") as chunk:
+        loan = Loan(1, format=GREY, chunk=chunk)
+        with loan.frame as frame:
+            kept = frame.dup()
+        assert (kept.copy(), kept.sequence, str(kept.format)) == (b"image", 0, "8x2 GREY")
+        kept.end()
+
+
+def test_an_end_that_is_repeated_ends_nobody_elses() -> None:
     loan = Loan(1)
-    with loan.frame:
-        loan.frame.retain()
-        loan.frame.end()
+    with loan.frame as frame:
+        kept = frame.dup()
+        frame.end()
+        frame.end()
     assert not loan.back
-    loan.frame.release()
+    kept.end()
     assert loan.back
 
 
-def test_a_retain_that_is_undone_leaves_it_to_the_first_reader() -> None:
-    loan = Loan(1)
-    with loan.frame:
-        loan.frame.retain()
-        loan.frame.release()
-        assert not loan.back
-    assert loan.back
+def test_frames_that_many_threads_end_go_back_once() -> None:
+    class Lender:
+        awaits_frames, count = False, 0
 
+        def take_back(self, planes: object) -> None:
+            self.count += 1
 
-def test_it_may_end_before_it_is_released_and_does_not_go_back_twice() -> None:
-    loan = Loan(1)
-    loan.frame.retain()
-    loan.frame.end()
-    loan.frame.end()
-    assert loan.frame and not loan.back
-    loan.frame.release()
-    assert loan.back
-    loan.back = False
-    loan.frame.end()
-    assert not loan.back
-
-
-@pytest.mark.parametrize("moment", [0, 1])
-def test_an_end_while_another_thread_releases_it_is_no_error(moment: int) -> None:
-    """The other thread has the lock right before end() has it for the first or second time."""
-
-    class Lock:
-        def __enter__(self) -> None:
-            if left:
-                left.pop(0)()
-
-        def __exit__(self, *_: object) -> None:
-            return None
-
-    loan = Loan(1)
-    left = [lambda: None] * moment + [loan.frame.release]
-    cast(Any, loan.frame)._lock = Lock()
-    loan.frame.end()
-    assert loan.back and not loan.frame
+    lender = Lender()
+    filled = Filled(0, (Payload(5, 0),), 7, 0, error=False)
+    frame = Frame((), filled, GREY, Counters(), lender)
+    frames = [frame, *(frame.dup() for _ in range(99))]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(Frame.end, frames * 2))
+    assert lender.count == 1
 
 
 class Ending(MemfdBuffer):
@@ -109,9 +95,9 @@ def test_what_outlives_its_block_is_of_a_frame_by_number() -> None:
         assert len(kept) == 1
 
 
-@pytest.mark.parametrize("deed", ["retain", "release", "copy"])
+@pytest.mark.parametrize("deed", ["dup", "copy", "__enter__"])
 def test_nothing_can_be_done_with_it_afterwards(deed: str) -> None:
     loan = Loan(1)
-    loan.frame.release()
-    with pytest.raises(ClosedError, match="has gone back"):
+    loan.frame.end()
+    with pytest.raises(ClosedError, match=r"has gone back .* by dup\(\)"):
         getattr(loan.frame, deed)()

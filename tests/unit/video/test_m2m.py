@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 import pytest
+from cm_agent.core.errors import AllocationError
 from cm_agent.video.converter import Converter
 from cm_agent.video.decoder import Decoder
 from cm_agent.video.encoder import Encoder
@@ -111,7 +112,7 @@ def test_an_encoder_drains_until_its_last_buffer(context: DataContext) -> None:
     stage.drain()
     assert device.log[-1] == "encoder 1" and not stage.ended
     device.convert(last=True)
-    taken(stage.get()).release()
+    taken(stage.get()).end()
     assert stage.ended and stage.get() is None
 
 
@@ -120,7 +121,7 @@ def test_flushing_gives_back_what_was_put_in(context: DataContext) -> None:
     stage = encoder(device, context)
     loan = Loan(1)
     stage.put(loan.frame)
-    loan.frame.release()
+    loan.frame.end()
     stage.flush()
     assert loan.back and stage.take() is None
     assert len(device.capture.queued) == 2
@@ -131,7 +132,7 @@ def test_closing_closes_its_own_chunks_and_gives_the_others_back(context: DataCo
     loan = Loan(1)
     with encoder(DataDevice(CODED, RAW), context) as stage:
         stage.put(loan.frame)
-        loan.frame.release()
+        loan.frame.end()
     assert loan.back and not context.open
 
 
@@ -169,7 +170,7 @@ def test_a_change_of_size_replaces_the_chunks_but_for_those_on_loan(context: Dat
     assert stage.take() is None
     assert not stage.ended and stage.source_changes == 2
     assert [chunk.size for chunk in context.open] == [460_800] + [1_382_400] * 3
-    old.release()
+    old.end()
     assert [chunk.size for chunk in context.open] == [1_382_400] * 3
 
 
@@ -193,7 +194,8 @@ def test_the_last_image_before_a_change_is_delivered(context: DataContext) -> No
     device.changed, device.capture.format = True, HD
     device.capture.hand_back(used=460_800, last=True)
     frame = taken(stage.take())
-    assert frame.format == RAW and stage.buffers[0][0].size == 1_382_400
+    assert frame.format == RAW and not stage.ended
+    assert stage.take() is None and stage.buffers[0][0].size == 1_382_400
     assert not cast(Any, frame.buffer).closed
 
 
@@ -258,3 +260,59 @@ def test_a_converter_that_was_flushed_owes_nothing(context: DataContext) -> None
     stage.flush()
     stage.drain()
     assert stage.ended
+
+
+def test_a_decoder_whose_memory_came_too_late_goes_on_where_it_was() -> None:
+    context = DataContext(room=2)
+    device = DataDevice(RAW, CODED)
+    stage = decoder(device, context)
+    device.changed = True
+    for _ in range(2):
+        with pytest.raises(AllocationError):
+            stage.take()
+    context.room = 3
+    assert stage.take() is None and len(context.open) == 3
+
+
+def test_flushing_a_decoder_looks_for_a_change_before_its_chunks_are_queued(
+    context: DataContext,
+) -> None:
+    device = DataDevice(RAW, CODED)
+    stage = decoder(device, context)
+    device.changed = True
+    stage.take()
+    device.changed, device.capture.format = True, HD
+    device.capture.refuses = {RAW.planes[0].size}
+    stage.flush()
+    assert [chunk.size for chunk in context.open] == [1_382_400] * 3
+
+
+def test_a_decoder_passes_over_packets_without_bytes(context: DataContext) -> None:
+    stage = decoder(DataDevice(RAW, CODED), context)
+    stage.put(b"")
+    assert not stage.output_buffers.frames
+
+
+def test_a_decoder_drains_a_second_time_after_a_flush(context: DataContext) -> None:
+    device = DataDevice(RAW, CODED)
+    stage = decoder(device, context)
+    device.changed = True
+    stage.take()
+    stage.drain()
+    stage.flush()
+    stage.drain()
+    assert device.log.count("decoder 1") == 2
+
+
+def test_a_device_that_is_gone_gives_back_what_it_had(context: DataContext) -> None:
+    def gone() -> None:
+        raise VideoError(errno.ENODEV, "/dev/video9", "stop the output queue")
+
+    device = DataDevice(CODED, RAW)
+    loan, stage = Loan(1), encoder(device, context)
+    stage.put(loan.frame)
+    loan.frame.end()
+    device.output.stream_off = gone  # type: ignore[method-assign]
+    with pytest.raises(VideoError):
+        stage.close()
+    assert loan.back and not context.open

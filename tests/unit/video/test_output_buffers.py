@@ -48,7 +48,7 @@ def test_what_is_handed_in_says_where_its_data_lies_and_when_it_was_taken(
     queue: DataQueue, output_buffers: OutputBuffers
 ) -> None:
     loan = Loan(1, time=42_000)
-    output_buffers.put(loan.frame)
+    output_buffers.put(loan.frame, 42_000)
     assert queue.queued == [(0, loan.frame.buffers, (Payload(460_800, 0),), 42_000)]
 
 
@@ -56,8 +56,8 @@ def test_a_frame_goes_back_when_it_was_read_and_released(
     queue: DataQueue, output_buffers: OutputBuffers
 ) -> None:
     loan = Loan(1)
-    output_buffers.put(loan.frame)
-    loan.frame.release()
+    output_buffers.put(loan.frame, 7)
+    loan.frame.end()
     assert not loan.back
     queue.hand_back()
     output_buffers.collect()
@@ -70,18 +70,18 @@ def test_a_frame_that_is_refused_is_not_kept(
     loan = Loan(1)
     queue.refuses = {462_848}
     with pytest.raises(VideoError):
-        output_buffers.put(loan.frame)
+        output_buffers.put(loan.frame, 7)
     assert output_buffers.free == 2
-    loan.frame.release()
+    loan.frame.end()
     assert loan.back
 
 
 def test_there_is_room_for_as_many_as_the_driver_takes(output_buffers: OutputBuffers) -> None:
     for number in range(2):
-        output_buffers.put(Loan(number).frame)
+        output_buffers.put(Loan(number).frame, 7)
     assert output_buffers.free == 0
     with pytest.raises(IndexError):
-        output_buffers.put(Loan(2).frame)
+        output_buffers.put(Loan(2).frame, 7)
 
 
 def test_stopping_gives_back_what_was_not_read(
@@ -89,8 +89,8 @@ def test_stopping_gives_back_what_was_not_read(
 ) -> None:
     loans = [Loan(1), Loan(2)]
     for loan in loans:
-        output_buffers.put(loan.frame)
-        loan.frame.release()
+        output_buffers.put(loan.frame, 7)
+        loan.frame.end()
     output_buffers.close()
     assert all(loan.back for loan in loans)
     assert queue.log[-2:] == ["output off", "output released"]

@@ -71,8 +71,11 @@ def test_numbers_of_two_bytes_are_those_of_the_format() -> None:
 WRONG = {
     "transposed": (np.zeros((6, 4, 3), np.uint8), RGB, r"shape \(6, 4, 3\).*\(4, 6, 3\) of u1"),
     "pixels": (np.zeros((4, 18), np.uint8)[:, :, None], RGB, r"\(4, 18, 1\)"),
-    "floats": (np.zeros((4, 6), np.float32), GREY, "of 4-byte numbers: no image of 6x4 GREY"),
-    "wide numbers": (np.zeros((4, 6), np.uint16), I420, "2-byte numbers"),
+    "floats": (np.zeros((4, 6), np.float32), GREY, "of 4-byte 'f': no image of 6x4 GREY"),
+    "wide numbers": (np.zeros((4, 3), np.uint16), GREY, "of 2-byte 'H'"),
+    "half floats": (np.zeros((4, 6), np.float16), Y16, "of 2-byte 'e'"),
+    "another order": (np.zeros((4, 6), ">u2"), Y16, "of 2-byte '>H'"),
+    "one number": (np.array(7, np.uint8), GREY, r"shape \(\)"),
     "short": (bytes(23), GREY, "23 bytes: no image of 6x4 GREY, which has .* 24 bytes"),
     "parts": ([bytes(24)], I420, r"1 parts are no image of 6x4 YU12, which has 3: \(4, 6\) and"),
     "chroma": ([bytes(24), bytes(6), bytes(5)], I420, r"5 bytes: .* \(2, 3\) of u1, 6 bytes"),

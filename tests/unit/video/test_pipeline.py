@@ -59,8 +59,7 @@ class DataStage:
     def put(self, frame: Frame) -> None:
         """Take a frame in."""
         assert self.output_buffers.free and not self.drained
-        frame.retain()
-        self.output_buffers.inside.append(frame)
+        self.output_buffers.inside.append(frame.dup())
 
     def take(self) -> Frame | None:
         """Make a frame of the oldest."""
@@ -68,7 +67,7 @@ class DataStage:
             return None
         source = self.output_buffers.inside.pop(0)
         time = source.timestamp_ns
-        source.release()
+        source.end()
         self.out.add(time)
         filled = Filled(0, (Payload(1, 0),), 0, time + self.shift, error=time in self.damage)
         chunk = cast(Any, DataChunk(time, 1))

@@ -25,7 +25,7 @@ class DriverIoctls(DeviceIoctls):
     """Ioctls that go to a function instead of a device."""
 
     def __init__(self, driver: Driver) -> None:
-        super().__init__(-1)
+        super().__init__(lambda: -1)
         self.driver = driver
 
     def call(self, name: str, argument: Any) -> None:
@@ -137,7 +137,7 @@ def test_events_are_taken_until_there_are_none() -> None:
 
 def test_calls_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cm_agent.video.uapi.ioctl", lambda fd, number, argument: None)
-    ioctls = DeviceIoctls(-1)
+    ioctls = DeviceIoctls(lambda: -1)
     ioctls.set_control(1, 2)
     assert ioctls.get_control(1) == 0 and ioctls.count == 2
 
