@@ -158,7 +158,9 @@ def ask_for_what_it_has_not() -> dict[str, Any]:
 
 def test_what_it_has_not_is_refused_with_what_it_has(module: RemoteBoard) -> None:
     said = module.call(ask_for_what_it_has_not)
-    assert "no control 'video_bitrate'" in said["bitrate"] and "its controls are " in said["bitrate"]
+    assert (
+        "no control 'video_bitrate'" in said["bitrate"] and "its controls are " in said["bitrate"]
+    )
     assert "1000 is no value of video_gop_size (1 to " in said["keyframes"]
     assert "no control 'sharpness'" in said["control"]
     assert said["size"].startswith("TypeError: size is (width, height) in pixels"), said
