@@ -31,7 +31,10 @@ PROGRAM = """\
 # SPDX-License-Identifier: MIT
 import sys
 
-from cm_agent.cli import main
+try:
+    from cm_agent.cli import main
+except KeyboardInterrupt:  # the imports take seconds on a small board
+    sys.exit(130)
 
 sys.exit(main())
 """

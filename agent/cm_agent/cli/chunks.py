@@ -75,7 +75,8 @@ def run(args: argparse.Namespace) -> int:
         held.sort(key=lambda it: it.chunk.size, reverse=True)
     users = _users(it.chunk for it in held)
     result = {"chunks": [_entry(it) for it in held], "users": users}
-    return show(args, result, _lines(held, users), problems)
+    lines = _lines(held, users) if held or not problems else ()
+    return show(args, result, lines, problems)
 
 
 def _ask(context: Context) -> list[Held]:

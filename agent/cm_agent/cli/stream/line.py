@@ -39,6 +39,16 @@ def naming(argument: str) -> Iterator[None]:
         raise UsageError(f"{argument}: {error}") from None
 
 
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Have an error of the block say which file could not be written."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
 class StreamFile(Watcher):
     """Write a coded stream to a file, from the chunks that it is in.
 
@@ -56,7 +66,8 @@ class StreamFile(Watcher):
             begin, end = payload.offset, payload.offset + payload.bytes_used
             with frame.buffer.cpu_access("r") as view:
                 while begin < end:
-                    begin += self._file.write(view[begin:end])
+                    with writing(Path(str(self._file.name))):
+                        begin += self._file.write(view[begin:end])
             self.bytes += payload.bytes_used
 
 

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from cm_agent.cli.stream.line import Line, set_up
+from cm_agent.cli.stream.line import Line, set_up, writing
 from cm_agent.core.context import Context
 from cm_agent.core.errors import UsageError
 from cm_agent.core.size import format_size
@@ -93,10 +93,10 @@ def run(args: argparse.Namespace, progress: Callable[[str], None]) -> dict[str, 
 
 
 def _save(args: argparse.Namespace, result: Result) -> None:
-    if args.save:
-        result.frame.save(args.save)
-    if args.save_source:
-        result.source.save(args.save_source)
+    for frame, path in ((result.frame, args.save), (result.source, args.save_source)):
+        if path:
+            with writing(path):
+                frame.save(path)
 
 
 def report(args: argparse.Namespace, line: Line, tally: Tally) -> dict[str, Any]:

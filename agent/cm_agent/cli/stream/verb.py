@@ -17,7 +17,7 @@ from cm_agent.cli._arguments import add_common, positive_int
 from cm_agent.cli._output import show
 from cm_agent.cli._parser import Subparsers, add_verb
 from cm_agent.cli.stream import pipeline as _pipeline
-from cm_agent.cli.stream.line import naming
+from cm_agent.cli.stream.line import naming, writing
 from cm_agent.contiguity.verification import Verdict
 from cm_agent.core.errors import UsageError
 from cm_agent.core.size import format_size
@@ -138,7 +138,8 @@ def _film(args: argparse.Namespace) -> int:
             span.add(frame)
             progress(f"frame {span.frames} of {args.frames}")
             if args.save and span.frames == args.frames:
-                frame.save(args.save)
+                with writing(args.save):
+                    frame.save(args.save)
         report = _report(args, allocation, samples, span)
     return show(args, report, [_describe(report)], ok=report["ok"])
 
