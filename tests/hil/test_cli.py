@@ -172,7 +172,7 @@ def command(words: list[str]) -> dict[str, Any]:
         ("verify shared --pid 1", "--pid and --fd go together"),
         ("verify shared 1MiB --dma-bits 65", "more than the 64 address bits"),
         ("verify --pid 1 --fd 0", "and not a dma-buf"),
-        ("conjure", "there is no verb 'conjure'; the verbs are alloc, banks, bench,"),
+        ("conjure", "there is no verb 'conjure'; the verbs are alloc, apply, banks,"),
         ("destroy nowhere", "there is no such context; there are private, shared"),
         ("quota nowhere 1MiB", "there is no such context; there are private, shared"),
         ("create left nowhere", "there is no /reserved-memory/nowhere; there are "),

@@ -35,7 +35,7 @@ def blank(agent: Any) -> Iterator[Any]:
     agent.check(f"modprobe cm && {LAST} && systemctl start cm-agent")
 
 
-@pytest.mark.parametrize("order", permutations(STEPS), ids="-".join)
+@pytest.mark.parametrize("order", list(permutations(STEPS)), ids="-".join)
 def test_any_order_ends_with_usable_nodes(blank: Any, order: tuple[str, ...]) -> None:
     for step in order:
         blank.check(STEPS[step])

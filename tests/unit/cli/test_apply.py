@@ -60,30 +60,30 @@ class Board:
 
 
 @pytest.fixture
-def board(
+def machine(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Board:
-    board = Board(tmp_path / "config.toml", capsys)
-    monkeypatch.setattr("cm_agent.cli.apply.Control", lambda: nullcontext(board.control))
+    machine = Board(tmp_path / "config.toml", capsys)
+    monkeypatch.setattr("cm_agent.cli.apply.Control", lambda: nullcontext(machine.control))
     monkeypatch.setattr("cm_agent.cli.apply.places", dict)
     monkeypatch.setattr("cm_agent.cli.apply.bank_sizes", lambda: BANKS)
-    return board
+    return machine
 
 
-def test_contexts_are_made_then_the_quotas_of_anybody_then_those_of_users(board: Board) -> None:
-    assert board.apply(CONTEXTS + QUOTAS) == (0, MADE, "")
-    assert [name for name, *_ in board.control.made] == ["left", "right"]
-    assert list(board.control.quotas) == [("left", None), ("left", 0)]
+def test_contexts_are_made_then_the_quotas_of_anybody_then_those_of_users(machine: Board) -> None:
+    assert machine.apply(CONTEXTS + QUOTAS) == (0, MADE, "")
+    assert [name for name, *_ in machine.control.made] == ["left", "right"]
+    assert list(machine.control.quotas) == [("left", None), ("left", 0)]
 
 
-def test_a_dry_run_says_what_would_be_made(board: Board) -> None:
+def test_a_dry_run_says_what_would_be_made(machine: Board) -> None:
     would = MADE.replace(": made", ": would be made").replace(": set", ": would be set")
-    assert board.apply(CONTEXTS + QUOTAS, "--dry-run") == (0, would, "")
-    assert (board.control.made, board.control.quotas) == ([], {})
+    assert machine.apply(CONTEXTS + QUOTAS, "--dry-run") == (0, would, "")
+    assert (machine.control.made, machine.control.quotas) == ([], {})
 
 
-def test_json_has_every_entry_and_what_was_done(board: Board) -> None:
-    code, out, _ = board.apply(CONTEXTS + QUOTAS, "--json")
+def test_json_has_every_entry_and_what_was_done(machine: Board) -> None:
+    code, out, _ = machine.apply(CONTEXTS + QUOTAS, "--json")
     result = check(out)["result"]
     assert (code, result["dry_run"]) == (0, False)
     assert [(it["name"], it["size"], it["done"]) for it in result["contexts"]] == [
@@ -97,11 +97,11 @@ def test_json_has_every_entry_and_what_was_done(board: Board) -> None:
 
 
 def test_without_anything_configured_the_module_is_not_needed(
-    board: Board, monkeypatch: pytest.MonkeyPatch
+    machine: Board, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("cm_agent.cli.apply.Control", lambda: 1 / 0)
     said = "nothing to do: no contexts and no quotas are configured\n"
-    assert board.apply("") == (0, said, "")
+    assert machine.apply("") == (0, said, "")
 
 
 BAD: dict[str, tuple[str, str]] = {
@@ -115,21 +115,21 @@ BAD: dict[str, tuple[str, str]] = {
 
 @pytest.mark.parametrize("case", BAD)
 def test_what_does_not_fit_the_board_ends_with_2_and_does_not_stop_the_rest(
-    board: Board, case: str
+    machine: Board, case: str
 ) -> None:
     text, problem = BAD[case]
     other = "[[contexts]]\nname = 'other'\nbank = 'late'\n"
-    code, out, err = board.apply(text + other)
+    code, out, err = machine.apply(text + other)
     assert code == 2
     assert err.startswith("cm-agent apply: ") and problem in err.splitlines()[0]
     assert "config.toml: " in err
     assert "other: shared, the rest of late: made" in out
 
 
-def test_a_failure_of_the_kernel_ends_with_1_and_names_the_context(board: Board) -> None:
+def test_a_failure_of_the_kernel_ends_with_1_and_names_the_context(machine: Board) -> None:
     text = "did not create context 'left': no memory"
-    board.control.refused["left"] = request_error(errno.ENOMEM, text)
-    code, out, _ = board.apply(CONTEXTS, "--json")
+    machine.control.refused["left"] = request_error(errno.ENOMEM, text)
+    code, out, _ = machine.apply(CONTEXTS, "--json")
     document: dict[str, Any] = check(out)
     (error,) = document["errors"]
     assert (code, error["errno"], error["context"]) == (1, "ENOMEM", "left")
@@ -137,7 +137,7 @@ def test_a_failure_of_the_kernel_ends_with_1_and_names_the_context(board: Board)
     assert [it["done"] for it in document["result"]["contexts"]] == ["failed", "made"]
 
 
-def test_an_error_in_the_configuration_makes_nothing(board: Board) -> None:
-    code, out, err = board.apply(CONTEXTS.replace("true", "1"))
-    assert (code, out, board.control.made) == (2, "", [])
+def test_an_error_in_the_configuration_makes_nothing(machine: Board) -> None:
+    code, out, err = machine.apply(CONTEXTS.replace("true", "1"))
+    assert (code, out, machine.control.made) == (2, "", [])
     assert "contexts[1].private: 1 is neither true nor false" in err
