@@ -114,5 +114,5 @@ def test_bank_and_offset_are_those_of_the_device_tree(
     module: Any, context: str, banks: dict[str, str]
 ) -> None:
     """test_control.py and test_chunks.py have contexts that begin elsewhere in a bank."""
-    told = module.check(f"cd /sys/class/cm/{context} && cat bank offset")
-    assert told.splitlines() == [banks[context], "0"]
+    shown = module.check(f"cd /sys/class/cm/{context} && cat bank offset")
+    assert shown.splitlines() == [banks[context], "0"]

@@ -209,14 +209,14 @@ def test_compact_makes_a_hole_or_says_why_not(module: Any) -> None:
 
 
 def test_a_command_has_chunks_by_its_descriptors(module: Any, page_size: int) -> None:
-    told = module.check(
+    shown = module.check(
         "cm-agent exec --context shared --alloc 1MiB/2MiB,name=frames --alloc 1B -- "
         "sh -c 'echo $CM_FDS; readlink /proc/self/fd/*; true'"
     ).splitlines()
-    (frames, fd, size), (second, _, least) = (it.split(":") for it in told[0].split(","))
+    (frames, fd, size), (second, _, least) = (it.split(":") for it in shown[0].split(","))
     assert (frames, size, second, least) == ("frames", str(MIB), "2", str(page_size))
-    assert int(fd) > 2 and "/dmabuf:frames" in told
-    assert not [line for line in told if line.startswith("/dev/cm")]
+    assert int(fd) > 2 and "/dmabuf:frames" in shown
+    assert not [line for line in shown if line.startswith("/dev/cm")]
 
 
 def test_a_commands_chunks_are_its_own_and_go_with_it(module: Any) -> None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import operator
+from typing import Any
 
 _MOST = (1 << 64) - 1
 
@@ -23,9 +24,9 @@ def require_bytes(name: str, value: object) -> int:
     return number
 
 
-def require_whole(name: str, value: object, what: str = "a whole number") -> int:
+def require_whole(name: str, value: Any, what: str = "a whole number") -> int:
     """Return an argument as an int; TypeError says what it must be, and what it is."""
     try:
-        return operator.index(value)  # type: ignore[arg-type]
+        return operator.index(value)
     except TypeError:
         raise TypeError(f"{name} is {what}, not {value!r} ({type(value).__name__})") from None

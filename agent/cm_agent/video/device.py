@@ -67,7 +67,7 @@ class VideoDevice(Descriptor):
         return self._ioctls.count
 
     def wait(self, timeout: float) -> bool:
-        """Wait up to `timeout` seconds for a buffer or an event; tell whether there is one."""
+        """Wait up to `timeout` seconds for a buffer or an event; return whether there is one."""
         poll = select.poll()
         poll.register(self, READY)
         return bool(poll.poll(timeout * 1000))

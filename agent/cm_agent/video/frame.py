@@ -94,7 +94,7 @@ class Frame:
         counters: Counters,
         lender: Lender | None = None,
     ) -> None:
-        """Lend chunks; without a lender nobody is told when they are free again."""
+        """Lend chunks, which the lender takes back; None: they are nobody's to fill again."""
         self._begin(_Loan(buffers, lender), filled, format, counters)
 
     def _begin(self, loan: _Loan, filled: Filled, format: Format, counters: Counters) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from cm_agent.video.demand import Request
 from cm_agent.video.format import fourcc, fourcc_text
@@ -50,16 +51,16 @@ def parse(role: str, text: str, coded_size: int) -> Specification:
     words = text.split(":")
     first = next((at for at, word in enumerate(words) if _SIZE.fullmatch(word)), len(words))
     device = ":".join(words[:first]) or None
-    values: dict[str, object] = {"coded_size": coded_size}
+    values: dict[str, Any] = {"coded_size": coded_size}
     try:
         _read(role, words[first:], values)
         _require_complete(role, device, values)
     except ValueError as error:
         raise ValueError(f"{text!r}: {error}; it is written {FORMS[role]}") from None
-    return Specification(role, text, device, Request(**values))  # type: ignore[arg-type]
+    return Specification(role, text, device, Request(**values))
 
 
-def _read(role: str, words: list[str], values: dict[str, object]) -> None:
+def _read(role: str, words: list[str], values: dict[str, Any]) -> None:
     left = list(words)
     if left and (counts := _COUNTS["camera" if role == "camera" else ""].fullmatch(left[-1])):
         values.update(_counts(counts))
@@ -76,7 +77,7 @@ def _read(role: str, words: list[str], values: dict[str, object]) -> None:
         raise ValueError(f"{left[0]!r} has no meaning there")
 
 
-def _require_complete(role: str, device: str | None, values: dict[str, object]) -> None:
+def _require_complete(role: str, device: str | None, values: dict[str, Any]) -> None:
     if device is not None:
         return
     needed = ("size", "format") if role == "camera" else ("size", "format", "to")
